@@ -1,0 +1,52 @@
+"""Convolutional network over a spectrogram."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from models.classifier import Classifier
+
+
+class CNN(Classifier):
+    """Blocks of 3x3 convolution, batch norm, ReLU and 2x2 max pooling; global mean and a linear head.
+
+    Parameters
+    ----------
+    input_shape : (int, int)
+        n_bins and n_frames; each is halved by every block.
+    n_classes : int
+    channels : list of int
+        Channels of each block.
+    dropout : float
+        Before the head.
+
+    Raises
+    ------
+    ValueError
+        If there are more blocks than the input can be halved.
+    """
+
+    def __init__(self, input_shape: tuple[int, int], n_classes: int, channels: list[int], dropout: float):
+        super().__init__()
+        if min(input_shape) < 2 ** len(channels):
+            raise ValueError(
+                f"{len(channels)} blocks halve the input {len(channels)} times, "
+                f"which is too often for {input_shape[0]} bins x {input_shape[1]} frames"
+            )
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise([1, *channels]):
+            # Batch norm subtracts the mean again, so the convolution needs no bias.
+            layers += [
+                nn.Conv2d(n_in, n_out, kernel_size=3, padding=1, bias=False),
+                nn.BatchNorm2d(n_out),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
+        self.blocks = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1], n_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (batch, n_classes) of segments (batch, n_bins, n_frames)."""
+        maps = self.blocks(x.unsqueeze(1))
+        logits: Tensor = self.head(maps.mean(dim=(2, 3)))
+        return logits

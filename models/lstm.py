@@ -1,0 +1,39 @@
+"""Recurrent network over the frames of a segment."""
+
+from torch import Tensor, nn
+
+from models.classifier import Classifier
+
+
+class LSTM(Classifier):
+    """Stacked LSTM over time; the last state of the last layer goes through dropout to a linear head.
+
+    Parameters
+    ----------
+    input_shape : (int, int)
+        n_bins, the size of each step, and n_frames.
+    n_classes : int
+    hidden_size, num_layers : int
+        As `torch.nn.LSTM` takes them.
+    dropout : float
+        Between the layers and before the head.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int],
+        n_classes: int,
+        hidden_size: int,
+        num_layers: int,
+        dropout: float,
+    ):
+        super().__init__()
+        between = dropout if num_layers > 1 else 0.0  # torch warns about dropout with nothing to drop
+        self.lstm = nn.LSTM(input_shape[0], hidden_size, num_layers, batch_first=True, dropout=between)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden_size, n_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (batch, n_classes) of segments (batch, n_bins, n_frames)."""
+        _, (state, _) = self.lstm(x.transpose(1, 2))
+        logits: Tensor = self.head(state[-1])
+        return logits

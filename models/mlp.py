@@ -1,0 +1,53 @@
+"""Multi-layer perceptron over the whole segment, as the well-known GTZAN notebook has it."""
+
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+from torch import Tensor, nn
+
+from models.classifier import Classifier
+
+
+class MLP(Classifier):
+    """Flatten, then dense layers with ReLU and dropout.
+
+    Parameters
+    ----------
+    input_shape : (int, int)
+        n_bins and n_frames.
+    n_classes : int
+    hidden : list of int
+        Units of each hidden layer.
+    dropout : float
+        Share of units dropped after each hidden layer.
+    l2 : float
+        The penalty ``l2 * sum(w ** 2)`` on each hidden kernel. Its gradient is ``2 * l2 * w``, so it is
+        a weight decay of ``2 * l2`` on those weights alone, in an optimiser that couples the two (Adam).
+    """
+
+    def __init__(
+        self, input_shape: tuple[int, int], n_classes: int, hidden: list[int], dropout: float, l2: float
+    ):
+        super().__init__()
+        self.l2 = l2
+        sizes = [prod(input_shape), *hidden]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for n_in, n_out in pairwise(sizes):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
+        self.hidden = nn.Sequential(*layers)
+        self.head = nn.Linear(sizes[-1], n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (batch, n_classes) of segments (batch, n_bins, n_frames)."""
+        logits: Tensor = self.head(self.hidden(x))
+        return logits
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Hidden kernels with the decay that `l2` asks for, and everything else."""
+        kernels = [layer.weight for layer in self.hidden if isinstance(layer, nn.Linear)]
+        biases = [layer.bias for layer in self.hidden if isinstance(layer, nn.Linear)]
+        return [
+            {"params": kernels, "weight_decay": 2 * self.l2},
+            {"params": [*biases, *self.head.parameters()]},
+        ]

@@ -1,0 +1,1 @@
+"""Audio in, numpy out: rendering, decoding and what is computed from samples."""

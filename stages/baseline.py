@@ -1,0 +1,76 @@
+"""Stage baseline: how far does a linear model get? Fills data/baseline, the number beside every number."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from stages import examples
+from stages.errors import run
+from stages.metrics import Predictions, score_both, write_predictions
+from stages.params import Params, load
+from stages.store import Features
+from stages.workspace import new_folder
+
+N_RESAMPLES = 2000
+
+
+class BaselineParams(Params):
+    """The `baseline` section.
+
+    Attributes
+    ----------
+    feature : str
+        Which feature of features.h5.
+    C : float
+        Inverse strength of the L2 penalty, as scikit-learn has it.
+    """
+
+    feature: str
+    C: float = Field(gt=0)
+
+
+def statistics(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mean and standard deviation over time.
+
+    Parameters
+    ----------
+    x : ndarray (n_segments, n_bins, n_frames)
+
+    Returns
+    -------
+    ndarray of float64 (n_segments, 2 * n_bins)
+    """
+    return np.concatenate([x.mean(axis=2, dtype=np.float64), x.std(axis=2, dtype=np.float64)], axis=1)
+
+
+def main() -> None:
+    """Fit logistic regression on train, score it on test."""
+    params = load("baseline", BaselineParams)
+    split = examples.read_split()
+    with Features(examples.FEATURES) as features:
+        train = examples.load(features, params.feature, split, "train")
+        test = examples.load(features, params.feature, split, "test")
+        labels = features.labels
+
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=params.C, max_iter=2000))
+    model.fit(statistics(train.x), train.label)
+    probability = np.zeros((len(test.label), len(labels)))
+    probability[:, model.classes_] = model.predict_proba(statistics(test.x))
+    predictions = Predictions(test.track_id, test.label, probability)
+    metrics = score_both(predictions, N_RESAMPLES, seed=0)
+    with new_folder(Path("data/baseline")) as folder:
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
+        write_predictions(folder / "predictions.csv", predictions.by_track(), labels)
+    n_tracks = len(set(test.track_id.tolist()))
+    print(f"baseline: accuracy {metrics['track']['accuracy']:.3f} over {n_tracks} test tracks")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,27 @@
+"""The one exception for mistakes a user can mend, and the one place that turns it into a line."""
+
+import sys
+from collections.abc import Callable
+
+
+class EncoreError(Exception):
+    """What went wrong, where, and what to do, in one line."""
+
+
+def run(stage: Callable[[], None]) -> None:
+    """Run a stage's ``main``; a user's mistake ends in one line and exit status 1.
+
+    Parameters
+    ----------
+    stage : callable
+        The stage's ``main``; its module docstring answers ``--help``.
+    """
+    if sys.argv[1:]:
+        print((sys.modules[stage.__module__].__doc__ or "").strip())
+        sys.exit(0 if sys.argv[1:] in (["-h"], ["--help"]) else 2)
+    try:
+        stage()
+    except EncoreError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,114 @@
+"""Stage evaluate: how good is it, honestly? Writes data/evaluation from data/model alone."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+from pydantic import Field
+
+from stages import examples, figures, metrics, report, tracking
+from stages.errors import run
+from stages.params import Params, load
+from stages.runtime import runtime
+from stages.splits import SIDES
+from stages.store import Features
+from stages.tables import read_rows, write_rows
+from stages.workspace import new_folder
+
+MODEL = Path("data/model")
+
+
+class EvaluateParams(Params):
+    """The `evaluate` section.
+
+    Attributes
+    ----------
+    bootstrap_samples : int
+        Resamples of the test tracks behind each interval.
+    seed : int
+        Of the resampling.
+    """
+
+    bootstrap_samples: int = Field(ge=100, le=1_000_000)
+    seed: int = Field(ge=0)
+
+
+def main() -> None:
+    """Score the trained model on every track of train, valid and test."""
+    params = load("evaluate", EvaluateParams)
+    settings = runtime()
+
+    from stages.loop import Epoch, make_fabric
+    from stages.trained import TrainedModel
+
+    trained = TrainedModel.load(MODEL)
+    description = trained.description
+    make_fabric(settings.device, description.train["precision"]).to_device(trained.model)
+    split = examples.read_split()
+    history = read_rows(MODEL / "history.csv", Epoch)
+    predictions: dict[str, metrics.Predictions] = {}
+    with Features(examples.FEATURES) as features, new_folder(Path("data/evaluation")) as folder:
+        for side in SIDES:
+            data = examples.load(features, description.feature, split, side)
+            predictions[side] = metrics.Predictions(data.track_id, data.label, trained.predict(data.x))
+        tracks = {side: segments.by_track() for side, segments in predictions.items()}
+        for side in SIDES:
+            wanted = {row.track_id for row in split if row.split == side}
+            if set(tracks[side].track_id.tolist()) != wanted:
+                raise AssertionError(f"{side}: {len(tracks[side].track_id)} of {len(wanted)} tracks were scored")
+
+        scores = {
+            side: metrics.score_both(segments, params.bootstrap_samples, params.seed)
+            for side, segments in predictions.items()
+        }
+        scores["baseline"] = json.loads(Path("data/baseline/metrics.json").read_text("utf-8"))
+        labels = description.labels
+        classes = metrics.class_table(tracks["test"], labels)
+        summary = {
+            "test": scores["test"],
+            "valid": {"track": scores["valid"]["track"]},
+            "baseline": {"track": scores["baseline"]["track"]},
+        }
+        (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
+        write_rows(folder / "classes.csv", classes, metrics.ClassScores)
+        metrics.write_predictions(folder / "predictions.csv", tracks["test"], labels)
+        _write_confusion(folder / "confusion.csv", tracks, labels)
+        source = json.loads(Path("data/raw/source.json").read_text("utf-8"))
+        n_tracks = Counter(row.split for row in split)
+        text = report.markdown(scores, description.model, classes, source, dict(n_tracks))
+        (folder / "README.md").write_text(text, "utf-8")
+
+        (folder / "figures").mkdir()
+        figures.save(figures.curves(history), folder / "figures" / "curves.png")
+        figures.save(figures.spectrograms(features), folder / "figures" / "spectrograms.png")
+        for side in SIDES:
+            accuracy = scores[side]["track"]["accuracy"]
+            title = f"{side} tracks, accuracy {accuracy:.3f}"
+            picture = figures.confusion_matrix(metrics.confusion(tracks[side]), labels, title)
+            figures.save(picture, folder / "figures" / f"confusion_{side}.png")
+
+    flat = {
+        f"{side}.{level}.{name}": float(value)
+        for side, levels in scores.items()
+        for level, values in levels.items()
+        for name, value in values.items()
+    }
+    tracking.complete_run(settings.tracking, description, history, flat, Path("data/evaluation"), MODEL)
+    for line in report.headline(scores, description.model):
+        print(line)
+
+
+def _write_confusion(path: Path, tracks: dict[str, metrics.Predictions], labels: list[str]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["split", "label", "predicted", "n"])
+        for side, predictions in tracks.items():
+            counts = metrics.confusion(predictions)
+            for true, label in enumerate(labels):
+                for predicted, other in enumerate(labels):
+                    writer.writerow([side, label, other, counts[true, predicted]])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,81 @@
+"""Segments to learn from or to judge by: one side of the split, checked for leaks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.errors import EncoreError
+from stages.splits import assert_apart
+from stages.store import Features
+from stages.tables import Assignment, read_rows
+
+FEATURES = Path("data/features/features.h5")
+SPLIT = Path("data/split/split.csv")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The segments of one side of the split.
+
+    Attributes
+    ----------
+    x : ndarray of float32 (n_segments, n_bins, n_frames)
+    label : ndarray of int64 (n_segments,)
+    track_id : ndarray of str (n_segments,)
+    """
+
+    x: NDArray[np.float32]
+    label: NDArray[np.int64]
+    track_id: NDArray[np.str_]
+
+
+def read_split() -> list[Assignment]:
+    """Read the split, and refuse one that leaks.
+
+    Raises
+    ------
+    EncoreError
+        If a track, or a unit that the scheme keeps together, stands on two sides.
+    """
+    rows = read_rows(SPLIT, Assignment)
+    sides = [row.split for row in rows]
+    assert_apart([row.track_id for row in rows], sides)
+    assert_apart([row.unit for row in rows], sides)
+    return rows
+
+
+def load(features: Features, feature: str, split: Sequence[Assignment], side: str) -> Examples:
+    """The segments of one side.
+
+    Parameters
+    ----------
+    features : Features
+        Open features file.
+    feature : str
+        Which of its features.
+    split : sequence of Assignment
+        From `read_split`.
+    side : {'train', 'valid', 'test'}
+
+    Raises
+    ------
+    EncoreError
+        If the file has no such feature, the side is empty, or one of its tracks has no segment.
+    """
+    if feature not in features.names:
+        raise EncoreError(
+            f"{FEATURES} has no feature {feature!r}, only {', '.join(features.names)}; "
+            "add it to features.include"
+        )
+    wanted = {row.track_id for row in split if row.split == side}
+    if not wanted:
+        raise EncoreError(f"{SPLIT}: no track stands in {side}")
+    rows = np.flatnonzero([track_id in wanted for track_id in features.track_id])
+    track_id = features.track_id[rows].astype(str)
+    lost = sorted(wanted - set(track_id.tolist()))
+    if lost:
+        raise EncoreError(f"{SPLIT}: {lost[0]!r} stands in {side}, but {FEATURES} has no segment of it")
+    return Examples(features.read(feature, rows), features.label[rows].astype(np.int64), track_id)

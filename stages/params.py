@@ -1,0 +1,78 @@
+"""Reads params.yaml and checks it; the only module that reads YAML."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+from ruamel.yaml import YAML
+
+from stages.errors import EncoreError
+
+
+class Params(pydantic.BaseModel):
+    """Base of every parameter model: frozen, strictly typed, no unknown keys."""
+
+    model_config = pydantic.ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
+    )
+
+
+P = TypeVar("P", bound=pydantic.BaseModel)
+
+
+def read(section: str, path: Path = Path("params.yaml")) -> Any:
+    """One top-level section of params.yaml as plain Python values.
+
+    Raises
+    ------
+    EncoreError
+        If the file or the section is missing, or the file is no YAML.
+    """
+    try:
+        document = YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise EncoreError(f"{path}: not found; run from the project's root, or `make params`") from None
+    except Exception as error:  # ruamel raises many unrelated classes
+        reason = " ".join(str(error).split())
+        raise EncoreError(f"{path}: not readable as YAML: {reason}; `make params` rewrites it") from None
+    if not isinstance(document, dict) or section not in document:
+        raise EncoreError(f"{path}: no section {section!r}; `make params` rewrites the file from conf/")
+    return document[section]
+
+
+def check(values: Any, model: type[P], section: str) -> P:
+    """`values` as an instance of `model`.
+
+    Raises
+    ------
+    EncoreError
+        One line that names the first wrong key in full, its value, and what is allowed.
+    """
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as invalid:
+        first = invalid.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join([section, *location])
+    if first["type"] == "extra_forbidden":
+        allowed = ", ".join(_keys_beside(model, location))
+        raise EncoreError(f"params.yaml: {key}: unknown key; allowed here: {allowed}")
+    if first["type"] == "missing":
+        raise EncoreError(f"params.yaml: {key}: missing; `make params` rewrites the file from conf/")
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    value = "" if first["type"] == "value_error" and not location else f" is {first['input']!r},"
+    raise EncoreError(f"params.yaml: {key}{value} {message}")
+
+
+def load(section: str, model: type[P]) -> P:
+    """Read and check one section: `check(read(section), model, section)`."""
+    return check(read(section), model, section)
+
+
+def _keys_beside(model: type[pydantic.BaseModel], location: list[str]) -> list[str]:
+    for part in location[:-1]:
+        inner = model.model_fields[part].annotation
+        if not (isinstance(inner, type) and issubclass(inner, pydantic.BaseModel)):
+            break
+        model = inner
+    return [field.alias or name for name, field in model.model_fields.items()]

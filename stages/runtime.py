@@ -1,0 +1,61 @@
+"""The `runtime` group: what differs between machines and changes no result."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field
+
+from stages.params import Params, load
+
+
+class RuntimeParams(Params):
+    """Parameters that change no result.
+
+    Attributes
+    ----------
+    device : {'auto', 'cpu', 'cuda', 'mps'}
+        Where models run; auto takes the first of CUDA, MPS and CPU that is there.
+    workers : int
+        Workers for audio; 0 means one per core.
+    tracking : {'on', 'off'}
+        Whether runs go to MLflow.
+    """
+
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    workers: int = Field(ge=0)
+    tracking: Literal["on", "off"]
+
+
+def runtime() -> RuntimeParams:
+    """The checked `runtime` section of params.yaml."""
+    return load("runtime", RuntimeParams)
+
+
+def workers() -> int:
+    """How many workers to use for audio, at least one."""
+    return runtime().workers or os.cpu_count() or 1
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ordered_map(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    total: int,
+    doing: str,
+    prefer: Literal["threads", "processes"] = "threads",
+) -> Iterator[Result]:
+    """Yield ``function(item)`` in the order of `items`, a few at a time on all workers, with a progress bar.
+
+    Threads suit work that leaves Python (decoding, transforms); processes suit the rest and need a
+    picklable `function`.
+    """
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    parallel: Any = Parallel(n_jobs=workers(), prefer=prefer, return_as="generator")
+    results = parallel(delayed(function)(item) for item in items)
+    yield from tqdm(results, total=total, desc=doing, unit="track", disable=None)

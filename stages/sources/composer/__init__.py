@@ -1,0 +1,1 @@
+"""Composes the toy dataset's music: harmony, rhythm, melody and form, from seeds and artists' habits."""

@@ -1,0 +1,147 @@
+"""Stage split: who learns, who judges? Writes data/split/split.csv."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel, model_validator
+
+from stages import splits
+from stages.errors import EncoreError, run
+from stages.params import Params, load
+from stages.tables import Assignment, SegmentedTrack, read_rows, write_rows
+from stages.workspace import new_folder
+
+
+class HoldoutParams(Params):
+    """``split=stratified`` and ``split=grouped``.
+
+    Attributes
+    ----------
+    valid, test : float
+        Shares of the tracks; the rest is train.
+    seed : int
+    watch : str
+        A file that DVC watches; of use to ``split=file`` only.
+    """
+
+    scheme: Literal["stratified", "grouped"]
+    valid: float = Field(gt=0, lt=1)
+    test: float = Field(gt=0, lt=1)
+    seed: int = Field(ge=0)
+    watch: str
+
+    @model_validator(mode="after")
+    def _leave_something_to_train(self) -> "HoldoutParams":
+        if self.valid + self.test >= 1:
+            raise ValueError(f"valid {self.valid} and test {self.test} should add up to less than 1")
+        return self
+
+
+class KFoldParams(Params):
+    """``split=kfold``.
+
+    Attributes
+    ----------
+    k, fold, seed : int
+        `fold` from 0 to ``k - 1`` is the test part.
+    """
+
+    scheme: Literal["kfold"]
+    k: int = Field(ge=3)
+    fold: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    watch: str
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> "KFoldParams":
+        if self.fold >= self.k:
+            raise ValueError(f"fold {self.fold} should be from 0 to {self.k - 1} (k is {self.k})")
+        return self
+
+
+class FileParams(Params):
+    """``split=file``.
+
+    Attributes
+    ----------
+    path : str
+        CSV with the columns track_id and split.
+    """
+
+    scheme: Literal["file"]
+    path: str
+    watch: str
+
+
+class SplitParams(
+    RootModel[Annotated[HoldoutParams | KFoldParams | FileParams, Field(discriminator="scheme")]]
+):
+    """The `split` section: one of the schemes."""
+
+
+def main() -> None:
+    """Split the tracks that have segments and a label."""
+    params = load("split", SplitParams).root
+    tracks = [t for t in read_rows(Path("data/segments/tracks.csv"), SegmentedTrack) if t.n_segments > 0]
+    labelled = [track for track in tracks if track.label]
+    if not labelled:
+        raise EncoreError("split: no track has a label; put the files of each class into a folder of its own")
+    labels = [track.label for track in labelled]
+    if len(set(labels)) < 2:
+        raise EncoreError(f"split: there is one class only, {labels[0]!r}; a classifier needs two")
+    keep_groups = isinstance(params, KFoldParams) or params.scheme == "grouped"
+    units = [track.group if keep_groups and track.group else track.track_id for track in labelled]
+    folds = [-1] * len(labelled)
+    match params:
+        case HoldoutParams():
+            sides = splits.holdout(labels, units, params.valid, params.test, params.seed)
+        case KFoldParams():
+            sides, folds = splits.kfold(labels, units, params.k, params.fold, params.seed)
+        case FileParams():
+            sides = _sides_from_file(Path(params.path), [track.track_id for track in labelled])
+    splits.assert_apart(units, sides)
+
+    assigned = {
+        track.track_id: Assignment(track.track_id, track.label, unit, side, fold)
+        for track, unit, side, fold in zip(labelled, units, sides, folds, strict=True)
+    }
+    rows = [
+        assigned.get(track.track_id, Assignment(track.track_id, "", track.track_id, "unlabelled", -1))
+        for track in tracks
+    ]
+    with new_folder(Path("data/split")) as folder:
+        write_rows(folder / "split.csv", rows, Assignment)
+    counts = Counter(row.split for row in rows)
+    print(f"split: {params.scheme}: " + ", ".join(f"{n} {side}" for side, n in counts.items()))
+    groups = {track.track_id: track.group for track in labelled}
+    crossing = splits.groups_on_two_sides(groups, {row.track_id: row.split for row in rows})
+    if crossing:
+        print(
+            f"  warning: {crossing} groups (artists, albums or works) stand on two sides: "
+            "accuracy will be optimistic"
+        )
+
+
+def _sides_from_file(path: Path, track_ids: list[str]) -> list[str]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"track_id", "split"} <= set(reader.fieldnames or ()):
+                raise EncoreError(f"split.path: {path} needs the columns track_id and split in its first line")
+            given = {row["track_id"]: row["split"] for row in reader}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise EncoreError(f"split.path: cannot read {path}: {error}") from None
+    wrong = next((item for item in given.items() if item[1] not in splits.SIDES), None)
+    if wrong:
+        raise EncoreError(f"split.path: {path}: {wrong[0]} is {wrong[1]!r}, should be train, valid or test")
+    sides = [given.get(track_id, "excluded") for track_id in track_ids]
+    for side in splits.SIDES:
+        if side not in sides:
+            raise EncoreError(f"split.path: {path} puts none of the {len(track_ids)} labelled tracks in {side}")
+    return sides
+
+
+if __name__ == "__main__":
+    run(main)

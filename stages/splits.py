@@ -1,0 +1,133 @@
+"""Who learns and who judges: ways to split tracks, each of which checks what it promises."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.errors import EncoreError
+
+SIDES = ("train", "valid", "test")
+
+
+def assign(
+    labels: Sequence[str], units: Sequence[str], shares: Sequence[float], seed: int
+) -> NDArray[np.int64]:
+    """Deal whole units to parts so that every class comes close to its share in every part.
+
+    Units go out largest first, in seeded random order among equals; each goes where it lowers
+    ``sum(((have - target) / target) ** 2)`` over its classes the most. Relative rather than absolute
+    deviation gives small parts their unit of every class before large ones get their next (the greedy
+    idea of scikit-learn's StratifiedGroupKFold, which knows equal parts only).
+
+    Parameters
+    ----------
+    labels, units : sequence of str (n_tracks,)
+        Class of each track, and what it must stay together with.
+    shares : sequence of float (n_parts,)
+        Share of each part; positive, summing to 1.
+    seed : int
+
+    Returns
+    -------
+    ndarray of int (n_tracks,)
+        Part of each track.
+    """
+    _, class_of = np.unique(np.asarray(labels), return_inverse=True)
+    names, unit_of = np.unique(np.asarray(units), return_inverse=True)
+    sizes = np.zeros((len(names), class_of.max() + 1))
+    np.add.at(sizes, (unit_of, class_of), 1)
+    target = np.outer(shares, sizes.sum(axis=0))
+    have = np.zeros_like(target)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-sizes[order].sum(axis=1), kind="stable")]
+    part_of_unit = np.empty(len(names), np.int64)
+    for unit in order:
+        after = (((have + sizes[unit] - target) / target) ** 2).sum(axis=1)
+        before = (((have - target) / target) ** 2).sum(axis=1)
+        part = int(np.argmin(after - before))
+        have[part] += sizes[unit]
+        part_of_unit[unit] = part
+    parts: NDArray[np.int64] = part_of_unit[unit_of]
+    return parts
+
+
+def holdout(
+    labels: Sequence[str], units: Sequence[str], valid: float, test: float, seed: int
+) -> list[str]:
+    """Split into train, valid and test by share.
+
+    Raises
+    ------
+    EncoreError
+        If a class is too small to have a unit on every side.
+    """
+    parts = assign(labels, units, [1 - valid - test, valid, test], seed)
+    sides = [SIDES[part] for part in parts]
+    _assert_every_class_everywhere(labels, units, sides, SIDES)
+    return sides
+
+
+def kfold(
+    labels: Sequence[str], units: Sequence[str], k: int, fold: int, seed: int
+) -> tuple[list[str], list[int]]:
+    """Split into `k` parts: part `fold` is test, the next one (in a circle) valid, the others train.
+
+    Returns
+    -------
+    sides : list of str (n_tracks,)
+    folds : list of int (n_tracks,)
+        Part of each track; the same for every `fold`.
+
+    Raises
+    ------
+    EncoreError
+        If a class is too small to have a unit in every part.
+    """
+    folds = assign(labels, units, [1 / k] * k, seed).tolist()
+    _assert_every_class_everywhere(labels, units, [f"fold {part}" for part in folds], _fold_names(k))
+    side_of = {fold: "test", (fold + 1) % k: "valid"}
+    return [side_of.get(part, "train") for part in folds], folds
+
+
+def assert_apart(units: Sequence[str], sides: Sequence[str]) -> None:
+    """Raise `EncoreError` if the tracks of one unit stand on two of train, valid and test."""
+    seen: dict[str, str] = {}
+    for unit, side in zip(units, sides, strict=True):
+        if side in SIDES and seen.setdefault(unit, side) != side:
+            raise EncoreError(f"split: {unit!r} stands in both {seen[unit]} and {side}: results would leak")
+
+
+def groups_on_two_sides(groups: Mapping[str, str], side_of: Mapping[str, str]) -> int:
+    """How many groups have tracks on more than one side.
+
+    Parameters
+    ----------
+    groups, side_of : mapping
+        Group and side of each track_id; tracks without a group do not count.
+    """
+    sides = defaultdict(set)
+    for track_id, group in groups.items():
+        if group and side_of[track_id] in SIDES:
+            sides[group].add(side_of[track_id])
+    return sum(len(where) > 1 for where in sides.values())
+
+
+def _fold_names(k: int) -> tuple[str, ...]:
+    return tuple(f"fold {part}" for part in range(k))
+
+
+def _assert_every_class_everywhere(
+    labels: Sequence[str], units: Sequence[str], sides: Sequence[str], wanted: Sequence[str]
+) -> None:
+    there = set(zip(labels, sides, strict=True))
+    n_units = Counter(label for label, _ in set(zip(labels, units, strict=True)))
+    for label in sorted(n_units):
+        for side in wanted:
+            if (label, side) not in there:
+                raise EncoreError(
+                    f"split: class {label!r} has no track in {side}: it has {n_units[label]} tracks or groups "
+                    f"that stay together, and at least {len(wanted)} are needed; add music, leave the class "
+                    "out with dataset.classes, or choose another split"
+                )

@@ -1,0 +1,99 @@
+"""The CSV tables that stages hand to one another, a dataclass for each row."""
+
+import csv
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+
+@dataclasses.dataclass(frozen=True)
+class RawTrack:
+    """A file that a source found (``data/raw/tracks.csv``)."""
+
+    track_id: str
+    path: str  # relative to data/raw
+    label: str  # empty: unlabelled
+    group: str  # artist, album or work; empty: unknown
+    split: str  # as the dataset publishes it; empty: not published
+    sha256: str
+    bytes: int
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioTrack:
+    """A track that decoded well (``data/audio/tracks.csv``); row i is dataset i of audio.h5."""
+
+    track_id: str
+    label: str
+    group: str
+    split: str
+    n_samples: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """What became of a file (``data/audio/quality.csv``)."""
+
+    track_id: str
+    path: str
+    verdict: str  # "kept", or why it was dropped, in one or two words
+    reason: str  # the same in a sentence, with numbers
+    sample_rate_hz: int  # of the file; 0: not readable
+    n_channels: int
+    duration_s: float
+    peak: float  # greatest absolute sample, full scale 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """A cut (``data/segments/segments.csv``), in samples; `stop` may pass the track's end (zero padding)."""
+
+    track_id: str
+    segment: int
+    start: int
+    stop: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentedTrack:
+    """How a track was cut (``data/segments/tracks.csv``); no segments means it is too short."""
+
+    track_id: str
+    label: str
+    group: str
+    split: str
+    n_segments: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Assignment:
+    """Where a track stands (``data/split/split.csv``)."""
+
+    track_id: str
+    label: str
+    unit: str  # what the scheme keeps on one side: the group where it promises that, else the track
+    split: str  # train, valid, test, unlabelled or excluded
+    fold: int  # -1: the scheme has no folds
+
+
+Row = TypeVar("Row")
+
+
+def write_rows(path: Path, rows: Iterable[Any], row_type: type[Any]) -> None:
+    """Write dataclass rows as UTF-8 CSV with a header line, floats to six significant digits."""
+    names = [field.name for field in dataclasses.fields(row_type)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for row in rows:
+            values = (getattr(row, name) for name in names)
+            writer.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in values)
+
+
+def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
+    """Read what `write_rows` wrote."""
+    fields = dataclasses.fields(row_type)  # type: ignore[arg-type]
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row_type(**{f.name: f.type(line[f.name]) for f in fields}) for line in csv.DictReader(file)]

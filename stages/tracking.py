@@ -1,0 +1,274 @@
+"""MLflow; the only module that imports it.
+
+One run per training: `train` opens it, `evaluate` completes it. The two find each other by the content
+key of the training, because nothing that DVC hashes may hold a run's id. When DVC restored the model
+from its cache and no run is there, `evaluate` makes one from the files. Tracking that fails warns and
+never ends a training.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stages.params import read
+from stages.workspace import root, work_cache
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from stages.loop import Epoch
+    from stages.trained import Description
+
+EXPERIMENT = "encore"
+SECTIONS = (
+    "dataset",
+    "audio",
+    "segment",
+    "split",
+    "features",
+    "baseline",
+    "model",
+    "train",
+    "evaluate",
+    "runtime",
+)
+MAX_VALUE = 500  # characters of a parameter; MLflow refuses the whole batch over a longer one
+
+
+class TrackedRun:
+    """An MLflow run that is under way, or nothing at all where tracking is off or has failed."""
+
+    def __init__(self, client: "MlflowClient | None" = None, run_id: str = ""):
+        self._client = client
+        self.run_id = run_id
+
+    def log_epoch(self, epoch: "Epoch") -> None:
+        """Log a row of the history."""
+        self.log_metrics({k: v for k, v in asdict(epoch).items() if k != "epoch"}, epoch.epoch)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics at a step."""
+        with self.warn_on_failure() as client:
+            from mlflow.entities import Metric
+
+            now = int(time.time() * 1000)
+            client.log_batch(self.run_id, [Metric(name, value, now, step) for name, value in metrics.items()])
+
+    def end(self, status: str) -> None:
+        """Set the final status."""
+        with self.warn_on_failure() as client:
+            client.set_terminated(self.run_id, status)
+
+    @contextmanager
+    def warn_on_failure(self) -> Iterator[Any]:
+        """Give the client to a block whose failure is a warning, and the end of tracking this run."""
+        try:
+            if self._client is not None:
+                yield self._client
+            else:
+                yield _Nobody()
+        except Exception as error:
+            self._client = None
+            _warn(error)
+
+
+class _Nobody:
+    """Takes every call of a client and does nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+
+@contextmanager
+def open_run(mode: str, content_key: str) -> Iterator[TrackedRun]:
+    """Open the run of a training.
+
+    Parameters
+    ----------
+    mode : {'on', 'off'}
+    content_key : str
+        Of the training.
+
+    Yields
+    ------
+    TrackedRun
+        Left open for `complete_run`; marked as failed if the block fails.
+    """
+    run = _start(content_key) if mode == "on" else TrackedRun()
+    try:
+        yield run
+    except BaseException as error:
+        run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+
+
+def complete_run(
+    mode: str,
+    description: "Description",
+    history: Sequence["Epoch"],
+    metrics: Mapping[str, float],
+    evaluation: Path,
+    model: Path,
+) -> None:
+    """Complete the run of a training with what `evaluate` found.
+
+    Parameters
+    ----------
+    mode : {'on', 'off'}
+    description : Description
+        Of the trained model; its content key finds the run.
+    history : sequence of Epoch
+        Logged only if the run has to be made anew.
+    metrics : mapping of str to float
+        Test metrics by flat name.
+    evaluation, model : Path
+        Folders whose files become artifacts, the second as a pyfunc model.
+    """
+    if mode == "off":
+        return
+    run = _find(description.content_key)
+    if not run.run_id:
+        run = _start(description.content_key)
+        for epoch in history:
+            run.log_epoch(epoch)
+    run.log_metrics(metrics)
+    with run.warn_on_failure() as client:
+        client.log_artifacts(run.run_id, str(evaluation), "evaluation")
+        if run.run_id:
+            _log_model(run.run_id, description, model)
+    run.end("FINISHED")
+
+
+def _start(content_key: str) -> TrackedRun:
+    try:
+        client, experiment_id = _connect()
+        tags = _tags(content_key)
+        run_id = client.create_run(experiment_id, tags=tags, run_name=tags["mlflow.runName"]).info.run_id
+        from mlflow.entities import Param
+
+        parameters = _flat({section: read(section) for section in SECTIONS})
+        client.log_batch(run_id, params=[Param(key, str(v)[:MAX_VALUE]) for key, v in parameters.items()])
+    except Exception as error:
+        _warn(error)
+        return TrackedRun()
+    return TrackedRun(client, run_id)
+
+
+def _find(content_key: str) -> TrackedRun:
+    try:
+        client, experiment_id = _connect()
+        runs = client.search_runs(
+            [experiment_id], f"tags.content_key = '{content_key}'", order_by=["start_time DESC"], max_results=1
+        )
+    except Exception as error:
+        _warn(error)
+        return TrackedRun()
+    return TrackedRun(client, runs[0].info.run_id) if runs else TrackedRun()
+
+
+def _connect() -> "tuple[MlflowClient, str]":
+    """A client and the experiment's id, both made if need be.
+
+    The store and its artifacts are at the workspace's root, whatever folder a stage runs in. Processes
+    that create a fresh SQLite store at once break it, so it is created under a lock.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # A server that does not answer is given up after seconds; MLflow's own patience is many minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    import logging
+
+    import mlflow
+    from filelock import FileLock
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(given or f"sqlite:///{root() / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    artifacts = None if given else (root() / "mlartifacts").as_uri()
+    with FileLock(work_cache("locks") / "mlflow.lock", timeout=120):
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            return client, client.create_experiment(name, artifacts)
+    return client, experiment.experiment_id
+
+
+def _tags(content_key: str) -> dict[str, str]:
+    model = str(read("model")["_target_"]).removeprefix("models.")
+    dataset = str(read("dataset")["name"])
+    name = os.environ.get("DVC_EXP_NAME", "")
+    tags = {
+        "content_key": content_key,
+        "model": model,
+        "dataset": dataset,
+        "dvc.exp_name": name,
+        "mlflow.runName": name or f"{model.lower()}-{dataset}-{content_key[:6]}",
+        "mlflow.source.git.commit": os.environ.get("DVC_EXP_BASELINE_REV") or _git_commit(),
+    }
+    for data in ("features/features.h5", "split/split.csv"):
+        with Path("data", data).open("rb") as file:
+            # MD5, to be found again in dvc.lock
+            tags[f"data.{Path(data).name}.md5"] = hashlib.file_digest(file, "md5").hexdigest()
+    return {key: value for key, value in tags.items() if value}
+
+
+def _git_commit() -> str:
+    try:
+        command = ["git", "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _log_model(run_id: str, description: "Description", model: Path) -> None:
+    import logging
+    from importlib.metadata import version
+
+    import mlflow
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # it remarks on every optional thing left out
+    shape = tuple(description.kwargs["input_shape"])
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *shape))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float64), (-1, len(description.labels)))]),
+    )
+    here = Path(__file__).parent
+    needed = ("mlflow", "numpy", "pydantic", "ruamel.yaml", "safetensors", "torch")
+    with mlflow.start_run(run_id=run_id):
+        mlflow.pyfunc.log_model(
+            name="model",
+            loader_module="stages.trained",
+            data_path=str(model),
+            code_paths=[str(here), str(here.parent / "models")],
+            signature=signature,
+            pip_requirements=[f"{name}=={version(name)}" for name in needed],
+        )
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix: values}
+    return {
+        flat: leaf
+        for key, value in values.items()
+        for flat, leaf in _flat(value, f"{prefix}.{key}" if prefix else key).items()
+    }
+
+
+def _warn(error: Exception) -> None:
+    reason = " ".join(str(error).split())[:300]
+    print(
+        f"warning: MLflow tracking failed and is off for this run: {type(error).__name__}: {reason}",
+        file=sys.stderr,
+    )
