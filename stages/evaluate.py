@@ -13,7 +13,7 @@ from stages.params import Params, load
 from stages.runtime import runtime
 from stages.splits import SIDES
 from stages.store import Features
-from stages.tables import read_rows, write_rows
+from stages.tables import Epoch, read_rows, write_rows
 from stages.workspace import new_folder
 
 MODEL = Path("data/model")
@@ -39,12 +39,12 @@ def main() -> None:
     params = load("evaluate", EvaluateParams)
     settings = runtime()
 
-    from stages.loop import Epoch, make_fabric
+    from stages.device import choose
     from stages.trained import TrainedModel
 
     trained = TrainedModel.load(MODEL)
     description = trained.description
-    make_fabric(settings.device, description.train["precision"]).to_device(trained.model)
+    trained.model.to(choose(settings.device))
     split = examples.read_split()
     history = read_rows(MODEL / "history.csv", Epoch)
     predictions: dict[str, metrics.Predictions] = {}
@@ -56,7 +56,9 @@ def main() -> None:
         for side in SIDES:
             wanted = {row.track_id for row in split if row.split == side}
             if set(tracks[side].track_id.tolist()) != wanted:
-                raise AssertionError(f"{side}: {len(tracks[side].track_id)} of {len(wanted)} tracks were scored")
+                raise AssertionError(
+                    f"{side}: {len(tracks[side].track_id)} of {len(wanted)} tracks were scored"
+                )
 
         scores = {
             side: metrics.score_both(segments, params.bootstrap_samples, params.seed)
@@ -84,7 +86,7 @@ def main() -> None:
         figures.save(figures.spectrograms(features), folder / "figures" / "spectrograms.png")
         for side in SIDES:
             accuracy = scores[side]["track"]["accuracy"]
-            title = f"{side} tracks, accuracy {accuracy:.3f}"
+            title = f"{side.capitalize()} tracks, accuracy {accuracy:.3f}"
             picture = figures.confusion_matrix(metrics.confusion(tracks[side]), labels, title)
             figures.save(picture, folder / "figures" / f"confusion_{side}.png")
 

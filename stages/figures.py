@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from stages.loop import Epoch
+    from stages.tables import Epoch
 
 INK = "#22333b"
 
@@ -59,9 +59,13 @@ def curves(history: Sequence["Epoch"]) -> "Figure":
     epochs = [row.epoch for row in history]
     best = min(history, key=lambda row: row.valid_loss).epoch
     panels: list[Axes] = list(figure.subplots(1, 2))
-    for axes, name, unit in zip(panels, ("loss", "accuracy"), ("cross-entropy in nats", "share right"), strict=True):
+    for axes, name, unit in zip(
+        panels, ("loss", "accuracy"), ("cross-entropy in nats", "share right"), strict=True
+    ):
         axes.plot(epochs, [getattr(row, f"train_{name}") for row in history], color="#8d99ae", label="train")
-        axes.plot(epochs, [getattr(row, f"valid_{name}") for row in history], color="#d1495b", label="validation")
+        axes.plot(
+            epochs, [getattr(row, f"valid_{name}") for row in history], color="#d1495b", label="validation"
+        )
         axes.axvline(best, color=INK, linewidth=0.8, linestyle=":", label=f"kept: epoch {best}")
         axes.set(title=f"{name.capitalize()} per segment", xlabel="epoch", ylabel=unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -90,20 +94,22 @@ def spectrograms(features: Features, columns: int = 5) -> "Figure":
     figure = Figure(figsize=(2.6 * columns + 0.8, 2.4 * rows + 0.5), layout="constrained")
     panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)).ravel()
     time_s, frequency = features.scale(name, 2), features.scale(name, 1)
-    for axes, index in zip(panels, range(len(panels)), strict=True):
-        mine = np.flatnonzero(features.label == index) if index < len(features.labels) else []
-        if not len(mine):
+    for index, axes in enumerate(panels):
+        mine = np.flatnonzero(features.label == index)
+        if len(mine) == 0:  # the grid has a panel more than there are classes
             axes.set_visible(False)
             continue
         mine = mine[features.track_id[mine] == features.track_id[mine[0]]]
         values = features.read(name, mine[len(mine) // 2 :][:1])[0]
+        if name == "mel":
+            values = values - values.max()
         image = axes.imshow(
             values,
             origin="lower",
             aspect="auto",
             cmap="magma",
             extent=(0, float(time_s[-1]), -0.5, len(frequency) - 0.5),
-            vmin=values.max() - 80 if name == "mel" else None,
+            vmin=-80 if name == "mel" else None,
         )
         axes.set_title(features.labels[index], fontsize=10)
         axes.label_outer()
@@ -113,5 +119,7 @@ def spectrograms(features: Features, columns: int = 5) -> "Figure":
         panels[0].set_yticks(at, [f"{hz / 1000:g}k" if hz >= 1000 else f"{hz}" for hz in wanted_hz])
     figure.supxlabel("time in s")
     figure.supylabel("frequency in Hz (mel scale)" if name == "mel" else f"{name} coefficient")
-    figure.colorbar(image, ax=list(panels), label="dB" if name == "mel" else "value", fraction=0.02)
+    figure.colorbar(
+        image, ax=list(panels), label="dB below the maximum" if name == "mel" else "value", fraction=0.02
+    )
     return figure

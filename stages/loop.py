@@ -6,21 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor, nn, split
 
 from models import Classifier
-from stages.errors import EncoreError
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A row of history.csv; losses are mean cross-entropies in nats, accuracies per segment."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    valid_loss: float
-    valid_accuracy: float
+from stages.tables import Epoch
 
 
 @dataclass(frozen=True)
@@ -31,26 +20,15 @@ class Data:
     label: Tensor
 
 
-def make_fabric(device: str, precision: str) -> Fabric:
-    """Fabric on the wanted device.
-
-    Raises
-    ------
-    EncoreError
-        If this machine has no such device.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
-    try:
-        return Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
-    except Exception as error:  # Fabric raises several unrelated classes
-        reason = " ".join(str(error).split())
-        raise EncoreError(f"params.yaml: runtime.device is {device!r}: {reason}; auto takes what is there") from None
-
-
-def make_optimizer(model: Classifier, name: str, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+def make_optimizer(
+    model: Classifier, name: str, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
     """The optimiser `name` over the model's parameter groups; a group's own decay goes first."""
-    classes = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    classes: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "sgd": torch.optim.SGD,
+    }
     return classes[name](model.parameter_groups(), lr=learning_rate, weight_decay=weight_decay)
 
 
@@ -101,7 +79,7 @@ def fit(
         network.train()
         loss_sum = torch.zeros((), device=fabric.device)
         hits = torch.zeros((), device=fabric.device)
-        for rows in torch.randperm(len(train.x), generator=order).to(fabric.device).split(batch_size):
+        for rows in split(torch.randperm(len(train.x), generator=order).to(fabric.device), batch_size):
             logits = network(train.x[rows])
             loss = nn.functional.cross_entropy(logits, train.label[rows])
             optimizer.zero_grad()
@@ -126,7 +104,7 @@ def fit(
 def judge(network: nn.Module, data: Data, segments_per_call: int = 256) -> tuple[float, float]:
     """Mean cross-entropy and accuracy over segments."""
     network.eval()
-    parts = zip(data.x.split(segments_per_call), data.label.split(segments_per_call), strict=True)
+    parts = zip(split(data.x, segments_per_call), split(data.label, segments_per_call), strict=True)
     loss = hits = 0.0
     for x, label in parts:
         logits = network(x)

@@ -28,7 +28,8 @@ class Predictions:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class, int64 (n,)."""
-        return self.probability.argmax(axis=1)
+        predicted: NDArray[np.int64] = self.probability.argmax(axis=1)
+        return predicted
 
     def by_track(self) -> "Predictions":
         """Mean of the segments' probabilities for each track, tracks in sorted order."""

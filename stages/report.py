@@ -14,7 +14,10 @@ METRICS = Path("data/evaluation/metrics.json")
 def headline(metrics: dict[str, Any], model: str) -> list[str]:
     """The model and the linear baseline per test track, as lines of a table."""
     lines = [f"{'per test track':<18}{'accuracy':>9}  {'95 % interval':<15}{'macro-F1':>9}{'balanced':>10}"]
-    for name, scores in ((model, metrics["test"]["track"]), ("linear baseline", metrics["baseline"]["track"])):
+    for name, scores in (
+        (model, metrics["test"]["track"]),
+        ("linear baseline", metrics["baseline"]["track"]),
+    ):
         interval = f"{scores['accuracy_ci95_low']:.3f} to {scores['accuracy_ci95_high']:.3f}"
         lines.append(
             f"{name:<18}{scores['accuracy']:>9.3f}  {interval:<15}"
@@ -60,16 +63,19 @@ def markdown(
         (f"{model}, per segment", metrics["test"]["segment"]),
         ("linear baseline, per track", metrics["baseline"]["track"]),
     ):
+        interval = f"{scores['accuracy_ci95_low']:.3f} to {scores['accuracy_ci95_high']:.3f}"
         lines.append(
-            f"| {name} | {scores['accuracy']:.3f} | {scores['accuracy_ci95_low']:.3f} to "
-            f"{scores['accuracy_ci95_high']:.3f} | {scores['macro_f1']:.3f} | {scores['balanced_accuracy']:.3f} |"
+            f"| {name} | {scores['accuracy']:.3f} | {interval} "
+            f"| {scores['macro_f1']:.3f} | {scores['balanced_accuracy']:.3f} |"
         )
     lines += ["", "| class | precision | recall | F1 | test tracks |", "|---|---|---|---|---|"]
     for row in classes:
-        lines.append(
-            f"| {row.label} | {row.precision:.2f} | {row.recall:.2f} | {row.f1:.2f} | {row.n} |"
-        )
-    lines += ["", f"Music: {source['name']}; licence: {source['licence']}; citation: {source['citation']}.", ""]
+        lines.append(f"| {row.label} | {row.precision:.2f} | {row.recall:.2f} | {row.f1:.2f} | {row.n} |")
+    lines += [
+        "",
+        f"Music: {source['name']}; licence: {source['licence']}; citation: {source['citation']}.",
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -129,7 +129,9 @@ def _sides_from_file(path: Path, track_ids: list[str]) -> list[str]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"track_id", "split"} <= set(reader.fieldnames or ()):
-                raise EncoreError(f"split.path: {path} needs the columns track_id and split in its first line")
+                raise EncoreError(
+                    f"split.path: {path} needs the columns track_id and split in its first line"
+                )
             given = {row["track_id"]: row["split"] for row in reader}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EncoreError(f"split.path: cannot read {path}: {error}") from None
@@ -139,7 +141,9 @@ def _sides_from_file(path: Path, track_ids: list[str]) -> list[str]:
     sides = [given.get(track_id, "excluded") for track_id in track_ids]
     for side in splits.SIDES:
         if side not in sides:
-            raise EncoreError(f"split.path: {path} puts none of the {len(track_ids)} labelled tracks in {side}")
+            raise EncoreError(
+                f"split.path: {path} puts none of the {len(track_ids)} labelled tracks in {side}"
+            )
     return sides
 
 

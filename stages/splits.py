@@ -53,9 +53,7 @@ def assign(
     return parts
 
 
-def holdout(
-    labels: Sequence[str], units: Sequence[str], valid: float, test: float, seed: int
-) -> list[str]:
+def holdout(labels: Sequence[str], units: Sequence[str], valid: float, test: float, seed: int) -> list[str]:
     """Split into train, valid and test by share.
 
     Raises
@@ -127,7 +125,7 @@ def _assert_every_class_everywhere(
         for side in wanted:
             if (label, side) not in there:
                 raise EncoreError(
-                    f"split: class {label!r} has no track in {side}: it has {n_units[label]} tracks or groups "
-                    f"that stay together, and at least {len(wanted)} are needed; add music, leave the class "
-                    "out with dataset.classes, or choose another split"
+                    f"split: class {label!r} has no track in {side}: it has {n_units[label]} tracks or "
+                    f"groups that stay together, and at least {len(wanted)} are needed; add music, leave the "
+                    "class out with dataset.classes, or choose another split"
                 )

@@ -78,6 +78,17 @@ class Assignment:
     fold: int  # -1: the scheme has no folds
 
 
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """An epoch of a training (``data/model/history.csv``)."""
+
+    epoch: int
+    train_loss: float  # mean cross-entropy in nats
+    train_accuracy: float  # per segment, with dropout at work
+    valid_loss: float
+    valid_accuracy: float
+
+
 Row = TypeVar("Row")
 
 
@@ -96,4 +107,7 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     """Read what `write_rows` wrote."""
     fields = dataclasses.fields(row_type)  # type: ignore[arg-type]
     with path.open(newline="", encoding="utf-8") as file:
-        return [row_type(**{f.name: f.type(line[f.name]) for f in fields}) for line in csv.DictReader(file)]
+        convert: dict[str, Any] = {field.name: field.type for field in fields}
+        return [
+            row_type(**{name: convert[name](line[name]) for name in convert}) for line in csv.DictReader(file)
+        ]

@@ -23,7 +23,7 @@ from stages.workspace import root, work_cache
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from stages.loop import Epoch
+    from stages.tables import Epoch
     from stages.trained import Description
 
 EXPERIMENT = "encore"
@@ -165,7 +165,10 @@ def _find(content_key: str) -> TrackedRun:
     try:
         client, experiment_id = _connect()
         runs = client.search_runs(
-            [experiment_id], f"tags.content_key = '{content_key}'", order_by=["start_time DESC"], max_results=1
+            [experiment_id],
+            f"tags.content_key = '{content_key}'",
+            order_by=["start_time DESC"],
+            max_results=1,
         )
     except Exception as error:
         _warn(error)
@@ -183,12 +186,10 @@ def _connect() -> "tuple[MlflowClient, str]":
     # A server that does not answer is given up after seconds; MLflow's own patience is many minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    import logging
-
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # it remarks on all that it does
     import mlflow
     from filelock import FileLock
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     given = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(given or f"sqlite:///{root() / 'mlflow.db'}")
     client = mlflow.MlflowClient()
@@ -229,7 +230,7 @@ def _git_commit() -> str:
 
 
 def _log_model(run_id: str, description: "Description", model: Path) -> None:
-    import logging
+    import warnings
     from importlib.metadata import version
 
     import mlflow
@@ -237,7 +238,6 @@ def _log_model(run_id: str, description: "Description", model: Path) -> None:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # it remarks on every optional thing left out
     shape = tuple(description.kwargs["input_shape"])
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *shape))]),
@@ -245,7 +245,8 @@ def _log_model(run_id: str, description: "Description", model: Path) -> None:
     )
     here = Path(__file__).parent
     needed = ("mlflow", "numpy", "pydantic", "ruamel.yaml", "safetensors", "torch")
-    with mlflow.start_run(run_id=run_id):
+    with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+        warnings.simplefilter("ignore")  # about the optional input example
         mlflow.pyfunc.log_model(
             name="model",
             loader_module="stages.trained",

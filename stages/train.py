@@ -15,7 +15,7 @@ from stages.errors import EncoreError, run
 from stages.params import Params, check, load, read
 from stages.runtime import runtime
 from stages.store import Features
-from stages.tables import write_rows
+from stages.tables import Epoch, write_rows
 from stages.workspace import new_folder
 
 if TYPE_CHECKING:
@@ -113,8 +113,10 @@ def main() -> None:
         labels, attributes, input_shape = features.labels, features.attributes, features.shape(feature)
 
     import torch
+    from lightning_fabric import Fabric
 
     from stages import loop
+    from stages.device import choose
     from stages.trained import Description, TrainedModel, build
 
     std = train.x.std(axis=(0, 2), dtype=np.float64)
@@ -130,9 +132,10 @@ def main() -> None:
         train=sections["train"],
         content_key=content_key(sections),
     )
-    fabric = loop.make_fabric(settings.device, params.precision)
+    device = choose(settings.device)
+    fabric = Fabric(accelerator=device.type, devices=1, precision=params.precision)
     fabric.seed_everything(params.seed, verbose=False)
-    torch.use_deterministic_algorithms(True, warn_only=fabric.device.type != "cpu")
+    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
     try:
         trained = TrainedModel(description, build(description))
     except (ValueError, RuntimeError) as error:
@@ -153,11 +156,11 @@ def main() -> None:
         )
         with new_folder(Path("data/model")) as folder:
             trained.save(folder)
-            write_rows(folder / "history.csv", history, loop.Epoch)
+            write_rows(folder / "history.csv", history, Epoch)
     best = min(history, key=lambda epoch: epoch.valid_loss)
     n_parameters = sum(p.numel() for p in trained.model.parameters())
     print(
-        f"train: {model_type.__name__}, {n_parameters:,} parameters, on {fabric.device}: best of "
+        f"train: {model_type.__name__}, {n_parameters:,} parameters, on {device}: best of "
         f"{len(history)} epochs is {best.epoch}, validation accuracy {best.valid_accuracy:.3f} per segment"
     )
 

@@ -109,7 +109,7 @@ class TrainedModel:
         device = next(self.model.parameters()).device
         parts = [
             self.model(part.to(device)).double().softmax(dim=1).cpu()
-            for part in self.standardise(np.ascontiguousarray(x, np.float32)).split(SEGMENTS_PER_CALL)
+            for part in torch.split(self.standardise(np.ascontiguousarray(x, np.float32)), SEGMENTS_PER_CALL)
         ]
         probability: NDArray[np.float64] = torch.cat(parts).numpy()
         return probability

@@ -76,7 +76,9 @@ def _events(midi: bytes) -> list[object]:
         # persistent events stay queued once played, and each is searched past again for every later one
         events: list[object] = load_memory(midi, persistent=False)
     except Exception as error:  # the binding raises whatever its C++ side threw
-        raise EncoreError(f"not a readable MIDI file ({' '.join(str(error).split())}); leave it out") from None
+        raise EncoreError(
+            f"not a readable MIDI file ({' '.join(str(error).split())}); leave it out"
+        ) from None
     return events
 
 

@@ -102,7 +102,8 @@ class Gtzan:
         wanted = there if self.params.classes is None else set(self.params.classes)
         if missing := sorted(wanted - there):
             raise EncoreError(
-                f"dataset.classes: no class {', '.join(missing)} in GTZAN; there are: {', '.join(sorted(there))}"
+                f"dataset.classes: no class {', '.join(missing)} in GTZAN; "
+                f"there are: {', '.join(sorted(there))}"
             )
         return wanted
 
@@ -113,7 +114,7 @@ def _download(folder: Path) -> Path:
 
     partial = folder / f"{SLUG}.zip"
     try:
-        # The client talks on stdout; its progress bar goes to stderr.
+        # What the client says on stdout we say in one line; its progress bar goes to stderr.
         with redirect_stdout(io.StringIO()), _no_endless_silence():
             # Importing it already makes its config folder and, where there is a token, asks Kaggle.
             from kaggle.api.kaggle_api_extended import KaggleApi  # type: ignore[import-untyped]
@@ -193,12 +194,13 @@ def _unpack(archive: Path, labels: set[str], artists: dict[str, str], into: Path
     """Unpack the clips of `labels`, all or none; the archive's checksums are compared on the way."""
     try:
         with zipfile.ZipFile(archive) as opened, new_folder(into) as folder:
-            members = [match for match in map(MEMBER.fullmatch, opened.namelist()) if match]
+            matches = map(MEMBER.fullmatch, opened.namelist())
+            members = {match["track_id"]: match for match in matches if match}
             if not members:
                 raise zipfile.BadZipFile("no Data/genres_original/<genre>/*.wav in it")
             return [
                 _unpack_clip(opened, member, artists, folder)
-                for member in sorted(members, key=lambda member: member["track_id"])
+                for _, member in sorted(members.items())
                 if member["label"] in labels
             ]
     except (*DAMAGE, OSError) as error:

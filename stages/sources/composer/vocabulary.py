@@ -127,7 +127,12 @@ DRUMS: dict[str, dict[str, str]] = {
 WALTZ_DRUMS: dict[str, dict[str, str]] = {
     "none": {},
     "waltz": {"kick": "X...........", "snare": "....x...x...", "hat": "x.x.x.x.x.x."},
-    "jazz_waltz": {"kick": "o...........", "pedal": "....x.......", "ride": "X...x.x.X...", "snare": "......o....."},
+    "jazz_waltz": {
+        "kick": "o...........",
+        "pedal": "....x.......",
+        "ride": "X...x.x.X...",
+        "snare": "......o.....",
+    },
     "waltz_ballad": {"kick": "X...........", "stick": "........x...", "hat": "x.o.x.o.x.o."},
 }
 
@@ -163,7 +168,9 @@ COMPS = {
     "pad": Comp(("x---------------",)),
     "block": Comp(("x-------x-------", "x-----x-----x---", "x---x---x---x---")),
     "strum": Comp(("X---x-x--xx-x-x-", "X-x-x-x-X-x-x-x-", "X---x-xx..x-x-xx"), spread=0.06),
-    "stab": Comp(("x.....x.........", "...x..x...x.....", "......x.......x.", "x..x......x..x.."), length=0.8),
+    "stab": Comp(
+        ("x.....x.........", "...x..x...x.....", "......x.......x.", "x..x......x..x.."), length=0.8
+    ),
     "charleston": Comp(("x.....x-........", "......x-....x...", "x-..........x-..", "..x-......x-....")),
     "skank": Comp(("..x...x...x...x.", "....x.......x...", "..x...x...x..xx."), length=0.6),
     "boom_chuck": Comp(("....x-......x-..", "....x-.x....x-xx", "....x-......x-x-"), spread=0.04, length=0.7),

@@ -1,0 +1,91 @@
+"""From an artist and a seed to a finished song."""
+
+from dataclasses import dataclass
+from random import Random
+
+from stages.sources.composer import accompaniment, form, melody, score
+from stages.sources.composer.artists import Artist
+from stages.sources.composer.vocabulary import INSTRUMENTS, KITS
+
+REFERENCE_DB = -48.0  # every instrument is brought to this loudness before the mix
+DRUM_LOUDNESS_DB = -35.0  # of the font's kits, like `Instrument.loudness_db`
+MIX_DB = {"lead": 1.0, "second": 1.0, "comp": -5.0, "backing": -7.0, "bass": 1.0, "drums": 0.0}
+HABITS = {"lead": "lead_db", "second": "lead_db", "comp": "comp_db", "backing": "backing_db",
+          "bass": "bass_db", "drums": "drum_db"}  # fmt: skip
+CHANNELS = {"lead": 0, "second": 1, "comp": 2, "backing": 3, "bass": 4, "drums": score.DRUM_CHANNEL}
+COMP_CENTRE, BACKING_CENTRE = 59, 66
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A song as a Standard MIDI File, and the plan it came from."""
+
+    midi: bytes
+    song: form.Song
+
+
+def compose(artist: Artist, seed: int, duration_s: float) -> Composition:
+    """A song of at least `duration_s` seconds; the same arguments give the same bytes.
+
+    Parameters
+    ----------
+    artist : Artist
+        Whose habits to follow; the genre comes with them.
+    seed : int
+        Of this song.
+    duration_s : float
+        How long it must last.
+    """
+    song = form.plan(artist, duration_s, Random(f"{seed} plan"))
+    notes: dict[str, list[score.Note]] = {role: [] for role in CHANNELS}
+    harmonised = Random(f"{seed} harmony").random() < 0.25
+    for number, section in enumerate(song.sections):
+        # a section's accompaniment returns with its label, its melody too; only drums vary each time
+        rng = Random(f"{seed} {section.label} accompaniment")
+        playing = {role: accompaniment.instrument(song, role) for role in ("comp", "backing", "bass")}
+        if "drums" in section.players:
+            variation = Random(f"{seed} {number} drums")
+            notes["drums"] += accompaniment.drums(song, section, artist.density, variation)
+        if "bass" in section.players:
+            notes["bass"] += accompaniment.bass(song, section, playing["bass"], rng)
+        if "comp" in section.players:
+            notes["comp"] += accompaniment.chords(
+                song, section, section.comp, playing["comp"], COMP_CENTRE, rng
+            )
+        if "backing" in section.players:
+            reply = section.backing == "answer"
+            args = (playing["backing"], BACKING_CENTRE, rng)
+            notes["backing"] += (
+                accompaniment.answers(song, section, *args)
+                if reply
+                else accompaniment.chords(song, section, section.backing, *args)
+            )
+        if "lead" in section.players:
+            role = "second" if section.solo else "lead"
+            both = harmonised and section.label == "B" and not section.solo
+            # an improviser does not repeat himself, a singer does
+            material = f"{seed} {number if section.solo else section.label} melody"
+            notes[role] += melody.lead(
+                song, section, artist, accompaniment.instrument(song, role), material, both
+            )
+    parts = [_part(song, artist, role, notes[role]) for role in CHANNELS if notes[role]]
+    feel = score.Feel(
+        song.tempo_bpm,
+        song.swing,
+        8 / artist.swing_note,
+        artist.jitter_ms / 1000,
+        artist.rubato,
+        song.beats_per_bar,
+    )
+    return Composition(score.midi(parts, feel, song.n_bars, Random(f"{seed} feel")), song)
+
+
+def _part(song: form.Song, artist: Artist, role: str, notes: list[score.Note]) -> score.Part:
+    name = song.instruments[role]
+    if role == "drums":
+        program, loudness_db = KITS[name], DRUM_LOUDNESS_DB
+    else:
+        program, loudness_db = INSTRUMENTS[name].program, INSTRUMENTS[name].loudness_db
+    level_db = MIX_DB[role] + getattr(artist, HABITS[role]) + REFERENCE_DB - loudness_db
+    volume = round(127 * 10 ** (level_db / 60))  # the synthesiser cubes channel volumes
+    return score.Part(CHANNELS[role], program, max(1, min(127, volume)), notes)
