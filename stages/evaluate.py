@@ -39,6 +39,8 @@ def main() -> None:
     params = load("evaluate", EvaluateParams)
     settings = runtime()
 
+    from tqdm import tqdm
+
     from stages.device import choose
     from stages.trained import TrainedModel
 
@@ -49,7 +51,7 @@ def main() -> None:
     history = read_rows(MODEL / "history.csv", Epoch)
     predictions: dict[str, metrics.Predictions] = {}
     with Features(examples.FEATURES) as features, new_folder(Path("data/evaluation")) as folder:
-        for side in SIDES:
+        for side in tqdm(SIDES, desc="evaluate", unit="side", disable=None):
             data = examples.load(features, description.feature, split, side)
             predictions[side] = metrics.Predictions(data.track_id, data.label, trained.predict(data.x))
         tracks = {side: segments.by_track() for side, segments in predictions.items()}

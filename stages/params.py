@@ -48,6 +48,10 @@ def check(values: Any, model: type[P], section: str) -> P:
     EncoreError
         One line that names the first wrong key in full, its value, and what is allowed.
     """
+    if isinstance(values, dict):
+        for key, value in values.items():
+            if value == "???":  # Hydra's mark of a value that the user has to give
+                raise EncoreError(f"params.yaml: {section}.{key}: not given; add -S {section}.{key}=VALUE")
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as invalid:

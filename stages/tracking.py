@@ -140,7 +140,10 @@ def complete_run(
             run.log_epoch(epoch)
     run.log_metrics(metrics)
     with run.warn_on_failure() as client:
-        client.log_artifacts(run.run_id, str(evaluation), "evaluation")
+        # MLflow's comparison of runs shows the artifacts at the top side by side: the figures.
+        client.log_artifacts(run.run_id, str(evaluation / "figures"))
+        for file in sorted(path for path in evaluation.iterdir() if path.is_file()):
+            client.log_artifact(run.run_id, str(file), "evaluation")
         if run.run_id:
             _log_model(run.run_id, description, model)
     run.end("FINISHED")
@@ -179,8 +182,9 @@ def _find(content_key: str) -> TrackedRun:
 def _connect() -> "tuple[MlflowClient, str]":
     """A client and the experiment's id, both made if need be.
 
-    The store and its artifacts are at the workspace's root, whatever folder a stage runs in. Processes
-    that create a fresh SQLite store at once break it, so it is created under a lock.
+    The store and its artifacts are at the workspace's root, whatever folder a stage runs in. A fresh
+    SQLite store breaks if processes create it at once or one is killed half-way, so it is created under
+    a lock and a temporary name.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # A server that does not answer is given up after seconds; MLflow's own patience is many minutes.
@@ -191,14 +195,20 @@ def _connect() -> "tuple[MlflowClient, str]":
     from filelock import FileLock
 
     given = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(given or f"sqlite:///{root() / 'mlflow.db'}")
-    client = mlflow.MlflowClient()
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    store, partial = root() / "mlflow.db", root() / ".encore" / "mlflow.db.partial"
     artifacts = None if given else (root() / "mlartifacts").as_uri()
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     with FileLock(work_cache("locks") / "mlflow.lock", timeout=120):
+        if not given and not store.exists():
+            partial.unlink(missing_ok=True)
+            mlflow.MlflowClient(f"sqlite:///{partial}")
+            partial.rename(store)
+        mlflow.set_tracking_uri(given or f"sqlite:///{store}")
+        client = mlflow.MlflowClient()
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            return client, client.create_experiment(name, artifacts)
+            kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI takes it for GenAI
+            return client, client.create_experiment(name, artifacts, kind)
     return client, experiment.experiment_id
 
 

@@ -62,15 +62,22 @@ def render(midi: bytes, sample_rate_hz: int, duration_s: float) -> "NDArray[np.f
     n_samples = round(duration_s * sample_rate_hz)
     stereo = np.frombuffer(_play(events, sample_rate_hz, n_samples), dtype=np.float32).reshape(-1, 2)
     mono = stereo.mean(axis=1, dtype=np.float64)
-    rms = float(np.sqrt(np.mean(mono**2)))
-    if not rms >= SILENCE_RMS:  # the negation also catches NaN
+    if not np.sqrt(np.mean(mono**2)) >= SILENCE_RMS:  # the negation also catches NaN
         raise EncoreError(f"MIDI file plays as silence for its first {duration_s:g} s; leave it out")
-    gain = min(TARGET_RMS / rms, TARGET_PEAK / float(np.abs(mono).max()))
-    return (mono * gain).astype(np.float32)
+    return levelled(mono)
+
+
+def levelled(samples: "NDArray[np.floating]") -> "NDArray[np.float32]":
+    """Samples (any shape, not silent) brought to RMS `TARGET_RMS`, or to `TARGET_PEAK` where that is less."""
+    import numpy as np
+
+    gain = min(TARGET_RMS / np.sqrt(np.mean(np.square(samples))), TARGET_PEAK / np.abs(samples).max())
+    scaled: NDArray[np.float32] = (samples * gain).astype(np.float32)
+    return scaled
 
 
 def _events(midi: bytes) -> list[object]:
-    from tinysoundfont.midi import load_memory  # type: ignore[import-untyped]
+    from tinysoundfont.midi import load_memory
 
     try:
         # persistent events stay queued once played, and each is searched past again for every later one

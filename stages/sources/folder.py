@@ -56,7 +56,9 @@ class Folder:
             raise EncoreError(f"dataset.path: no folder {root}")
         files = [path for path in _audio_files(root) if self._is_wanted(_label(path, root))]
         self._assert_classes_exist(root)
-        return [self._copy(path, root, into) for path in files]
+        from tqdm import tqdm
+
+        return [self._copy(path, root, into) for path in tqdm(files, "fetch", unit="track", disable=None)]
 
     def _is_wanted(self, label: str) -> bool:
         return not label or self.params.classes is None or label in self.params.classes

@@ -43,7 +43,7 @@ def drums(song: Song, section: Section, density: float, rng: Random) -> Iterator
         last = index == len(section.bars) - 1 and not quiet
         fill_from = steps - 4 if last else steps
         if index == 0 and section.label != "intro" and not quiet:
-            yield _stroke("crash", bar, 0, "x", section.energy)
+            yield _stroke("crash", bar, 0, "o", section.energy)
         for name, line in groove.items():
             drum = "ride" if name == "hat" and to_ride else name
             for step, mark in enumerate(line[:fill_from]):

@@ -5,6 +5,7 @@ import functools
 from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from stages.sources.composer.styles import STYLES, Weights
 
@@ -41,11 +42,14 @@ class Artist:
     backing_db: float
     bass_db: float
     drum_db: float
+    reverb_s: float  # 60 dB decay of the room
+    reverb_db: float  # its level beside the dry sound
     loudness_db: float  # of the finished track, below the renderer's level
 
     def pick(self, what: str, rng: Random) -> str:
         """A name from one of the habits that list several."""
-        return rng.choice(getattr(self, what).split())
+        names: str = getattr(self, what)
+        return rng.choice(names.split())
 
     def weights(self, what: str, rng: Random) -> Weights:
         """The weights of the artist's genre, or now and then of the one it leans to."""
@@ -58,13 +62,8 @@ class Artist:
 def artists() -> dict[str, tuple[Artist, ...]]:
     """Artists of each genre, in the table's order."""
     with TABLE.open(newline="", encoding="utf-8") as file:
+        convert: dict[str, Any] = {field.name: field.type for field in fields(Artist)}
         rows = [
-            Artist(**{field.name: field.type(line[field.name]) for field in fields(Artist)})  # type: ignore
-            for line in csv.DictReader(file)
+            Artist(**{name: convert[name](line[name]) for name in convert}) for line in csv.DictReader(file)
         ]
     return {genre: tuple(row for row in rows if row.genre == genre) for genre in STYLES}
-
-
-def draw(weights: Weights, rng: Random) -> str:
-    """One name, as likely as its weight says."""
-    return rng.choices(list(weights), list(weights.values()))[0]

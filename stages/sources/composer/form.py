@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from random import Random
 
 from stages.sources.composer import theory
-from stages.sources.composer.artists import Artist, draw
+from stages.sources.composer.artists import Artist
+from stages.sources.composer.chance import draw
 from stages.sources.composer.styles import Weights
 from stages.sources.composer.vocabulary import COMPS, DRUMS, PROGRESSIONS, WALTZ_DRUMS
 
@@ -17,7 +18,7 @@ INTROS = (
 )  # fmt: skip
 PLUCKED = {
     "nylon_guitar", "steel_guitar", "jazz_guitar", "clean_guitar", "muted_guitar", "overdriven_guitar",
-    "clavinet", "harpsichord", "pizzicato",
+    "clavinet", "harpsichord",
 }  # fmt: skip
 SUSTAINING = {
     "organ", "strings", "slow_strings", "choir", "warm_pad", "brass", "saw_lead", "tenor_sax", "alto_sax",
@@ -47,7 +48,8 @@ class Section:
     comp: str
     backing: str
     energy: float  # factor on velocities
-    solo: bool  # improvised by the second lead
+    lead: str  # "lead", or "second" for the other melody instrument
+    solo: bool  # improvised
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def plan(artist: Artist, duration_s: float, rng: Random) -> Song:
         "bass": artist.pick("basses", rng),
         "drums": artist.pick("kits", rng),
     }
+    # straight players stay straight, swinging ones are never quite the same
+    swing = max(0.5, artist.swing + rng.uniform(-0.02, 0.02)) if artist.swing > 0.5 else 0.5
     n_bars = int(duration_s * tempo_bpm / 60 / beats_per_bar * (1 + artist.rubato)) + 2
     sections = _sections(artist, form, (first, second), n_bars, beats_per_bar, tonic, instruments, rng)
     return Song(
@@ -107,7 +111,7 @@ def plan(artist: Artist, duration_s: float, rng: Random) -> Song:
         beats_per_bar,
         tonic,
         scale,
-        min(0.68, max(0.5, artist.swing + rng.uniform(-0.02, 0.02))) if artist.swing > 0.5 else 0.5,
+        swing,
         instruments,
         tuple(dict.fromkeys((first, second))),
         sections,
@@ -166,7 +170,8 @@ def _sections(
     chords = {label: harmony(name, tonic) for label, name in zip("AB", progressions, strict=True)}
     running = progressions[0] == progressions[1]  # one progression runs on across sections
     unit = 4 if n_bars < 16 else 12 if running and len(chords["A"]) == 12 and n_bars >= 24 else 8
-    textures = {label: _texture(artist, form, label, beats_per_bar, instruments, rng) for label in "AB"}
+    textures = {label: _texture(artist, beats_per_bar, instruments, rng) for label in "AB"}
+    textures["B"]["lead"] = "second" if form == "head_solo" or rng.random() < 0.5 else "lead"
     sections: list[Section] = []
     start, position = 0, 0
     if rng.random() < 0.6:
@@ -201,9 +206,9 @@ def _section(
     return Section(label, start_bar, tuple(bars), players, energy=energy, solo=solo, **texture)
 
 
-def _texture(
-    artist: Artist, form: str, label: str, beats_per_bar: int, instruments: dict[str, str], rng: Random
-) -> dict[str, str]:
+def _texture(artist: Artist, beats_per_bar: int, instruments: dict[str, str], rng: Random) -> dict[str, str]:
+    """How each role plays in the sections of one label."""
+
     def way(role: str) -> str:
         weights = artist.weights(role, rng)
         fitting = {how: weight for how, weight in weights.items() if suits(how, instruments[role])}
@@ -218,16 +223,15 @@ def _texture(
         "bass": draw(artist.weights("bass", rng), rng),
         "comp": way("comp"),
         "backing": way("backing"),
+        "lead": "lead",
     }
 
 
 def _players(form: str, label: str, turn: int, rng: Random) -> frozenset[str]:
     players = {"comp", "bass", "drums"}
     if form == "loop":
-        if label == "B" or rng.random() < 0.5:
-            players.add("lead")
-        if rng.random() < 0.6:
-            players.add("backing")
+        melodic = [{"lead"}, {"backing"}, {"lead", "backing"}]
+        players |= {"lead", "backing"} if label == "B" else rng.choice(melodic)
         if turn > 0 and rng.random() < 0.2:
             players.discard(rng.choice(("drums", "bass")))  # a break
     else:

@@ -6,6 +6,7 @@ from random import Random
 
 from stages.sources.composer import theory
 from stages.sources.composer.artists import Artist
+from stages.sources.composer.chance import dice
 from stages.sources.composer.form import Section, Song, chord_at
 from stages.sources.composer.score import Note
 from stages.sources.composer.vocabulary import Instrument
@@ -65,7 +66,7 @@ def lead(
     song: Song, section: Section, artist: Artist, instrument: Instrument, seed: str, harmonised: bool
 ) -> Iterator[Note]:
     """A section's melody; the same `seed` gives the same motifs, over whatever harmony there is."""
-    rng = Random(seed)
+    rng = dice(seed)
     beats = 2 * song.beats_per_bar
     density = min(1.0, artist.density + (0.3 if section.solo else 0.0))
     motifs = {name: motif(beats, density, song.tempo_bpm, rng) for name in "abc"}

@@ -54,7 +54,7 @@ def swung(beat: float, swing: float, pair: float) -> float:
 
 def midi(parts: Sequence[Part], feel: Feel, n_bars: int, rng: Random) -> bytes:
     """A Standard MIDI File (type 0) of the parts as the band plays them."""
-    import mido  # type: ignore[import-untyped]
+    import mido
 
     messages: list[tuple[int, int, mido.Message]] = []  # tick, order within the tick, message
     for bar in range(n_bars):
@@ -71,7 +71,8 @@ def midi(parts: Sequence[Part], feel: Feel, n_bars: int, rng: Random) -> bytes:
     track = mido.MidiTrack()
     now = 0
     for tick, _, message in sorted(messages, key=lambda entry: entry[:2]):  # stable: ties keep their order
-        track.append(message.copy(time=tick - now))
+        message.time = tick - now
+        track.append(message)
         now = tick
     file = mido.MidiFile(type=0, ticks_per_beat=TICKS_PER_BEAT)
     file.tracks.append(track)

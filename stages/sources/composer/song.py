@@ -1,14 +1,13 @@
 """From an artist and a seed to a finished song."""
 
 from dataclasses import dataclass
-from random import Random
 
 from stages.sources.composer import accompaniment, form, melody, score
 from stages.sources.composer.artists import Artist
+from stages.sources.composer.chance import dice
 from stages.sources.composer.vocabulary import INSTRUMENTS, KITS
 
 REFERENCE_DB = -48.0  # every instrument is brought to this loudness before the mix
-DRUM_LOUDNESS_DB = -35.0  # of the font's kits, like `Instrument.loudness_db`
 MIX_DB = {"lead": 1.0, "second": 1.0, "comp": -5.0, "backing": -7.0, "bass": 1.0, "drums": 0.0}
 HABITS = {"lead": "lead_db", "second": "lead_db", "comp": "comp_db", "backing": "backing_db",
           "bass": "bass_db", "drums": "drum_db"}  # fmt: skip
@@ -36,15 +35,15 @@ def compose(artist: Artist, seed: int, duration_s: float) -> Composition:
     duration_s : float
         How long it must last.
     """
-    song = form.plan(artist, duration_s, Random(f"{seed} plan"))
+    song = form.plan(artist, duration_s, dice(seed, "plan"))
     notes: dict[str, list[score.Note]] = {role: [] for role in CHANNELS}
-    harmonised = Random(f"{seed} harmony").random() < 0.25
+    harmonised = dice(seed, "harmony").random() < 0.25
     for number, section in enumerate(song.sections):
         # a section's accompaniment returns with its label, its melody too; only drums vary each time
-        rng = Random(f"{seed} {section.label} accompaniment")
+        rng = dice(seed, section.label, "accompaniment")
         playing = {role: accompaniment.instrument(song, role) for role in ("comp", "backing", "bass")}
         if "drums" in section.players:
-            variation = Random(f"{seed} {number} drums")
+            variation = dice(seed, number, "drums")
             notes["drums"] += accompaniment.drums(song, section, artist.density, variation)
         if "bass" in section.players:
             notes["bass"] += accompaniment.bass(song, section, playing["bass"], rng)
@@ -61,7 +60,7 @@ def compose(artist: Artist, seed: int, duration_s: float) -> Composition:
                 else accompaniment.chords(song, section, section.backing, *args)
             )
         if "lead" in section.players:
-            role = "second" if section.solo else "lead"
+            role = section.lead
             both = harmonised and section.label == "B" and not section.solo
             # an improviser does not repeat himself, a singer does
             material = f"{seed} {number if section.solo else section.label} melody"
@@ -77,15 +76,12 @@ def compose(artist: Artist, seed: int, duration_s: float) -> Composition:
         artist.rubato,
         song.beats_per_bar,
     )
-    return Composition(score.midi(parts, feel, song.n_bars, Random(f"{seed} feel")), song)
+    return Composition(score.midi(parts, feel, song.n_bars, dice(seed, "feel")), song)
 
 
 def _part(song: form.Song, artist: Artist, role: str, notes: list[score.Note]) -> score.Part:
     name = song.instruments[role]
-    if role == "drums":
-        program, loudness_db = KITS[name], DRUM_LOUDNESS_DB
-    else:
-        program, loudness_db = INSTRUMENTS[name].program, INSTRUMENTS[name].loudness_db
-    level_db = MIX_DB[role] + getattr(artist, HABITS[role]) + REFERENCE_DB - loudness_db
+    player = KITS[name] if role == "drums" else INSTRUMENTS[name]
+    level_db = MIX_DB[role] + getattr(artist, HABITS[role]) + REFERENCE_DB - player.loudness_db
     volume = round(127 * 10 ** (level_db / 60))  # the synthesiser cubes channel volumes
-    return score.Part(CHANNELS[role], program, max(1, min(127, volume)), notes)
+    return score.Part(CHANNELS[role], player.program, max(1, min(127, volume)), notes)

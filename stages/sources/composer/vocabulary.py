@@ -41,7 +41,6 @@ INSTRUMENTS = {
     "synth_bass": Instrument(38, 24, 60, -27.9),
     "violin": Instrument(40, 55, 93, -31.4),
     "cello": Instrument(42, 36, 76, -30.6),
-    "pizzicato": Instrument(45, 36, 88, -34.3),
     "strings": Instrument(48, 36, 93, -37.8),
     "slow_strings": Instrument(49, 36, 91, -38.9),
     "choir": Instrument(52, 43, 81, -32.8),
@@ -50,14 +49,21 @@ INSTRUMENTS = {
     "brass": Instrument(61, 43, 82, -38.8),
     "alto_sax": Instrument(65, 49, 82, -30.0),
     "tenor_sax": Instrument(66, 44, 77, -35.9),
-    "oboe": Instrument(68, 58, 88, -26.7),
     "clarinet": Instrument(71, 50, 88, -32.7),
     "flute": Instrument(73, 60, 94, -26.2),
     "square_lead": Instrument(80, 43, 90, -39.3),
     "saw_lead": Instrument(81, 43, 90, -37.3),
     "warm_pad": Instrument(89, 40, 84, -35.8),
 }
-KITS = {"standard": 0, "room": 8, "power": 16, "electronic": 24, "analog": 25, "jazz": 32, "brush": 40}
+KITS = {  # drum kits; low and high mean nothing to them
+    "standard": Instrument(0, 0, 127, -35.0),
+    "room": Instrument(8, 0, 127, -31.0),
+    "power": Instrument(16, 0, 127, -32.0),
+    "electronic": Instrument(24, 0, 127, -31.0),
+    "analog": Instrument(25, 0, 127, -30.0),
+    "jazz": Instrument(32, 0, 127, -35.0),
+    "brush": Instrument(40, 0, 127, -37.0),
+}
 
 # bars are parted by |; a blank within a bar changes the chord half-way
 PROGRESSIONS = {
@@ -112,8 +118,9 @@ DRUMS: dict[str, dict[str, str]] = {
              "shaker": "x.xxx.xxx.xxx.xx"},
     "boom_bap": {"kick": "X..x......x.....", "snare": "....X..o....X...", "hat": "x.x.x.x.x.x.x.xo"},
     "trap": {"kick": "X.....x...x.....", "clap": "........X.......", "hat": "x.xxx.x.xxx.xoxo"},
-    "funk": {"kick": "X.x.......x..x..", "snare": "....X..o.o..X..o", "hat": "xxxxxxxxxxxxxx.x", "open": "..............x."},
-    "double_kick": {"kick": "XxxxXxxxXxxxXxxx", "snare": "....X.......X...", "crash": "x.......x......."},
+    "funk": {"kick": "X.x.......x..x..", "snare": "....X..o.o..X..o", "hat": "xxxxxxxxxxxxxx.x",
+             "open": "..............x."},
+    "double_kick": {"kick": "XxxxXxxxXxxxXxxx", "snare": "....X.......X...", "crash": "o.......o......."},
     "gallop": {"kick": "X.xxX.xxX.xxX.xx", "snare": "....X.......X...", "hat": "x...x...x...x..."},
     "one_drop": {"kick": "........X.......", "stick": "........X.......", "hat": "x.x.x.x.x.x.x.xo"},
     "steppers": {"kick": "X...X...X...X...", "stick": "........X.....x.", "hat": "..x...x...x...x.",

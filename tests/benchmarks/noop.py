@@ -1,0 +1,31 @@
+"""A `dvc repro` with nothing to do: this pipeline against as many empty stages."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.benchmarks.timing import compare
+
+STAGES = ("fetch", "decode", "segment", "split", "extract", "baseline", "train", "evaluate")
+
+
+def run() -> None:
+    """Time both in turn; the project's pipeline has to be up to date."""
+    root = Path(__file__).parents[2]
+    with tempfile.TemporaryDirectory() as folder:
+        bare = Path(folder)
+        stages = "".join(
+            f"  {name}:\n    cmd: touch {name}\n    deps: [{before}]\n    outs: [{name}]\n"
+            for before, name in zip(("start", *STAGES), STAGES, strict=False)
+        )
+        (bare / "dvc.yaml").write_text(f"stages:\n{stages}")
+        (bare / "start").touch()
+        for words in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "config", "core.analytics", "false"]):
+            subprocess.run(words, cwd=bare, check=True)
+        _repro(bare)
+        _repro(root)
+        compare("no-op dvc repro", {"this pipeline": lambda: _repro(root), "empty stages": lambda: _repro(bare)}, 7)
+
+
+def _repro(folder: Path) -> None:
+    subprocess.run(["dvc", "repro", "--quiet"], cwd=folder, check=True, capture_output=True)

@@ -1,0 +1,31 @@
+"""Times the same work done two ways, in turn, so that a drifting machine hits both alike."""
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+
+def compare(title: str, ways: Mapping[str, Callable[[], object]], n_rounds: int) -> None:
+    """Print each way's median and range in seconds, and the median ratio of the first to each other.
+
+    Parameters
+    ----------
+    title : str
+    ways : mapping of str to callable
+        The first is ours. Each runs once unmeasured.
+    n_rounds : int
+        Rounds in which all run once, in turn.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way()
+    for _ in range(n_rounds):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - started)
+    print(f"\n{title} ({n_rounds} rounds in turn)")
+    ours = next(iter(seconds.values()))
+    for name, times in seconds.items():
+        ratio = median(mine / other for mine, other in zip(ours, times, strict=True))
+        print(f"  {name:<32}{median(times):8.3f} s  ({min(times):.3f} to {max(times):.3f})  ratio {ratio:.2f}")

@@ -1,0 +1,35 @@
+"""Fixtures that several test files share."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_surroundings():
+    """Nothing that the caller's shell says about DVC or MLflow reaches a test."""
+    patch = pytest.MonkeyPatch()
+    for name in [*os.environ]:
+        if name.startswith(("DVC_", "MLFLOW_")):
+            patch.delenv(name)
+    patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """An empty workspace, and the current folder: stages run here as they do in the project's root."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def module_workspace(tmp_path_factory):
+    """The same for a whole test file, where building it is slow."""
+    folder = tmp_path_factory.mktemp("workspace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DVC_ROOT", str(folder))
+        yield folder

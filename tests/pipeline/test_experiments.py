@@ -1,0 +1,73 @@
+"""Experiments and their runs in MLflow, on the real DVC and a real store."""
+
+from collections.abc import Callable
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image
+
+from tests.pipeline.conftest import Project
+
+pytestmark = pytest.mark.slow
+
+
+def runs_of(project: Project) -> tuple[MlflowClient, list[Run]]:
+    client = MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("encore")
+    assert experiment is not None
+    return client, client.search_runs([experiment.experiment_id])
+
+
+def figures_of(client: MlflowClient, run: Run) -> list[str]:
+    return [file.path for file in client.list_artifacts(run.info.run_id) if file.path.endswith(".png")]
+
+
+@pytest.mark.timeout(600)
+def test_six_queued_experiments_end_as_six_runs(make_project: Callable[[], Project]) -> None:
+    project = make_project()
+    project.experiment()
+    project.commit("a first run")
+    for model in ("mlp", "cnn", "lstm"):
+        for seed in (1, 2):
+            project.experiment(f"model={model}", f"train.seed={seed}", queue=True)
+    project.dvc("queue", "start", "--jobs", "2")
+    project.wait_for_queue()
+    assert project.dvc("queue", "status").count("Success") == 6
+    client, runs = runs_of(project)
+    queued = [run for run in runs if run.data.params["train.seed"] != "0"]
+    assert sorted(run.data.tags["model"] for run in queued) == ["CNN", "CNN", "LSTM", "LSTM", "MLP", "MLP"]
+    assert len({run.data.tags["dvc.exp_name"] for run in queued}) == 6
+    for run in queued:
+        assert run.info.status == "FINISHED"
+        assert "test.track.accuracy" in run.data.metrics
+        figures = figures_of(client, run)
+        assert len(figures) == 5
+        for figure in figures:
+            with Image.open(client.download_artifacts(run.info.run_id, figure)) as image:
+                image.verify()
+    assert not list((project.folder / ".dvc/tmp/exps").rglob("mlflow.db"))
+
+
+def test_tracking_can_be_off(make_project: Callable[[], Project]) -> None:
+    project = make_project()
+    project.experiment("runtime.tracking=off")
+    assert not (project.folder / "mlflow.db").exists()
+    assert (project.folder / "data/evaluation/metrics.json").exists()
+
+
+def test_a_dead_tracking_server_warns_and_ends_nothing(make_project: Callable[[], Project]) -> None:
+    project = make_project()
+    words = ["-S", "dataset=folder", "-S", f"dataset.path={project.music}", "-S", "train.epochs=1"]
+    output = project.dvc("exp", "run", *words, env={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    assert output.count("warning: MLflow tracking failed") == 2  # once in train, once in evaluate
+    assert "Traceback" not in output
+    assert (project.folder / "data/evaluation/metrics.json").exists()
+
+
+def test_a_model_restored_from_the_cache_gets_no_second_run(project: Project) -> None:
+    before = len(runs_of(project)[1])
+    project.experiment("evaluate.seed=5")
+    client, runs = runs_of(project)
+    assert len(runs) == before
+    assert all(run.info.status == "FINISHED" for run in runs)

@@ -1,0 +1,130 @@
+"""What runs again and what does not, on the real DVC."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.pipeline.conftest import Project, stages_run
+
+pytestmark = pytest.mark.slow
+
+ALL = ["fetch", "decode", "segment", "split", "extract", "baseline", "train", "evaluate"]
+
+
+def test_nothing_runs_twice(project: Project) -> None:
+    output = project.dvc("repro")
+    assert stages_run(output) == []
+    assert "up to date" in output
+
+
+def test_metrics_have_the_promised_names(project: Project) -> None:
+    metrics = json.loads((project.folder / "data/evaluation/metrics.json").read_text())
+    names = {"accuracy", "accuracy_ci95_low", "accuracy_ci95_high", "macro_f1", "balanced_accuracy"}
+    for scores in (metrics["test"]["track"], metrics["test"]["segment"], metrics["baseline"]["track"]):
+        assert set(scores) == names
+        assert scores["accuracy_ci95_low"] <= scores["accuracy"] <= scores["accuracy_ci95_high"]
+
+
+def test_every_test_track_is_scored(project: Project) -> None:
+    with (project.folder / "data/split/split.csv").open() as file:
+        wanted = {row["track_id"] for row in csv.DictReader(file) if row["split"] == "test"}
+    with (project.folder / "data/evaluation/predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["track_id", "label", "predicted", "high", "low", "noise"]
+    assert {row["track_id"] for row in rows} == wanted
+    for row in rows:
+        assert sum(float(row[label]) for label in ("high", "low", "noise")) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("override", "wanted"),
+    [
+        ("model=lstm", ["train", "evaluate"]),
+        ("train.seed=1", ["train", "evaluate"]),
+        ("evaluate.seed=1", ["evaluate"]),
+        ("split.seed=2", ["split", "baseline", "train", "evaluate"]),
+        ("features.n_fft=1024", ["extract", "baseline", "train", "evaluate"]),
+        ("runtime.workers=1", []),
+    ],
+)
+def test_a_parameter_runs_what_depends_on_it_and_nothing_else(
+    project: Project, override: str, wanted: list[str]
+) -> None:
+    assert sorted(project.experiment(override)) == sorted(wanted)
+    project.git("checkout", "--quiet", ".")
+    project.dvc("checkout", "--quiet", "--force")
+
+
+def test_a_new_segment_length_decodes_nothing(project: Project) -> None:
+    ran = project.experiment("segment.length_s=2.0")
+    assert sorted(ran) == sorted(set(ALL) - {"fetch", "decode"})
+    project.git("checkout", "--quiet", ".")
+    project.dvc("checkout", "--quiet", "--force")
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("stages/splits.py", {"split", "baseline", "train", "evaluate"}),
+        ("stages/audio/spectra.py", {"extract"}),
+        ("stages/loop.py", {"train"}),
+        ("models/lstm.py", {"train", "evaluate"}),
+        ("stages/sources/folder.py", {"fetch"}),
+        ("stages/tracking.py", set()),
+        ("README.md", set()),
+    ],
+)
+def test_a_changed_module_changes_the_stages_that_import_it(
+    project: Project, path: str, wanted: set[str]
+) -> None:
+    file = project.folder / path
+    before = file.read_bytes()
+    file.write_bytes(before + b"\n")
+    changed = {stage for stage, why in project.status().items() if path in why}
+    file.write_bytes(before)
+    assert changed == wanted
+
+
+def test_a_file_added_to_the_folder_is_noticed(make_project: Callable[[], Project], tmp_path: Path) -> None:
+    project = make_project()
+    shutil.copytree(project.music, tmp_path / "music")
+    project.music = tmp_path / "music"
+    project.experiment()
+    assert project.status() == {}
+    noise = 0.1 * np.random.default_rng(1).standard_normal(22050 * 2)
+    soundfile.write(project.music / "low" / "new.wav", noise, 22050)
+    (project.music / "low" / "broken.wav").write_bytes(b"this is no audio")
+    assert set(project.status()) == {"fetch"}
+    output = project.dvc("repro")
+    assert "20 found = 19 kept + 1 dropped" in output
+    assert "broken.wav: unreadable: " in output
+    quality = (project.folder / "data/audio/quality.csv").read_text().splitlines()
+    assert len(quality) == 1 + 20
+    assert sum(",unreadable," in line for line in quality) == 1
+
+
+def test_two_clones_agree_to_the_byte(make_project: Callable[[], Project]) -> None:
+    clones = [make_project(), make_project()]
+    for clone in clones:
+        assert sorted(clone.experiment("model=cnn")) == sorted(ALL)
+    first, second = ((clone.folder / "dvc.lock").read_text() for clone in clones)
+    assert first == second
+    metrics = [(clone.folder / "data/evaluation/metrics.json").read_bytes() for clone in clones]
+    assert metrics[0] == metrics[1]
+
+
+def test_a_mistake_ends_in_one_line_and_leaves_the_output(project: Project) -> None:
+    done = project.run("dvc", "exp", "run", "-S", "dataset=folder", "-S", f"dataset.path={project.music}",
+                       "-S", "features.hop_length=-5")  # fmt: skip
+    assert done.returncode != 0
+    lines = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert lines == ["error: params.yaml: features.hop_length is -5, should be greater than or equal to 1"]
+    assert "Traceback" not in done.stdout
+    project.git("checkout", "--quiet", ".")
+    project.dvc("checkout", "--quiet", "--force")

@@ -1,0 +1,175 @@
+"""Made-up audio, features and workspaces for the tests; everything comes from numpy and a seed."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from stages import store
+from stages.errors import EncoreError
+from stages.tables import Assignment, AudioTrack, RawTrack, write_rows
+
+REPO = Path(__file__).parents[1]
+RATE_HZ = 8000
+CLASSES = ("blues", "jazz", "rock")
+# What fits audio of a few seconds at 8 kHz, and touches nothing outside the test's folder.
+SMALL = (
+    f"audio.sample_rate_hz={RATE_HZ}",
+    "segment.length_s=1.0",
+    "features.n_fft=512",
+    "features.hop_length=256",
+    "features.mel.n_mels=32",
+    "evaluate.bootstrap_samples=200",
+    "runtime.device=cpu",
+    "runtime.workers=1",
+    "runtime.tracking='off'",
+)
+
+
+@cache
+def composed(*overrides: str) -> str:
+    """What conf/ composes to under `overrides`, as the text of a params.yaml."""
+    import tempfile
+
+    from dvc.utils.hydra import compose_and_dump
+
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "params.yaml")
+        compose_and_dump(output, str(REPO / "conf"), None, "config", str(REPO), list(overrides))
+        return output.read_text("utf-8")
+
+
+def write_params(*overrides: str) -> None:
+    """Write ./params.yaml: conf/, made small, with `overrides` on top."""
+    Path("params.yaml").write_text(composed(*SMALL, *overrides), "utf-8")
+
+
+def edit_params(section: str, **changes: object) -> None:
+    """Change keys of a section of ./params.yaml by hand, as a user might, past Hydra's own checks."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    document = yaml.load(Path("params.yaml"))
+    document[section].update(changes)
+    yaml.dump(document, Path("params.yaml"))
+
+
+def line_of(stage: Callable[[], None]) -> str:
+    """The one line with which a stage refuses."""
+    with pytest.raises(EncoreError) as refused:
+        stage()
+    line = str(refused.value)
+    assert line
+    assert "\n" not in line
+    return line
+
+
+def run_stage(name: str, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m stages.NAME`` in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-m", f"stages.{name}", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPO), "DVC_ROOT": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def noise(n_samples: int, seed: int = 0, level: float = 0.3) -> np.ndarray:
+    """Music-like noise, float32: falls with frequency, swells and fades."""
+    random = np.random.default_rng(seed)
+    spectrum = np.fft.rfft(random.standard_normal(n_samples))
+    spectrum /= np.sqrt(np.arange(1, len(spectrum) + 1))
+    samples = np.fft.irfft(spectrum, n_samples)
+    samples *= 1 + 0.8 * np.sin(np.linspace(0, 12, n_samples))
+    return (level * samples / np.abs(samples).max()).astype(np.float32)
+
+
+def tone(n_samples: int, frequency_hz: float, rate_hz: int = RATE_HZ, level: float = 0.4) -> np.ndarray:
+    """A sine, float32."""
+    return (level * np.sin(2 * np.pi * frequency_hz * np.arange(n_samples) / rate_hz)).astype(np.float32)
+
+
+def write_music(folder: Path, per_class: int = 6, seconds: float = 3.0) -> Path:
+    """A folder of 16-bit WAV files, one sub-folder per class; each class has a pitch range of its own."""
+    for index, label in enumerate(CLASSES):
+        (folder / label).mkdir(parents=True)
+        for number in range(per_class):
+            n_samples = round(seconds * RATE_HZ)
+            samples = tone(n_samples, 200 * 3**index + 20 * number) + noise(n_samples, 10 * index + number, 0.1)
+            soundfile.write(folder / label / f"{number:02d}.wav", samples, RATE_HZ, subtype="PCM_16")
+    return folder
+
+
+def write_raw(files: dict[str, bytes], labels: Sequence[str] = ()) -> None:
+    """./data/raw as fetch leaves it: each file by its path, with its manifest."""
+    raw = Path("data/raw")
+    rows = []
+    for index, (path, content) in enumerate(files.items()):
+        (raw / path).parent.mkdir(parents=True, exist_ok=True)
+        (raw / path).write_bytes(content)
+        label = labels[index] if labels else "jazz"
+        rows.append(RawTrack(path, path, label, "", "", "0" * 64, len(content), "folder"))
+    write_rows(raw / "tracks.csv", rows, RawTrack)
+    about = {"name": "folder", "licence": "none", "citation": "none", "caveat": ""}
+    (raw / "source.json").write_text(json.dumps(about), "utf-8")
+
+
+def write_audio(waveforms: dict[str, np.ndarray], rate_hz: int = RATE_HZ, label: str = "jazz") -> None:
+    """./data/audio as decode leaves it."""
+    audio = Path("data/audio")
+    audio.mkdir(parents=True)
+    rows = []
+    with store.create_audio(audio / "audio.h5", rate_hz) as file:
+        for row, (track_id, samples) in enumerate(waveforms.items()):
+            store.append_waveform(file, row, track_id, samples)
+            rows.append(AudioTrack(track_id, label, "", "", len(samples)))
+    write_rows(audio / "tracks.csv", rows, AudioTrack)
+
+
+def class_patterns(n_per_class: int, shape: tuple[int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Segments of three classes that differ by their pattern over frequency, and their class numbers."""
+    patterns = np.random.default_rng(99).standard_normal((len(CLASSES), shape[0], 1))
+    label = np.repeat(np.arange(len(CLASSES)), n_per_class)
+    x = 3 * patterns[label] + np.random.default_rng(seed).standard_normal((len(label), *shape))
+    return x.astype(np.float32), label
+
+
+def write_features(
+    per_side: dict[str, int], segments: int = 3, shape: tuple[int, int] = (13, 16), seed: int = 0
+) -> None:
+    """./data/features and ./data/split with so many tracks of each class on each side."""
+    order = [
+        (f"{label}/{side}-{number}.wav", label, side)
+        for label in CLASSES
+        for side, n_tracks in per_side.items()
+        for number in range(n_tracks)
+    ]
+    x, _ = class_patterns(len(order) // len(CLASSES) * segments, shape, seed)
+    rows = [(track_id, segment, label) for track_id, label, _ in order for segment in range(segments)]
+    Path("data/features").mkdir(parents=True, exist_ok=True)
+    with store.create_features(
+        Path("data/features/features.h5"),
+        {"mfcc": shape},
+        {"mfcc": ("mfcc_coefficient", np.arange(shape[0], dtype=np.float64))},
+        np.arange(shape[1]) / 10,
+        rows,
+        {"sample_rate_hz": RATE_HZ, "hop_length": 256, "include": ["mfcc"]},
+    ) as file:
+        file["mfcc"][:] = x
+    write_split([Assignment(track_id, label, track_id, side, -1) for track_id, label, side in order])
+
+
+def write_split(rows: Sequence[Assignment]) -> None:
+    """./data/split as split leaves it."""
+    Path("data/split").mkdir(parents=True, exist_ok=True)
+    write_rows(Path("data/split/split.csv"), rows, Assignment)

@@ -1,0 +1,69 @@
+"""One side of the split, and no leak."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages import examples
+from stages.errors import EncoreError
+from stages.store import Features
+from stages.tables import Assignment
+from tests.synthetic import line_of, write_features, write_split
+
+
+@pytest.fixture
+def _features(workspace):
+    write_features({"train": 3, "valid": 1, "test": 2}, segments=4)
+
+
+@pytest.mark.usefixtures("_features")
+class TestSides:
+    """What `load` gives for each side."""
+
+    def test_a_side_is_all_segments_of_its_tracks_and_no_others(self):
+        split = examples.read_split()
+        with Features(examples.FEATURES) as features:
+            sides = {side: examples.load(features, "mfcc", split, side) for side in ("train", "valid", "test")}
+            everything = features.read("mfcc", np.arange(len(features.label)))
+        assert {side: len(data.label) for side, data in sides.items()} == {"train": 36, "valid": 12, "test": 24}
+        for side, data in sides.items():
+            assert all(f"/{side}-" in track_id for track_id in data.track_id)
+            assert data.x.dtype == np.float32
+            assert data.label.dtype == np.int64
+            assert set(data.label.tolist()) == {0, 1, 2}
+        assert sum(len(data.x) for data in sides.values()) == len(everything)
+
+    def test_unknown_feature_names_those_there(self):
+        with Features(examples.FEATURES) as features, pytest.raises(EncoreError, match="chroma") as refused:
+            examples.load(features, "chroma", examples.read_split(), "train")
+        assert "mfcc" in str(refused.value)
+        assert "features.include" in str(refused.value)
+
+    def test_an_empty_side_is_refused(self):
+        split = [row for row in examples.read_split() if row.split != "valid"]
+        with Features(examples.FEATURES) as features, pytest.raises(EncoreError, match="no track stands in valid"):
+            examples.load(features, "mfcc", split, "valid")
+
+    def test_a_track_without_segments_is_refused(self):
+        split = [*examples.read_split(), Assignment("jazz/lost.wav", "jazz", "jazz/lost.wav", "test", -1)]
+        with Features(examples.FEATURES) as features, pytest.raises(EncoreError, match=r"jazz/lost\.wav"):
+            examples.load(features, "mfcc", split, "test")
+
+    def test_excluded_and_unlabelled_tracks_are_on_no_side(self):
+        rows = examples.read_split()
+        write_split([*rows[1:], Assignment(rows[0].track_id, rows[0].label, rows[0].unit, "excluded", -1)])
+        with Features(examples.FEATURES) as features:
+            data = examples.load(features, "mfcc", examples.read_split(), "train")
+        assert rows[0].track_id not in data.track_id
+
+
+def test_a_track_on_two_sides_is_refused(workspace):
+    write_split([Assignment("a", "x", "a", "train", -1), Assignment("a", "x", "b", "test", -1)])
+    assert "'a' stands in both train and test" in line_of(examples.read_split)
+
+
+def test_a_group_on_two_sides_is_refused(workspace):
+    write_split([Assignment("a", "x", "Bob Marley", "train", -1), Assignment("b", "x", "Bob Marley", "valid", -1)])
+    assert "'Bob Marley' stands in both train and valid" in line_of(examples.read_split)
+    assert not Path("data/features").exists()

@@ -1,0 +1,130 @@
+"""Scores are scikit-learn's; a track is the mean of its segments; intervals mean what they say."""
+
+import csv
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics as reference
+
+from stages.metrics import (
+    Predictions,
+    accuracy_interval,
+    class_table,
+    confusion,
+    score,
+    score_both,
+    write_predictions,
+)
+
+
+def random_predictions(seed: int = 0, n_tracks: int = 40, segments: int = 7, n_classes: int = 4) -> Predictions:
+    random = np.random.default_rng(seed)
+    label = np.repeat(random.integers(n_classes, size=n_tracks), segments)
+    track_id = np.repeat([f"track {i:03d}" for i in random.permutation(n_tracks)], segments)
+    order = random.permutation(len(label))
+    probability = random.dirichlet(np.ones(n_classes), len(label))
+    probability[np.arange(len(label)), label] += 0.3
+    probability /= probability.sum(axis=1, keepdims=True)
+    return Predictions(track_id[order], label[order], probability)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_equal_scikit_learns(seed):
+    predictions = random_predictions(seed)
+    truth = predictions.label, predictions.probability.argmax(axis=1)
+    scores = score(predictions, 100, 0)
+    assert scores["accuracy"] == pytest.approx(reference.accuracy_score(*truth), abs=1e-6)
+    assert scores["macro_f1"] == pytest.approx(reference.f1_score(*truth, average="macro"), abs=1e-6)
+    assert scores["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(*truth), abs=1e-6)
+    assert np.array_equal(confusion(predictions), reference.confusion_matrix(*truth, labels=range(4)))
+    table = reference.precision_recall_fscore_support(*truth, labels=range(4), zero_division=0)
+    for index, row in enumerate(class_table(predictions, list("abcd"))):
+        assert row.label == "abcd"[index]
+        assert (row.precision, row.recall, row.f1, row.n) == pytest.approx([column[index] for column in table])
+
+
+def test_a_class_never_predicted_scores_zero():
+    predictions = Predictions(np.array(["a", "b"]), np.array([0, 1]), np.array([[1.0, 0], [1.0, 0]]))
+    table = class_table(predictions, ["x", "y"])
+    assert (table[1].precision, table[1].recall, table[1].f1, table[1].n) == (0, 0, 0, 1)
+    assert score(predictions, 100, 0)["macro_f1"] == pytest.approx((2 / 3 + 0) / 2, abs=1e-6)
+
+
+def test_a_track_is_the_mean_of_its_segments():
+    predictions = random_predictions(segments=5)
+    tracks = predictions.by_track()
+    assert tracks.track_id.tolist() == sorted(set(predictions.track_id.tolist()))
+    for track_id, label, probability in zip(tracks.track_id, tracks.label, tracks.probability, strict=True):
+        mine = predictions.track_id == track_id
+        np.testing.assert_allclose(probability, predictions.probability[mine].mean(axis=0))
+        assert set(predictions.label[mine]) == {label}
+
+
+def test_the_mean_may_outvote_the_majority():
+    predictions = Predictions(np.array(["a"] * 3), np.array([0] * 3), np.array([[0.4, 0.6], [0.4, 0.6], [0.9, 0.1]]))
+    assert predictions.predicted.tolist() == [1, 1, 0]
+    assert predictions.by_track().predicted.tolist() == [0]
+
+
+def test_order_of_segments_is_nothing():
+    predictions = random_predictions()
+    order = np.random.default_rng(5).permutation(len(predictions.label))
+    shuffled = Predictions(predictions.track_id[order], predictions.label[order], predictions.probability[order])
+    both, again = score_both(predictions, 500, 0), score_both(shuffled, 500, 0)
+    assert both == again
+    assert set(both) == {"track", "segment"}
+
+
+@pytest.mark.parametrize(("n", "hits"), [(100, 60), (300, 150), (300, 270)])
+def test_interval_agrees_with_the_binomial(n, hits):
+    correct = np.arange(n) < hits
+    low, high = accuracy_interval(correct, np.array([f"{i:04d}" for i in range(n)]), 20_000, 0)
+    wanted = stats.binom.ppf([0.025, 0.975], n, hits / n) / n
+    assert (low, high) == pytest.approx(tuple(wanted), abs=1.01 / n)
+
+
+def test_segments_that_come_by_track_are_less_evidence():
+    correct = np.repeat(np.arange(40) < 24, 10)  # all ten segments of a track right, or all wrong
+    clustered = accuracy_interval(correct, np.repeat(np.arange(40).astype(str), 10), 5000, 0)
+    scattered = accuracy_interval(correct, np.arange(400).astype(str), 5000, 0)
+    width = (clustered[1] - clustered[0]) / (scattered[1] - scattered[0])
+    assert width == pytest.approx(np.sqrt(10), rel=0.1)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    covered = 0
+    for seed in range(200):
+        correct = random.random(120) < 0.7
+        low, high = accuracy_interval(correct, np.arange(120).astype(str), 400, seed)
+        covered += low <= 0.7 <= high
+    assert 0.89 <= covered / 200 <= 0.99
+
+
+def test_interval_holds_the_accuracy_and_the_seed_decides():
+    predictions = random_predictions()
+    scores = score(predictions, 1000, 3)
+    assert scores["accuracy_ci95_low"] < scores["accuracy"] < scores["accuracy_ci95_high"]
+    assert score(predictions, 1000, 3) == scores
+    assert any(score(predictions, 1000, seed) != scores for seed in range(4, 9))
+
+
+def test_nothing_wrong_leaves_no_width():
+    correct = np.ones(20, bool)
+    assert accuracy_interval(correct, np.arange(20).astype(str), 100, 0) == (1.0, 1.0)
+
+
+def test_predictions_file(tmp_path):
+    labels = ["blues, slow", "jazz", "рок", "pop"]
+    tracks = random_predictions().by_track()
+    write_predictions(tmp_path / "predictions.csv", tracks, labels)
+    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file))
+    assert header == ["track_id", "label", "predicted", *labels]
+    assert len(rows) == 40
+    for row, label, probability in zip(rows, tracks.label, tracks.probability, strict=True):
+        assert row[1] == labels[label]
+        assert row[2] == labels[int(np.argmax(probability))]
+        np.testing.assert_allclose([float(p) for p in row[3:]], probability, atol=1e-6)
+        assert sum(float(p) for p in row[3:]) == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,255 @@
+"""A wrong parameter gives one line that names its key in full, its value, and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from stages.baseline import BaselineParams
+from stages.decode import AudioParams
+from stages.errors import EncoreError
+from stages.evaluate import EvaluateParams
+from stages.extract import FeaturesParams
+from stages.params import Params, check, load, read
+from stages.runtime import RuntimeParams
+from stages.segment import SegmentParams
+from stages.sources import build
+from stages.split import SplitParams
+from stages.train import TrainParams, check_model
+from tests.synthetic import composed, edit_params, run_stage, write_params
+
+CHECKS = {
+    "dataset": build,
+    "audio": lambda values: check(values, AudioParams, "audio"),
+    "segment": lambda values: check(values, SegmentParams, "segment"),
+    "split": lambda values: check(values, SplitParams, "split"),
+    "features": lambda values: check(values, FeaturesParams, "features"),
+    "baseline": lambda values: check(values, BaselineParams, "baseline"),
+    "model": check_model,
+    "train": lambda values: check(values, TrainParams, "train"),
+    "evaluate": lambda values: check(values, EvaluateParams, "evaluate"),
+    "runtime": lambda values: check(values, RuntimeParams, "runtime"),
+}
+
+
+@pytest.fixture
+def sections(workspace):
+    """Every section as conf/ composes it."""
+    Path("params.yaml").write_text(composed(), "utf-8")
+    return {section: read(section) for section in CHECKS}
+
+
+def refusal(section: str, values: object) -> str:
+    with pytest.raises(EncoreError) as refused:
+        CHECKS[section](values)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert len(line) < 400
+    return line
+
+
+def changed(values: dict, key: str, value: object) -> dict:
+    """A copy of `values` where the dotted `key` is `value`."""
+    first, _, rest = key.partition(".")
+    return {**values, first: changed(values[first], rest, value) if rest else value}
+
+
+@pytest.mark.parametrize("section", CHECKS)
+def test_what_conf_composes_is_valid(sections, section):
+    CHECKS[section](sections[section])
+
+
+@pytest.mark.parametrize("section", CHECKS)
+def test_unknown_key_is_named_with_what_is_allowed(sections, section):
+    line = refusal(section, {**sections[section], "bogus": 1})
+    assert f"{section}.bogus" in line
+    for key in sections[section]:
+        assert key in line
+
+
+@pytest.mark.parametrize("inner", ["mfcc", "mel"])
+def test_unknown_inner_key_is_named_in_full(sections, inner):
+    line = refusal("features", changed(sections["features"], f"{inner}.bogus", 1))
+    assert f"features.{inner}.bogus" in line
+    assert f"n_{inner.removesuffix('cc')}" in line
+
+
+@pytest.mark.parametrize("section", CHECKS)
+def test_each_missing_key_is_named(sections, section):
+    chooser = {"dataset": "name", "split": "scheme", "model": "_target_"}.get(section)
+    for key in sections[section]:
+        if key != chooser:
+            values = {k: v for k, v in sections[section].items() if k != key}
+            assert f"{section}.{key}: missing" in refusal(section, values)
+
+
+@pytest.mark.parametrize("section", CHECKS)
+@pytest.mark.parametrize("value", [None, 5, "text", []])
+def test_a_section_that_is_no_mapping_is_refused(sections, section, value):
+    assert section in refusal(section, value)
+
+
+@pytest.mark.parametrize("section", CHECKS)
+def test_wrong_type_names_key_and_value(sections, section):
+    for key, value in sections[section].items():
+        if isinstance(value, dict):
+            continue
+        line = refusal(section, {**sections[section], key: {"odd": 1}})
+        assert f"{section}.{key}" in line
+        assert "odd" in line
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "allowed"),
+    [
+        ("dataset", "name", "spotify", "sample, folder, gtzan"),
+        ("dataset", "tracks_per_class", 0, "1"),
+        ("dataset", "classes", ["polka"], "blues"),
+        ("audio", "sample_rate_hz", 0, "2000"),
+        ("audio", "sample_rate_hz", 22050.5, "integer"),
+        ("audio", "sample_rate_hz", "22050", "integer"),
+        ("segment", "length_s", 0, "greater than 0"),
+        ("segment", "length_s", -3.0, "greater than 0"),
+        ("segment", "length_s", float("inf"), "finite"),
+        ("segment", "length_s", True, "number"),
+        ("segment", "max_per_track", 0, "1"),
+        ("segment", "tail", 1.0, "less than 1"),
+        ("segment", "tail", -0.1, "0"),
+        ("split", "scheme", "magic", "stratified"),
+        ("split", "valid", 0.0, "greater than 0"),
+        ("split", "test", 1, "less than 1"),
+        ("split", "seed", -1, "0"),
+        ("split", "seed", 1.5, "integer"),
+        ("features", "hop_length", -512, "1"),
+        ("features", "hop_length", 0, "1"),
+        ("features", "hop_length", 4096, "n_fft"),
+        ("features", "n_fft", 0, "16"),
+        ("features", "pad_mode", "wrap", "reflect"),
+        ("features", "include", [], "1"),
+        ("features", "include", ["chroma"], "mel"),
+        ("features", "mfcc.n_mfcc", 0, "1"),
+        ("features", "mfcc.n_mfcc", 129, "n_mels"),
+        ("features", "mel.n_mels", 0, "1"),
+        ("baseline", "C", 0.0, "greater than 0"),
+        ("baseline", "C", float("nan"), "finite"),
+        ("model", "_target_", "models.Transformer", "models.CNN"),
+        ("model", "_target_", "os.system", "models.CNN"),
+        ("model", "_target_", "models.Classifier", "models.CNN"),
+        ("model", "hidden", [], "1"),
+        ("model", "hidden", [512, 0], "greater than 0"),
+        ("model", "hidden", 512, "list"),
+        ("model", "dropout", -0.1, "0"),
+        ("model", "dropout", 1.5, "1"),
+        ("model", "l2", -1.0, "0"),
+        ("train", "epochs", 0, "1"),
+        ("train", "batch_size", 0, "1"),
+        ("train", "patience", 0, "1"),
+        ("train", "optimizer", "adagrad", "sgd"),
+        ("train", "learning_rate", 0.0, "greater than 0"),
+        ("train", "learning_rate", float("nan"), "finite"),
+        ("train", "weight_decay", -1.0, "0"),
+        ("train", "precision", "64-true", "32-true"),
+        ("train", "seed", 2**32, "4294967296"),
+        ("evaluate", "bootstrap_samples", 0, "100"),
+        ("evaluate", "seed", -1, "0"),
+        ("runtime", "device", "tpu", "cuda"),
+        ("runtime", "workers", -1, "0"),
+        ("runtime", "tracking", "maybe", "off"),
+        ("runtime", "tracking", True, "off"),
+    ],
+)
+def test_impossible_value_names_key_value_and_what_is_allowed(sections, section, key, value, allowed):
+    line = refusal(section, changed(sections[section], key, value))
+    named = line.replace(f"{section}.{key}", "", 1)
+    assert named != line, f"does not name {section}.{key}: {line}"
+    offending = value[-1] if isinstance(value, list) and value else value
+    assert str(offending) in named
+    assert allowed in named
+
+
+def test_shares_that_leave_nothing_to_train(sections):
+    line = refusal("split", {**sections["split"], "valid": 0.5, "test": 0.5})
+    assert "valid 0.5 and test 0.5 should add up to less than 1" in line
+    assert line.startswith("params.yaml: split")
+    assert "{" not in line, "the whole section is dumped into the line"
+
+
+def test_fold_that_is_not_there(workspace):
+    Path("params.yaml").write_text(composed("split=kfold"), "utf-8")
+    line = refusal("split", {**read("split"), "fold": 5})
+    assert "fold 5 should be from 0 to 4" in line
+    assert "{" not in line, "the whole section is dumped into the line"
+    assert "split.k" in refusal("split", {**read("split"), "k": 2})
+
+
+def test_value_that_conf_leaves_to_the_user_is_asked_for(workspace):
+    Path("params.yaml").write_text(composed("dataset=folder", "split=file"), "utf-8")
+    for section in ("dataset", "split"):
+        assert f"{section}.path" in refusal(section, read(section))
+
+
+def test_parameters_are_frozen(sections):
+    params = check(sections["audio"], AudioParams, "audio")
+    with pytest.raises(ValueError, match="frozen"):
+        params.sample_rate_hz = 44100
+
+
+def test_a_whole_number_is_a_float(sections):
+    assert check({**sections["segment"], "length_s": 6}, SegmentParams, "segment").length_s == 6.0
+
+
+class Any(Params):
+    """Stands for some stage's parameters."""
+
+    n: int = Field(ge=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "not found"),
+        ("", "no section 'any'"),
+        ("- 1\n", "no section 'any'"),
+        ("other:\n  n: 1\n", "no section 'any'"),
+        ("any: {n: 1\n", "not readable as YAML"),
+        ("any:\n\tn: 1\n", "not readable as YAML"),
+        ("any:\n  n: 1\n  n: 2\n", "not readable as YAML"),
+        ("any:\n  n: !!python/object:os.system {}\n", "not readable as YAML"),
+        (b"any:\n  n: \xff\n", "not readable as YAML"),
+        ("any:\n", "any"),
+        ("any:\n  n: yes\n", "any.n"),  # YAML 1.2: a string, as DVC reads it
+    ],
+)
+def test_a_broken_file_gives_one_line(workspace, content, told):
+    if content is not None:
+        Path("params.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(EncoreError) as refused:
+        load("any", Any)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_yaml_is_read_as_dvc_reads_it(workspace):
+    Path("params.yaml").write_text("any:\n  on: 1e-3\n  off: off\n  n: 0o17\n", "utf-8")
+    assert read("any") == {"on": 0.001, "off": "off", "n": 15}
+
+
+@pytest.mark.parametrize(
+    ("stage", "section", "changes", "key", "value"),
+    [
+        ("train", "train", {"epochs": 0}, "train.epochs", "0"),
+        ("extract", "features", {"hop_length": -512}, "features.hop_length", "-512"),
+        ("split", "split", {"bogus": 1}, "split.bogus", "unknown"),
+        ("train", "model", {"widht": 1}, "model.widht", "unknown"),
+    ],
+)
+def test_a_stage_ends_with_one_line_and_no_traceback(workspace, stage, section, changes, key, value):
+    write_params()
+    edit_params(section, **changes)
+    done = run_stage(stage, workspace)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert key in done.stderr
+    assert value in done.stderr

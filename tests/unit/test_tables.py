@@ -1,0 +1,35 @@
+"""What is written is what is read."""
+
+import dataclasses
+
+import pytest
+
+from stages.tables import Assignment, Epoch, Quality, RawTrack, read_rows, write_rows
+
+NAMES = ["plain", "a,b", 'quoted "name"', "Сергей/Песня №1.wav", "two\nlines", " spaces ", "a\rb", ""]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_text_comes_back(tmp_path, name):
+    rows = [RawTrack(name, name, "rock", "", "", "0" * 64, 12, "folder")]
+    write_rows(tmp_path / "rows.csv", rows, RawTrack)
+    assert read_rows(tmp_path / "rows.csv", RawTrack) == rows
+
+
+def test_types_come_back(tmp_path):
+    rows = [Assignment("a", "rock", "a", "train", -1), Assignment("b", "", "b", "unlabelled", 3)]
+    write_rows(tmp_path / "rows.csv", rows, Assignment)
+    assert read_rows(tmp_path / "rows.csv", Assignment) == rows
+
+
+def test_floats_keep_six_digits_and_ints_all(tmp_path):
+    rows = [Quality("a", "a", "kept", "", 123456789, 1, 29.98765432, 1 / 3)]
+    write_rows(tmp_path / "rows.csv", rows, Quality)
+    assert (tmp_path / "rows.csv").read_text("utf-8").splitlines()[1] == "a,a,kept,,123456789,1,29.9877,0.333333"
+
+
+def test_an_empty_table_has_its_header(tmp_path):
+    write_rows(tmp_path / "rows.csv", [], Epoch)
+    header = ",".join(field.name for field in dataclasses.fields(Epoch))
+    assert (tmp_path / "rows.csv").read_bytes() == header.encode() + b"\n"
+    assert read_rows(tmp_path / "rows.csv", Epoch) == []

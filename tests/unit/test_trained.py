@@ -1,0 +1,97 @@
+"""A trained model lives in its folder alone."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from models import CNN
+from stages.trained import SEGMENTS_PER_CALL, Description, TrainedModel, _load_pyfunc, build
+
+SHAPE = (8, 10)
+
+
+@pytest.fixture
+def model():
+    description = Description(
+        model="CNN",
+        kwargs={"input_shape": SHAPE, "n_classes": 3, "channels": [4, 8], "dropout": 0.5},
+        labels=["blues", "jazz", "рок"],
+        feature="mel",
+        feature_parameters={"hop_length": 512},
+        mean=[float(i) for i in range(8)],
+        std=[1.0 + i for i in range(8)],
+        train={"seed": 0},
+        content_key="0123456789abcdef",
+    )
+    torch.manual_seed(0)
+    network = build(description)
+    with torch.no_grad():
+        network(torch.randn(16, *SHAPE))  # running statistics of batch norm are weights too
+    return TrainedModel(description, network)
+
+
+def segments(n: int) -> np.ndarray:
+    return np.random.default_rng(n).normal(5, 20, (n, *SHAPE)).astype(np.float32)
+
+
+def test_what_is_saved_is_what_is_loaded(model, tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    model.save(folder)
+    monkeypatch.chdir(tmp_path)
+    for loaded in (TrainedModel.load(folder), _load_pyfunc(str(folder))):
+        x = segments(20)
+        assert isinstance(loaded.model, CNN)
+        assert np.array_equal(loaded.predict(x), model.predict(x))
+        assert loaded.description.labels == ["blues", "jazz", "рок"]
+        assert loaded.description.content_key == "0123456789abcdef"
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "weights.safetensors"]
+
+
+def test_saving_twice_writes_the_same_bytes(model, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        model.save(tmp_path / name)
+    again = TrainedModel.load(tmp_path / "a")
+    again.save(tmp_path / "b")
+    for file in ("model.json", "weights.safetensors"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert json.loads((tmp_path / "a" / "model.json").read_text("utf-8"))["model"] == "CNN"
+
+
+def test_scaler_works_on_each_bin(model):
+    x = segments(4)
+    wanted = (x - np.arange(8)[:, None]) / (1 + np.arange(8)[:, None])
+    np.testing.assert_allclose(model.standardise(x).numpy(), wanted, rtol=1e-5)
+
+
+def test_probabilities_sum_to_one_in_evaluation_mode(model):
+    x = segments(30)
+    probability = model.predict(x)
+    assert probability.shape == (30, 3)
+    assert probability.dtype == np.float64
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    assert np.array_equal(model.predict(x), probability), "dropout is at work"
+
+
+def test_many_segments_are_judged_like_few(model):
+    x = segments(2 * SEGMENTS_PER_CALL + 3)
+    together = model.predict(x)
+    assert len(together) == len(x)
+    alone = np.concatenate([model.predict(x[i : i + 1]) for i in (0, SEGMENTS_PER_CALL, len(x) - 1)])
+    np.testing.assert_allclose(together[[0, SEGMENTS_PER_CALL, -1]], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("odd", [lambda x: x.astype(np.float64), lambda x: x[:, :, ::-1], lambda x: x.transpose(0, 2, 1).copy().transpose(0, 2, 1)])
+def test_any_array_of_the_right_shape_will_do(model, odd):
+    x = odd(segments(5))
+    np.testing.assert_allclose(model.predict(x), model.predict(np.ascontiguousarray(x, np.float32)))
+
+
+def test_predicting_leaves_the_input_alone(model):
+    x = segments(5)
+    before = x.copy()
+    model.predict(x)
+    assert np.array_equal(x, before)

@@ -1,0 +1,90 @@
+"""Outputs appear whole or not at all; the work cache is at the workspace's root."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages.workspace import new_folder, root, work_cache
+from tests.synthetic import REPO
+
+
+def test_a_new_folder_appears_with_its_content(tmp_path):
+    with new_folder(tmp_path / "deep" / "out") as folder:
+        (folder / "a.txt").write_text("new")
+        assert not (tmp_path / "deep" / "out").exists()
+    assert (tmp_path / "deep" / "out" / "a.txt").read_text() == "new"
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+
+
+def test_old_content_is_replaced_as_a_whole(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.txt").write_text("old")
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "new.txt").write_text("new")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new.txt"]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_failing_block_leaves_the_old_content_and_nothing_else(tmp_path, failure):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.txt").write_text("old")
+    with pytest.raises(failure), new_folder(tmp_path / "out") as folder:
+        (folder / "new.txt").write_text("new")
+        raise failure
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "old.txt").read_text() == "old"
+
+
+def test_a_failing_block_leaves_nothing_where_nothing_was(tmp_path):
+    with pytest.raises(ValueError, match="no"), new_folder(tmp_path / "out") as folder:
+        (folder / "new.txt").write_text("new")
+        raise ValueError("no")
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from stages.workspace import new_folder
+with new_folder(Path("out")) as folder:
+    (folder / "half.txt").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_block_leaves_the_old_content_and_the_next_one_is_clean(workspace):
+    Path("out").mkdir()
+    Path("out/old.txt").write_text("old")
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run([sys.executable, "-c", KILLED], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name for path in Path("out").iterdir()] == ["old.txt"]
+    with new_folder(Path("out")) as folder:
+        (folder / "new.txt").write_text("new")
+    assert [path.name for path in Path("out").iterdir()] == ["new.txt"]
+    assert [path.name for path in Path().iterdir()] == ["out"]
+
+
+def test_dvc_root_names_the_workspace_wherever_a_stage_runs(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "temporary copy"
+    elsewhere.mkdir()
+    (elsewhere / ".dvc").mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "home"))
+    assert root() == tmp_path / "home"
+    folder = work_cache("tracks")
+    assert folder == tmp_path / "home" / ".encore" / "tracks"
+    assert folder.is_dir()
+    assert not (elsewhere / ".encore").exists()
+
+
+def test_without_dvc_root_the_nearest_folder_with_dvc_counts(tmp_path, monkeypatch):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    assert root() == tmp_path
