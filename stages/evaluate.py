@@ -10,7 +10,7 @@ from pydantic import Field
 from stages import examples, figures, metrics, report, tracking
 from stages.errors import run
 from stages.params import Params, load
-from stages.runtime import runtime
+from stages.runtime import runtime, wait_without_spinning
 from stages.splits import SIDES
 from stages.store import Features
 from stages.tables import Epoch, read_rows, write_rows
@@ -36,6 +36,7 @@ class EvaluateParams(Params):
 
 def main() -> None:
     """Score the trained model on every track of train, valid and test."""
+    wait_without_spinning()
     params = load("evaluate", EvaluateParams)
     settings = runtime()
 
@@ -88,7 +89,8 @@ def main() -> None:
         figures.save(figures.spectrograms(features), folder / "figures" / "spectrograms.png")
         for side in SIDES:
             accuracy = scores[side]["track"]["accuracy"]
-            title = f"{side.capitalize()} tracks, accuracy {accuracy:.3f}"
+            name = {"train": "Training", "valid": "Validation", "test": "Test"}[side]
+            title = f"{name} tracks, accuracy {accuracy:.3f}"
             picture = figures.confusion_matrix(metrics.confusion(tracks[side]), labels, title)
             figures.save(picture, folder / "figures" / f"confusion_{side}.png")
 

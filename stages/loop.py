@@ -29,7 +29,7 @@ def make_optimizer(
         "adamw": torch.optim.AdamW,
         "sgd": torch.optim.SGD,
     }
-    return classes[name](model.parameter_groups(), lr=learning_rate, weight_decay=weight_decay)
+    return classes[name](model.parameter_groups(), lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
 def fit(

@@ -32,6 +32,14 @@ def runtime() -> RuntimeParams:
     return load("runtime", RuntimeParams)
 
 
+def wait_without_spinning() -> None:
+    """Let idle threads of a transform sleep; call it before torch is imported.
+
+    By default they spin, which next to other work (``dvc queue start -j 2``) slows training several times.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def workers() -> int:
     """How many workers to use for audio, at least one."""
     return runtime().workers or os.cpu_count() or 1

@@ -13,7 +13,7 @@ from stages import examples, tracking
 from stages.closure import import_closure
 from stages.errors import EncoreError, run
 from stages.params import Params, check, load, read
-from stages.runtime import runtime
+from stages.runtime import runtime, wait_without_spinning
 from stages.store import Features
 from stages.tables import Epoch, write_rows
 from stages.workspace import new_folder
@@ -103,6 +103,7 @@ def content_key(parameters: dict[str, Any]) -> str:
 
 def main() -> None:
     """Train the model that params.yaml names."""
+    wait_without_spinning()
     params = load("train", TrainParams)
     model_type, feature, kwargs = check_model(read("model"))
     settings = runtime()

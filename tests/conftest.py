@@ -2,6 +2,9 @@
 
 import os
 
+# Before anything loads torch: two test workers with two threads each would fight over two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 

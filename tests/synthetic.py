@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +47,15 @@ def composed(*overrides: str) -> str:
         return output.read_text("utf-8")
 
 
+@cache
+def composed_sections(*overrides: str) -> dict[str, Any]:
+    """The same, parsed."""
+    from ruamel.yaml import YAML
+
+    parsed: dict[str, Any] = YAML(typ="safe", pure=True).load(composed(*overrides))
+    return parsed
+
+
 def write_params(*overrides: str) -> None:
     """Write ./params.yaml: conf/, made small, with `overrides` on top."""
     Path("params.yaml").write_text(composed(*SMALL, *overrides), "utf-8")
@@ -71,7 +81,9 @@ def line_of(stage: Callable[[], None]) -> str:
     return line
 
 
-def run_stage(name: str, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_stage(
+    name: str, folder: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run ``python -m stages.NAME`` in `folder`."""
     return subprocess.run(
         [sys.executable, "-m", f"stages.{name}", *arguments],
@@ -105,7 +117,9 @@ def write_music(folder: Path, per_class: int = 6, seconds: float = 3.0) -> Path:
         (folder / label).mkdir(parents=True)
         for number in range(per_class):
             n_samples = round(seconds * RATE_HZ)
-            samples = tone(n_samples, 200 * 3**index + 20 * number) + noise(n_samples, 10 * index + number, 0.1)
+            samples = tone(n_samples, 200 * 3**index + 20 * number) + noise(
+                n_samples, 10 * index + number, 0.1
+            )
             soundfile.write(folder / label / f"{number:02d}.wav", samples, RATE_HZ, subtype="PCM_16")
     return folder
 

@@ -49,7 +49,9 @@ class TestStage:
             rows = list(csv.DictReader(file))
         assert {row["track_id"] for row in rows} == set(test.track_id.tolist())
         first = probability[test.track_id == rows[0]["track_id"]].mean(axis=0)
-        np.testing.assert_allclose([float(rows[0][label]) for label in ("blues", "jazz", "rock")], first, atol=1e-4)
+        np.testing.assert_allclose(
+            [float(rows[0][label]) for label in ("blues", "jazz", "rock")], first, atol=1e-4
+        )
 
     def test_the_same_data_gives_the_same_bytes(self):
         written = []

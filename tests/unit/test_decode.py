@@ -16,7 +16,9 @@ from stages.tables import AudioTrack, Quality, read_rows
 from tests.synthetic import RATE_HZ, line_of, noise, tone, write_params, write_raw
 
 
-def encoded(samples: np.ndarray, rate_hz: int = RATE_HZ, file_format: str = "WAV", subtype: str = "PCM_16") -> bytes:
+def encoded(
+    samples: np.ndarray, rate_hz: int = RATE_HZ, file_format: str = "WAV", subtype: str = "PCM_16"
+) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, samples, rate_hz, format=file_format, subtype=subtype)
     return file.getvalue()

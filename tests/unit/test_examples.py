@@ -24,9 +24,15 @@ class TestSides:
     def test_a_side_is_all_segments_of_its_tracks_and_no_others(self):
         split = examples.read_split()
         with Features(examples.FEATURES) as features:
-            sides = {side: examples.load(features, "mfcc", split, side) for side in ("train", "valid", "test")}
+            sides = {
+                side: examples.load(features, "mfcc", split, side) for side in ("train", "valid", "test")
+            }
             everything = features.read("mfcc", np.arange(len(features.label)))
-        assert {side: len(data.label) for side, data in sides.items()} == {"train": 36, "valid": 12, "test": 24}
+        assert {side: len(data.label) for side, data in sides.items()} == {
+            "train": 36,
+            "valid": 12,
+            "test": 24,
+        }
         for side, data in sides.items():
             assert all(f"/{side}-" in track_id for track_id in data.track_id)
             assert data.x.dtype == np.float32
@@ -42,7 +48,10 @@ class TestSides:
 
     def test_an_empty_side_is_refused(self):
         split = [row for row in examples.read_split() if row.split != "valid"]
-        with Features(examples.FEATURES) as features, pytest.raises(EncoreError, match="no track stands in valid"):
+        with (
+            Features(examples.FEATURES) as features,
+            pytest.raises(EncoreError, match="no track stands in valid"),
+        ):
             examples.load(features, "mfcc", split, "valid")
 
     def test_a_track_without_segments_is_refused(self):
@@ -64,6 +73,8 @@ def test_a_track_on_two_sides_is_refused(workspace):
 
 
 def test_a_group_on_two_sides_is_refused(workspace):
-    write_split([Assignment("a", "x", "Bob Marley", "train", -1), Assignment("b", "x", "Bob Marley", "valid", -1)])
+    write_split(
+        [Assignment("a", "x", "Bob Marley", "train", -1), Assignment("b", "x", "Bob Marley", "valid", -1)]
+    )
     assert "'Bob Marley' stands in both train and valid" in line_of(examples.read_split)
     assert not Path("data/features").exists()

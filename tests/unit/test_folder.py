@@ -16,7 +16,14 @@ from tests.synthetic import edit_params, line_of, write_params
 def music(tmp_path):
     """A folder of files; the source copies them and never looks inside."""
     folder = tmp_path / "music"
-    for path in ("rock/b.wav", "rock/a.FLAC", "jazz/live/1998/c.mp3", "jazz/d.ogg", "blues/e.au", "loose.wav"):
+    for path in (
+        "rock/b.wav",
+        "rock/a.FLAC",
+        "jazz/live/1998/c.mp3",
+        "jazz/d.ogg",
+        "blues/e.au",
+        "loose.wav",
+    ):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(path.encode())
     return folder
@@ -100,7 +107,7 @@ def test_unknown_class_lists_those_there(music, tmp_path):
 
 
 def test_unicode_and_odd_names_stay(music, tmp_path):
-    names = ["Песни/Ночь.wav", "日本/夜, と \"霧\".wav", "rock/ a  b .wav", "rock/#1%20.wav", "emoji 🎷/s.wav"]
+    names = ["Песни/Ночь.wav", '日本/夜, と "霧".wav', "rock/ a  b .wav", "rock/#1%20.wav", "emoji 🎷/s.wav"]
     for name in names:
         (music / name).parent.mkdir(exist_ok=True)
         (music / name).write_bytes(name.encode())

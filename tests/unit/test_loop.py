@@ -23,7 +23,13 @@ def data(seed: int, shuffled: bool = False) -> loop.Data:
 
 
 def fitted(train: loop.Data, valid: loop.Data, **changes) -> tuple[MLP, list[Epoch]]:
-    options = {"epochs": 30, "batch_size": 8, "patience": 30, "seed": 0, "on_epoch": lambda epoch: None} | changes
+    options = {
+        "epochs": 30,
+        "batch_size": 8,
+        "patience": 30,
+        "seed": 0,
+        "on_epoch": lambda epoch: None,
+    } | changes
     torch.manual_seed(7)
     model = MLP(input_shape=SHAPE, n_classes=3, hidden=[32], dropout=0.2, l2=0.0)
     optimizer = loop.make_optimizer(model, "adam", 1e-2, 0.0)

@@ -18,7 +18,9 @@ from stages.metrics import (
 )
 
 
-def random_predictions(seed: int = 0, n_tracks: int = 40, segments: int = 7, n_classes: int = 4) -> Predictions:
+def random_predictions(
+    seed: int = 0, n_tracks: int = 40, segments: int = 7, n_classes: int = 4
+) -> Predictions:
     random = np.random.default_rng(seed)
     label = np.repeat(random.integers(n_classes, size=n_tracks), segments)
     track_id = np.repeat([f"track {i:03d}" for i in random.permutation(n_tracks)], segments)
@@ -41,7 +43,9 @@ def test_scores_equal_scikit_learns(seed):
     table = reference.precision_recall_fscore_support(*truth, labels=range(4), zero_division=0)
     for index, row in enumerate(class_table(predictions, list("abcd"))):
         assert row.label == "abcd"[index]
-        assert (row.precision, row.recall, row.f1, row.n) == pytest.approx([column[index] for column in table])
+        assert (row.precision, row.recall, row.f1, row.n) == pytest.approx(
+            [column[index] for column in table]
+        )
 
 
 def test_a_class_never_predicted_scores_zero():
@@ -62,7 +66,9 @@ def test_a_track_is_the_mean_of_its_segments():
 
 
 def test_the_mean_may_outvote_the_majority():
-    predictions = Predictions(np.array(["a"] * 3), np.array([0] * 3), np.array([[0.4, 0.6], [0.4, 0.6], [0.9, 0.1]]))
+    predictions = Predictions(
+        np.array(["a"] * 3), np.array([0] * 3), np.array([[0.4, 0.6], [0.4, 0.6], [0.9, 0.1]])
+    )
     assert predictions.predicted.tolist() == [1, 1, 0]
     assert predictions.by_track().predicted.tolist() == [0]
 
@@ -70,7 +76,9 @@ def test_the_mean_may_outvote_the_majority():
 def test_order_of_segments_is_nothing():
     predictions = random_predictions()
     order = np.random.default_rng(5).permutation(len(predictions.label))
-    shuffled = Predictions(predictions.track_id[order], predictions.label[order], predictions.probability[order])
+    shuffled = Predictions(
+        predictions.track_id[order], predictions.label[order], predictions.probability[order]
+    )
     both, again = score_both(predictions, 500, 0), score_both(shuffled, 500, 0)
     assert both == again
     assert set(both) == {"track", "segment"}

@@ -16,7 +16,7 @@ from stages.segment import SegmentParams
 from stages.sources import build
 from stages.split import SplitParams
 from stages.train import TrainParams, check_model
-from tests.synthetic import composed, edit_params, run_stage, write_params
+from tests.synthetic import composed_sections, edit_params, run_stage, write_params
 
 CHECKS = {
     "dataset": build,
@@ -33,10 +33,9 @@ CHECKS = {
 
 
 @pytest.fixture
-def sections(workspace):
+def sections():
     """Every section as conf/ composes it."""
-    Path("params.yaml").write_text(composed(), "utf-8")
-    return {section: read(section) for section in CHECKS}
+    return composed_sections()
 
 
 def refusal(section: str, values: object) -> str:
@@ -174,18 +173,18 @@ def test_shares_that_leave_nothing_to_train(sections):
     assert "{" not in line, "the whole section is dumped into the line"
 
 
-def test_fold_that_is_not_there(workspace):
-    Path("params.yaml").write_text(composed("split=kfold"), "utf-8")
-    line = refusal("split", {**read("split"), "fold": 5})
+def test_fold_that_is_not_there():
+    values = composed_sections("split=kfold")["split"]
+    line = refusal("split", {**values, "fold": 5})
     assert "fold 5 should be from 0 to 4" in line
     assert "{" not in line, "the whole section is dumped into the line"
-    assert "split.k" in refusal("split", {**read("split"), "k": 2})
+    assert "split.k" in refusal("split", {**values, "k": 2})
 
 
-def test_value_that_conf_leaves_to_the_user_is_asked_for(workspace):
-    Path("params.yaml").write_text(composed("dataset=folder", "split=file"), "utf-8")
+def test_value_that_conf_leaves_to_the_user_is_asked_for():
+    values = composed_sections("dataset=folder", "split=file")
     for section in ("dataset", "split"):
-        assert f"{section}.path" in refusal(section, read(section))
+        assert f"{section}.path" in refusal(section, values[section])
 
 
 def test_parameters_are_frozen(sections):

@@ -34,7 +34,16 @@ def test_segments_stand_side_by_side():
 
 @pytest.mark.parametrize(
     ("n_samples", "tail", "wanted"),
-    [(295, 0.05, 3), (294, 0.05, 2), (299, 0.0, 2), (300, 0.0, 3), (95, 0.05, 1), (94, 0.05, 0), (201, 0.99, 3), (0, 0.5, 0)],
+    [
+        (295, 0.05, 3),
+        (294, 0.05, 2),
+        (299, 0.0, 2),
+        (300, 0.0, 3),
+        (95, 0.05, 1),
+        (94, 0.05, 0),
+        (201, 0.99, 3),
+        (0, 0.5, 0),
+    ],
 )
 def test_a_small_shortfall_is_padded_and_a_larger_one_dropped(n_samples, tail, wanted):
     cuts = cut(n_samples, 100, tail, None)
@@ -45,7 +54,8 @@ def test_a_small_shortfall_is_padded_and_a_larger_one_dropped(n_samples, tail, w
 
 
 @pytest.mark.parametrize(
-    ("most", "starts"), [(1, [0]), (2, [0, 900]), (3, [0, 400, 900]), (4, [0, 300, 600, 900]), (99, range(0, 1000, 100))]
+    ("most", "starts"),
+    [(1, [0]), (2, [0, 900]), (3, [0, 400, 900]), (4, [0, 300, 600, 900]), (99, range(0, 1000, 100))],
 )
 def test_a_few_are_spread_over_the_track(most, starts):
     assert [start for start, _ in cut(1000, 100, 0.0, most)] == list(starts)

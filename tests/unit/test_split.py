@@ -15,7 +15,9 @@ def write_tracks(tracks: list[SegmentedTrack]) -> None:
     write_rows(Path("data/segments/tracks.csv"), tracks, SegmentedTrack)
 
 
-def library(n_groups: int = 5, per_group: int = 4, labels: tuple[str, ...] = ("jazz", "rock")) -> list[SegmentedTrack]:
+def library(
+    n_groups: int = 5, per_group: int = 4, labels: tuple[str, ...] = ("jazz", "rock")
+) -> list[SegmentedTrack]:
     """Tracks of some artists in each class."""
     return [
         SegmentedTrack(f"{label}/{group}-{number}.wav", label, f"{label} artist {group}", "", 10)
@@ -53,7 +55,9 @@ def test_stratified_leaves_groups_aside_and_warns(workspace, capsys):
     write_tracks(library(n_groups=2, per_group=20))
     rows = assignments("split=stratified")
     assert Counter((row.label, row.split) for row in rows.values()) == {
-        (label, side): n for label in ("jazz", "rock") for side, n in (("train", 24), ("valid", 8), ("test", 8))
+        (label, side): n
+        for label in ("jazz", "rock")
+        for side, n in (("train", 24), ("valid", 8), ("test", 8))
     }
     assert all(row.unit == row.track_id for row in rows.values())
     assert "4 groups" in capsys.readouterr().out
@@ -155,7 +159,12 @@ class TestFile:
     def test_tracks_not_named_are_excluded(self, given):
         rows = given("track_id,split\n" + self.ALL.replace("rock/0-0.wav,train\n", ""))
         assert rows["rock/0-0.wav"].split == "excluded"
-        assert Counter(row.split for row in rows.values()) == {"excluded": 1, "train": 1, "valid": 2, "test": 2}
+        assert Counter(row.split for row in rows.values()) == {
+            "excluded": 1,
+            "train": 1,
+            "valid": 2,
+            "test": 2,
+        }
 
     def test_names_of_tracks_that_are_not_there_do_no_harm(self, given):
         assert len(given("track_id,split\nblues/9.wav,test\n" + self.ALL)) == 6
@@ -163,7 +172,10 @@ class TestFile:
     @pytest.mark.parametrize(
         ("content", "told"),
         [
-            ("track_id,split\n" + ALL + "jazz/9.wav,dev\n", "jazz/9.wav is 'dev', should be train, valid or test"),
+            (
+                "track_id,split\n" + ALL + "jazz/9.wav,dev\n",
+                "jazz/9.wav is 'dev', should be train, valid or test",
+            ),
             ("track_id,split\njazz/0-0.wav\n", "jazz/0-0.wav is None"),
             ("track,side\n" + ALL, "needs the columns track_id and split"),
             ("", "needs the columns track_id and split"),

@@ -33,7 +33,9 @@ def gtzan() -> tuple[list[str], list[str]]:
         pytest.skip("no data/facts/gtzan_artists.csv")
     with ARTISTS.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return [row["track_id"].partition(".")[0] for row in rows], [row["artist"] or row["track_id"] for row in rows]
+    return [row["track_id"].partition(".")[0] for row in rows], [
+        row["artist"] or row["track_id"] for row in rows
+    ]
 
 
 def sides_of_units(units: list[str], sides: list) -> dict[str, set]:
@@ -78,7 +80,11 @@ def test_the_seed_decides_and_nothing_else(scheme):
     labels, units = random_tracks(1)
 
     def split(seed):
-        return holdout(labels, units, 0.2, 0.2, seed) if scheme == "holdout" else kfold(labels, units, 3, 0, seed)
+        return (
+            holdout(labels, units, 0.2, 0.2, seed)
+            if scheme == "holdout"
+            else kfold(labels, units, 3, 0, seed)
+        )
 
     assert split(0) == split(0)
     assert any(split(0) != split(seed) for seed in range(1, 10))
@@ -161,5 +167,9 @@ def test_units_apart_is_checked_on_the_result():
 
 def test_groups_on_two_sides_are_counted():
     groups = {"1": "x", "2": "x", "3": "y", "4": "y", "5": "", "6": "", "7": "z", "8": "z"}
-    sides = dict(zip("12345678", ["train", "test", "train", "train", "train", "test", "train", "excluded"], strict=True))
+    sides = dict(
+        zip(
+            "12345678", ["train", "test", "train", "train", "train", "test", "train", "excluded"], strict=True
+        )
+    )
     assert groups_on_two_sides(groups, sides) == 1

@@ -18,7 +18,10 @@ def path(tmp_path):
     with store.create_features(
         tmp_path / "features.h5",
         {"mel": (N_BINS, N_FRAMES), "mfcc": (N_BINS, N_FRAMES)},
-        {"mel": ("mel_frequency_hz", np.arange(N_BINS) * 100.0), "mfcc": ("mfcc_coefficient", np.arange(5.0))},
+        {
+            "mel": ("mel_frequency_hz", np.arange(N_BINS) * 100.0),
+            "mfcc": ("mfcc_coefficient", np.arange(5.0)),
+        },
         np.arange(N_FRAMES) / 10,
         ROWS,
         {"sample_rate_hz": 22050, "hop_length": 512, "include": ["mel", "mfcc"], "pad_mode": "constant"},

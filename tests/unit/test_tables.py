@@ -25,7 +25,9 @@ def test_types_come_back(tmp_path):
 def test_floats_keep_six_digits_and_ints_all(tmp_path):
     rows = [Quality("a", "a", "kept", "", 123456789, 1, 29.98765432, 1 / 3)]
     write_rows(tmp_path / "rows.csv", rows, Quality)
-    assert (tmp_path / "rows.csv").read_text("utf-8").splitlines()[1] == "a,a,kept,,123456789,1,29.9877,0.333333"
+    assert (tmp_path / "rows.csv").read_text("utf-8").splitlines()[
+        1
+    ] == "a,a,kept,,123456789,1,29.9877,0.333333"
 
 
 def test_an_empty_table_has_its_header(tmp_path):

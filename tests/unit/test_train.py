@@ -173,7 +173,9 @@ class TestContentKey:
         assert train.content_key({"model": {"dropout": 0.3}, "train": {"seed": 1}}) != key()
         assert train.content_key({"model": {"dropout": 0.4}, "train": {"seed": 0}}) != key()
 
-    @pytest.mark.parametrize("path", ["models/mlp.py", "stages/loop.py", "stages/train.py", "stages/store.py"])
+    @pytest.mark.parametrize(
+        "path", ["models/mlp.py", "stages/loop.py", "stages/train.py", "stages/store.py"]
+    )
     def test_code_of_the_training_changes_it(self, key, path):
         before = key()
         with Path(path).open("a") as file:
@@ -199,8 +201,9 @@ class TestContentKey:
         assert key() != before
 
     def test_stages_parameters_reach_it(self, data):
-        keys = []
-        for overrides in ([], ["evaluate.seed=5", "baseline.C=2.0", "runtime.workers=2"], ["train.epochs=4"], ["model.l2=0.1"]):
-            keys.append(json.loads(trained(*overrides)["model.json"])["content_key"])
-        assert keys[0] == keys[1]
-        assert len(set(keys)) == 3
+        def key(*overrides: str) -> str:
+            return json.loads(trained(*overrides)["model.json"])["content_key"]
+
+        first = key()
+        assert key("evaluate.seed=5", "baseline.C=2.0", "runtime.workers=2") == first
+        assert len({first, key("train.epochs=4"), key("model.l2=0.1")}) == 3

@@ -84,7 +84,14 @@ def test_many_segments_are_judged_like_few(model):
     np.testing.assert_allclose(together[[0, SEGMENTS_PER_CALL, -1]], alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("odd", [lambda x: x.astype(np.float64), lambda x: x[:, :, ::-1], lambda x: x.transpose(0, 2, 1).copy().transpose(0, 2, 1)])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda x: x.astype(np.float64),
+        lambda x: x[:, :, ::-1],
+        lambda x: x.transpose(0, 2, 1).copy().transpose(0, 2, 1),
+    ],
+)
 def test_any_array_of_the_right_shape_will_do(model, odd):
     x = odd(segments(5))
     np.testing.assert_allclose(model.predict(x), model.predict(np.ascontiguousarray(x, np.float32)))

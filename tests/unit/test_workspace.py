@@ -28,21 +28,25 @@ def test_old_content_is_replaced_as_a_whole(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["new.txt"]
 
 
+def fail_inside(path: Path, failure: BaseException) -> None:
+    with new_folder(path) as folder:
+        (folder / "new.txt").write_text("new")
+        raise failure
+
+
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
 def test_a_failing_block_leaves_the_old_content_and_nothing_else(tmp_path, failure):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.txt").write_text("old")
-    with pytest.raises(failure), new_folder(tmp_path / "out") as folder:
-        (folder / "new.txt").write_text("new")
-        raise failure
+    with pytest.raises(failure):
+        fail_inside(tmp_path / "out", failure())
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out" / "old.txt").read_text() == "old"
 
 
 def test_a_failing_block_leaves_nothing_where_nothing_was(tmp_path):
-    with pytest.raises(ValueError, match="no"), new_folder(tmp_path / "out") as folder:
-        (folder / "new.txt").write_text("new")
-        raise ValueError("no")
+    with pytest.raises(ValueError, match="no"):
+        fail_inside(tmp_path / "out", ValueError("no"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,7 @@ from stages.sources.composer import theory
 from stages.sources.composer.artists import Artist
 from stages.sources.composer.chance import draw
 from stages.sources.composer.styles import Weights
-from stages.sources.composer.vocabulary import COMPS, DRUMS, PROGRESSIONS, WALTZ_DRUMS
+from stages.sources.composer.vocabulary import COMPS, PROGRESSIONS
 
 Bar = tuple[theory.Chord, ...]  # one chord, or two that share the bar
 
@@ -177,7 +177,7 @@ def _sections(
     if rng.random() < 0.6:
         intro = chords["A"][-2:]  # a song often starts from its turnaround
         players = frozenset(rng.choice(INTROS))
-        sections.append(_section("intro", 0, intro, players, textures["A"], 0.8, False))
+        sections.append(Section("intro", 0, intro, players, energy=0.8, solo=False, **textures["A"]))
         start = 2
     labels = rng.choice(("AB", "AAB", "ABB")) if n_bars >= 24 else "AB"
     turn = 0
@@ -189,21 +189,9 @@ def _sections(
         players = _players(form, label, turn, rng)
         energy = 1.0 if label == "B" else 0.9
         solo = label == "B" and form == "head_solo"
-        sections.append(_section(label, start, bars, players, textures[label], energy, solo))
+        sections.append(Section(label, start, bars, players, energy=energy, solo=solo, **textures[label]))
         start, position, turn = start + unit, position + unit, turn + 1
     return tuple(sections)
-
-
-def _section(
-    label: str,
-    start_bar: int,
-    bars: Sequence[Bar],
-    players: frozenset[str],
-    texture: dict[str, str],
-    energy: float,
-    solo: bool,
-) -> Section:
-    return Section(label, start_bar, tuple(bars), players, energy=energy, solo=solo, **texture)
 
 
 def _texture(artist: Artist, beats_per_bar: int, instruments: dict[str, str], rng: Random) -> dict[str, str]:
@@ -217,7 +205,6 @@ def _texture(artist: Artist, beats_per_bar: int, instruments: dict[str, str], rn
 
     waltz = beats_per_bar == 3
     drums = draw(artist.weights("waltz" if waltz else "drums", rng), rng)
-    assert drums in (WALTZ_DRUMS if waltz else DRUMS)
     return {
         "drums": drums,
         "bass": draw(artist.weights("bass", rng), rng),

@@ -8,9 +8,7 @@ DEGREES = {"i": 0, "ii": 2, "iii": 4, "iv": 5, "v": 7, "vi": 9, "vii": 11}
 QUALITIES = {
     "": ((0, 4, 7), (0, 3, 7)),  # on an upper-case numeral, on a lower-case one
     "7": ((0, 4, 7, 10), (0, 3, 7, 10)),
-    "9": ((0, 4, 10, 14), (0, 3, 10, 14)),
     "maj7": ((0, 4, 7, 11), (0, 3, 7, 11)),
-    "6": ((0, 4, 7, 9), (0, 3, 7, 9)),
     "m7b5": ((0, 3, 6, 10), (0, 3, 6, 10)),
 }
 KEYS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
@@ -40,8 +38,8 @@ class Chord:
 
     def degree(self, name: str) -> int:
         """Semitones above the root of a bass player's ``R``, ``3``, ``5``, ``6``, ``7`` or ``8``."""
-        third, fifth = self.intervals[1], self.intervals[2] if self.intervals[2] in (6, 7) else 7
-        seventh = self.intervals[3] if len(self.intervals) > 3 and self.intervals[3] < 12 else 10
+        third, fifth = self.intervals[1:3]
+        seventh = self.intervals[3] if len(self.intervals) > 3 else 10
         return {"R": 0, "3": third, "5": fifth, "6": 9, "7": seventh, "8": 12}[name]
 
 
@@ -56,12 +54,16 @@ def chord(numeral: str, tonic: int) -> Chord:
 
 
 def chord_scale(scale: Sequence[int], tonic: int, over: Chord) -> frozenset[int]:
-    """The scale's pitch classes, bent so that the chord's own notes replace their neighbours."""
+    """The scale's pitch classes, bent so that the chord's own notes replace those they are altered from.
+
+    A foreign major third is a raised note (G sharp over E7 in A minor replaces G, not A); any other
+    foreign note is a lowered one.
+    """
     tones = set(over.pitch_classes)
     kept = {(tonic + step) % 12 for step in scale}
-    foreign = tones - kept
-    clashing = {(tone + shift) % 12 for tone in foreign for shift in (-1, 1)} - tones
-    return frozenset((kept - clashing) | tones)
+    raised = (over.root + 4) % 12
+    altered = {(tone - 1 if tone == raised else tone + 1) % 12 for tone in tones - kept}
+    return frozenset((kept - altered) | tones)
 
 
 def ladder(pitch_classes: frozenset[int], low: int, high: int) -> list[int]:

@@ -1,0 +1,148 @@
+"""The evaluate stage: every track scored, from data/model alone."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score
+
+from stages import baseline, evaluate, examples, train
+from stages.store import Features
+from stages.tables import Assignment
+from stages.trained import TrainedModel
+from tests.synthetic import (
+    CLASSES,
+    edit_params,
+    line_of,
+    write_features,
+    write_params,
+    write_raw,
+    write_split,
+)
+
+SCORES = {"accuracy", "accuracy_ci95_low", "accuracy_ci95_high", "macro_f1", "balanced_accuracy"}
+
+
+def outputs() -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path("data/evaluation").rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def evaluated(module_workspace):
+    """A workspace with a small model, evaluated."""
+    write_features({"train": 4, "valid": 2, "test": 3})
+    write_raw({"jazz/a.wav": b"x"})
+    write_params("train.epochs=4")
+    baseline.main()
+    train.main()
+    evaluate.main()
+    return module_workspace
+
+
+@pytest.mark.usefixtures("evaluated")
+class TestOutputs:
+    """What lies in data/evaluation."""
+
+    def test_metrics_have_the_promised_names(self):
+        metrics = json.loads(Path("data/evaluation/metrics.json").read_text())
+        for path in (("test", "track"), ("test", "segment"), ("baseline", "track")):
+            scores = metrics[path[0]][path[1]]
+            assert set(scores) == SCORES
+            assert all(isinstance(value, float) for value in scores.values())  # DVC shows no lists
+            assert 0 <= scores["accuracy_ci95_low"] <= scores["accuracy"] <= scores["accuracy_ci95_high"] <= 1
+        beside = json.loads(Path("data/baseline/metrics.json").read_text())
+        assert metrics["baseline"]["track"] == beside["track"]
+
+    def test_metrics_are_those_of_the_model_in_its_folder(self):
+        trained = TrainedModel.load(Path("data/model"))
+        with Features(examples.FEATURES) as features:
+            test = examples.load(features, "mfcc", examples.read_split(), "test")
+        probability = trained.predict(test.x)
+        tracks = sorted(set(test.track_id.tolist()))
+        mean = np.array([probability[test.track_id == track].mean(axis=0) for track in tracks])
+        label = [test.label[test.track_id == track][0] for track in tracks]
+        metrics = json.loads(Path("data/evaluation/metrics.json").read_text())["test"]
+        assert metrics["track"]["accuracy"] == pytest.approx(accuracy_score(label, mean.argmax(1)), abs=1e-6)
+        assert metrics["segment"]["accuracy"] == pytest.approx(
+            accuracy_score(test.label, probability.argmax(1)), abs=1e-6
+        )
+        with Path("data/evaluation/predictions.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        np.testing.assert_allclose([[float(row[name]) for name in CLASSES] for row in rows], mean, atol=1e-6)
+
+    def test_every_test_track_is_predicted_once(self):
+        with Path("data/evaluation/predictions.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        wanted = {row.track_id: row.label for row in examples.read_split() if row.split == "test"}
+        assert {row["track_id"]: row["label"] for row in rows} == wanted
+        assert len(rows) == len(wanted)
+        assert list(rows[0]) == ["track_id", "label", "predicted", *CLASSES]
+
+    def test_confusion_counts_every_track_of_every_side(self):
+        with Path("data/evaluation/confusion.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        total = Counter()
+        for row in rows:
+            total[row["split"]] += int(row["n"])
+        assert total == Counter(row.split for row in examples.read_split())
+        assert len(rows) == 3 * len(CLASSES) ** 2
+
+    def test_class_table_has_every_class(self):
+        with Path("data/evaluation/classes.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [row["label"] for row in rows] == list(CLASSES)
+        assert [int(row["n"]) for row in rows] == [3, 3, 3]
+
+    def test_figures_are_pictures(self):
+        figures = {path.name: path.read_bytes() for path in Path("data/evaluation/figures").iterdir()}
+        wanted = {
+            "curves.png",
+            "spectrograms.png",
+            "confusion_train.png",
+            "confusion_valid.png",
+            "confusion_test.png",
+        }
+        assert set(figures) == wanted
+        assert all(content.startswith(b"\x89PNG") for content in figures.values())
+
+    def test_report_names_model_numbers_and_counts(self):
+        text = Path("data/evaluation/README.md").read_text("utf-8")
+        accuracy = json.loads(Path("data/evaluation/metrics.json").read_text())["test"]["track"]["accuracy"]
+        for part in ("MLP", "linear baseline", f"{accuracy:.3f}", "12 train", "6 valid", "9 test", *CLASSES):
+            assert part in text
+
+    def test_the_same_inputs_give_the_same_bytes(self):
+        before = outputs()
+        evaluate.main()
+        assert outputs() == before
+
+    def test_the_model_section_of_params_is_not_asked(self):
+        before = outputs()
+        edit_params("model", _target_="models.LSTM", hidden=5)
+        evaluate.main()
+        assert outputs() == before
+
+
+def test_a_test_track_without_segments_ends_it(workspace):
+    write_features({"train": 2, "valid": 1, "test": 1})
+    write_raw({"jazz/a.wav": b"x"})
+    write_params("train.epochs=1")
+    baseline.main()
+    train.main()
+    write_split([*examples.read_split(), Assignment("jazz/lost.wav", "jazz", "jazz/lost.wav", "test", -1)])
+    assert "jazz/lost.wav" in line_of(evaluate.main)
+    assert not Path("data/evaluation").exists()
+
+
+def test_two_classes_will_do(workspace):
+    write_features({"train": 2, "valid": 1, "test": 1})
+    write_split([row for row in examples.read_split() if row.label != "rock"])
+    write_raw({"jazz/a.wav": b"x"})
+    write_params("train.epochs=1")
+    baseline.main()
+    train.main()
+    evaluate.main()
+    assert set(json.loads(Path("data/evaluation/metrics.json").read_text())["test"]["track"]) == SCORES

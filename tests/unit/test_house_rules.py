@@ -1,0 +1,223 @@
+"""Rules of the house, read from the source."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+from tests.synthetic import REPO
+
+STAGE_MODULES = ["fetch", "decode", "segment", "split", "extract", "baseline", "train", "evaluate"]
+SOURCES = sorted(path for package in ("stages", "models") for path in (REPO / package).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all that a file imports, anywhere in its code."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import, which import_closure does not follow"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def packages(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imported(path)}
+
+
+def importers(package: str) -> set[str]:
+    """Files that import `package`, except for type checkers alone."""
+    found = set()
+    for path in SOURCES:
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                node.body = []
+        names = [
+            name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [node.module])
+        ]
+        if any(name == package or name.startswith(f"{package}.") for name in names):
+            found.add(path.relative_to(REPO).as_posix())
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "models").glob("*.py")), ids=lambda path: path.name)
+def test_models_import_torch_only(path):
+    assert packages(path) - set(sys.stdlib_module_names) <= {"torch", "models"}
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "stages/audio").rglob("*.py")), ids=lambda path: path.name)
+def test_audio_knows_no_tracking_and_no_files_but_audio(path):
+    assert not packages(path) & {"mlflow", "kaggle", "dvc", "h5py", "csv", "json", "ruamel", "yaml"}
+
+
+@pytest.mark.parametrize(
+    ("package", "owner"),
+    [
+        ("mlflow", "stages/tracking.py"),
+        ("kaggle", "stages/sources/gtzan.py"),
+        ("kagglesdk", "stages/sources/gtzan.py"),
+        ("ruamel", "stages/params.py"),
+        ("yaml", None),
+        ("h5py", "stages/store.py"),
+        ("hydra", None),
+        ("omegaconf", None),
+        ("dvc", None),
+        ("pickle", None),
+    ],
+)
+def test_only_its_owner_imports_it(package, owner):
+    assert importers(package) <= {owner}
+
+
+def test_owners_are_where_they_are_said_to_be():
+    for package in ("mlflow", "kaggle", "ruamel", "h5py"):
+        assert importers(package), package
+
+
+@pytest.mark.parametrize("module", STAGE_MODULES)
+def test_stages_never_import_each_other(module):
+    others = {f"stages.{name}" for name in STAGE_MODULES if name != module}
+    assert not imported(REPO / "stages" / f"{module}.py") & others
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPO).as_posix())
+def test_no_room_imports_a_stage(path):
+    if path.stem not in STAGE_MODULES or path.parent.name != "stages":
+        assert not imported(path) & {f"stages.{name}" for name in STAGE_MODULES}
+
+
+PROBE = """
+import json, runpy, sys
+sys.argv = ["stages.{0}", "--help"]
+try:
+    runpy.run_module("stages.{0}", run_name="__main__", alter_sys=True)
+except SystemExit as ended:
+    print(json.dumps([ended.code, sorted({{name.partition(".")[0] for name in sys.modules}})]))
+"""
+
+
+@pytest.mark.parametrize("module", STAGE_MODULES)
+def test_help_answers_and_imports_nothing_heavy(module, tmp_path):
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.format(module)],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPO), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *help_lines, last = done.stdout.splitlines()
+    code, modules = json.loads(last)
+    assert code == 0
+    assert f"Stage {module}" in help_lines[0]
+    assert not set(modules) & {"torch", "mlflow", "sklearn", "matplotlib", "kaggle", "librosa", "dvc"}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPO).as_posix())
+def test_everything_public_has_a_docstring(path):
+    tree = ast.parse(path.read_text("utf-8"))
+    assert ast.get_docstring(tree), "module"
+    for owner in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
+        if isinstance(owner, ast.ClassDef) and owner.name.startswith("_"):
+            continue
+        for node in owner.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), node.name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPO).as_posix())
+def test_no_clock_host_or_random_name_outside_tracking(path):
+    """Whatever DVC hashes is a function of inputs, parameters and code."""
+    if path.name != "tracking.py":
+        assert not packages(path) & {"datetime", "uuid", "socket", "platform", "secrets", "getpass"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPO).as_posix())
+def test_chance_always_has_a_seed(path):
+    text = path.read_text("utf-8")
+    unseeded = re.compile(
+        r"default_rng\(\)|\bRandom\(\)|(?<!_)\brandom\.(random|choice|shuffle|seed)\(|np\.random\.(?!default_rng|Generator)"
+    )
+    if "import random" not in text:  # `random` is then the name of a seeded generator
+        unseeded = re.compile(r"default_rng\(\)|\bRandom\(\)|np\.random\.(?!default_rng|Generator)")
+    assert not unseeded.search(text)
+
+
+def test_no_hydra_main():
+    assert not [path for path in SOURCES if "hydra.main" in path.read_text("utf-8")]
+
+
+PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text("utf-8"))
+LOCK = [
+    Requirement(line)
+    for line in (REPO / "requirements.lock").read_text("utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+
+
+class TestRequirements:
+    """pyproject.toml, the lock file and the Makefile agree."""
+
+    @staticmethod
+    def plain(name: str) -> str:
+        return re.sub(r"[-_.]+", "-", name).lower()
+
+    def required(self) -> list[Requirement]:
+        lists = [PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"].values()]
+        return [Requirement(text) for texts in lists for text in texts]
+
+    @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+    def test_lock_satisfies_every_requirement(self, python):
+        environment = {
+            **default_environment(),
+            "python_version": python,
+            "python_full_version": f"{python}.0",
+        }
+        locked = {
+            self.plain(line.name): next(iter(line.specifier)).version
+            for line in LOCK
+            if line.marker is None or line.marker.evaluate(environment)
+        }
+        for wanted in self.required():
+            if wanted.name != "torch":
+                assert self.plain(wanted.name) in locked, wanted.name
+                assert wanted.specifier.contains(locked[self.plain(wanted.name)]), wanted
+
+    def test_lock_pins_each_thing_exactly(self):
+        for line in LOCK:
+            assert [part.operator for part in line.specifier] == ["=="], line
+
+    def test_tinysoundfont_is_locked_and_torch_and_pyaudio_are_not(self):
+        names = {self.plain(line.name) for line in LOCK}
+        assert "tinysoundfont" in names
+        assert not names & {"torch", "triton", "pyaudio"}
+        assert not [name for name in names if name.startswith(("nvidia-", "cuda-"))]
+
+    def test_torch_is_one_version_everywhere(self):
+        pin = next(wanted for wanted in self.required() if wanted.name == "torch")
+        makefile = (REPO / "Makefile").read_text("utf-8")
+        assert re.search(r"^TORCH := (.+)$", makefile, re.MULTILINE).group(1) == str(pin)
+
+    def test_everything_imported_is_declared(self):
+        modules = {"sklearn": "scikit-learn", "ruamel": "ruamel-yaml", "lightning_fabric": "lightning-fabric"}
+        declared = {self.plain(wanted.name) for wanted in self.required()}
+        # numba and the like come with librosa; kagglesdk, requests and urllib3 with kaggle
+        along = {"kagglesdk", "requests", "urllib3"}
+        for path in SOURCES:
+            for package in packages(path) - set(sys.stdlib_module_names) - {"stages", "models"} - along:
+                assert self.plain(modules.get(package, package)) in declared, f"{path}: {package}"

@@ -1,0 +1,74 @@
+"""What an evaluation says in words."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages import report
+from stages.metrics import ClassScores
+from tests.synthetic import line_of, run_stage
+
+TRACK = {
+    "accuracy": 0.61234,
+    "accuracy_ci95_low": 0.55,
+    "accuracy_ci95_high": 0.67,
+    "macro_f1": 0.6,
+    "balanced_accuracy": 0.59,
+}
+LINEAR = {**TRACK, "accuracy": 0.71}
+METRICS = {"test": {"track": TRACK, "segment": {**TRACK, "accuracy": 0.5}}, "baseline": {"track": LINEAR}}
+SOURCE = {"name": "sample", "licence": "MIT", "citation": "us", "caveat": "A toy: no evidence about models."}
+
+
+def test_headline_sets_the_baseline_beside_the_model():
+    header, model, linear = report.headline(METRICS, "LSTM")
+    assert "95 % interval" in header
+    assert model.split() == ["LSTM", "0.612", "0.550", "to", "0.670", "0.600", "0.590"]
+    assert linear.startswith("linear baseline")
+    assert "0.710" in linear
+
+
+def test_markdown_has_caveat_scores_classes_and_source():
+    classes = [ClassScores("jazz", 0.5, 0.25, 1 / 3, 4)]
+    text = report.markdown(METRICS, "LSTM", classes, SOURCE, {"train": 6, "test": 2})
+    assert text.startswith("# LSTM on sample\n")
+    assert "> A toy: no evidence about models." in text
+    assert "6 train, 2 test" in text
+    for row in (
+        "| LSTM, per track | 0.612 | 0.550 to 0.670 |",
+        "| LSTM, per segment | 0.500 |",
+        "| jazz | 0.50 | 0.25 | 0.33 | 4 |",
+    ):
+        assert row in text
+    assert "licence: MIT" in text
+
+
+def test_no_caveat_no_quote():
+    assert ">" not in report.markdown(METRICS, "LSTM", [], {**SOURCE, "caveat": ""}, {})
+
+
+class TestStage:
+    """`python -m stages.report`, the end of `make repro`."""
+
+    def test_it_prints_table_caveat_and_where_to_look(self, workspace, capsys):
+        for path, content in (
+            ("data/evaluation/metrics.json", METRICS),
+            ("data/model/model.json", {"model": "LSTM"}),
+            ("data/raw/source.json", SOURCE),
+        ):
+            Path(path).parent.mkdir(parents=True)
+            Path(path).write_text(json.dumps(content))
+        report.main()
+        printed = capsys.readouterr().out
+        for part in ("LSTM on sample", "A toy", "0.612", "0.710", "data/evaluation/", "make ui"):
+            assert part in printed
+
+    def test_before_the_first_run_it_says_so(self, workspace):
+        assert "make repro" in line_of(report.main)
+
+    @pytest.mark.parametrize("argument", ["--bogus", "x"])
+    def test_arguments_it_does_not_know_end_with_help_and_status_2(self, workspace, argument):
+        done = run_stage("report", workspace, argument)
+        assert done.returncode == 2
+        assert done.stdout.strip()

@@ -1,0 +1,261 @@
+"""MLflow: one run per training, found again by its content key, and never the end of a training."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stages import tracking
+from stages.tables import Epoch
+from stages.trained import Description, TrainedModel, build
+from tests.synthetic import REPO, composed, write_features
+
+HISTORY = [Epoch(1, 2.0, 0.2, 2.1, 0.1), Epoch(2, 1.0, 0.6, 1.5, 0.4)]
+SHAPE = (13, 16)
+
+
+def description(content_key: str) -> Description:
+    return Description(
+        model="MLP",
+        kwargs={"input_shape": SHAPE, "n_classes": 3, "hidden": [8], "dropout": 0.0, "l2": 0.0},
+        labels=["blues", "jazz", "rock"],
+        feature="mfcc",
+        feature_parameters={},
+        mean=[1.0] * 13,
+        std=[2.0] * 13,
+        train={},
+        content_key=content_key,
+    )
+
+
+@pytest.fixture(scope="module")
+def store(module_workspace):
+    """A workspace with a tracking store at its root; stages run in a copy elsewhere, as under --temp."""
+    elsewhere = module_workspace / ".dvc" / "tmp" / "exps" / "temporary"
+    elsewhere.mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        Path("params.yaml").write_text(composed(), "utf-8")
+        write_features({"train": 1, "valid": 1, "test": 1})
+        yield module_workspace
+
+
+def client():
+    return tracking._connect()[0]
+
+
+def run_of(content_key: str):
+    found, experiment_id = tracking._connect()
+    runs = found.search_runs([experiment_id], f"tags.content_key = '{content_key}'")
+    assert len(runs) == 1
+    return runs[0]
+
+
+def complete(content_key: str, tmp_path: Path, mode: str = "on") -> TrainedModel:
+    torch.manual_seed(0)
+    trained = TrainedModel(description(content_key), build(description(content_key)))
+    evaluation, model = tmp_path / "evaluation", tmp_path / "model"
+    (evaluation / "figures").mkdir(parents=True)
+    (evaluation / "figures" / "curves.png").write_bytes(b"\x89PNG")
+    (evaluation / "metrics.json").write_text("{}")
+    model.mkdir()
+    trained.save(model)
+    tracking.complete_run(
+        mode, trained.description, HISTORY, {"test.track.accuracy": 0.75}, evaluation, model
+    )
+    return trained
+
+
+@pytest.mark.usefixtures("store")
+class TestRun:
+    """A run from its opening by train to its completion by evaluate."""
+
+    def test_open_run_has_flat_parameters_tags_and_epochs(self):
+        with tracking.open_run("on", "aaa1") as run:
+            for epoch in HISTORY:
+                run.log_epoch(epoch)
+        found = run_of("aaa1")
+        assert found.info.status == "RUNNING"
+        assert found.data.params["model.hidden"] == "[512, 256, 64]"
+        assert found.data.params["features.mel.n_mels"] == "128"
+        assert found.data.params["train.learning_rate"] == "0.001"
+        assert found.data.params["runtime.device"] == "auto"
+        assert found.data.tags["model"] == "MLP"
+        assert found.data.tags["dataset"] == "sample"
+        assert len(found.data.tags["data.features.h5.md5"]) == 32
+        assert len(found.data.tags["data.split.csv.md5"]) == 32
+        losses = client().get_metric_history(found.info.run_id, "valid_loss")
+        assert [(point.step, point.value) for point in losses] == [(1, 2.1), (2, 1.5)]
+
+    def test_git_commit_and_experiment_name_are_tags(self, monkeypatch):
+        monkeypatch.setenv("DVC_EXP_NAME", "moody-lion")
+        monkeypatch.setenv("DVC_EXP_BASELINE_REV", "c0ffee")
+        with tracking.open_run("on", "aaa2"):
+            pass
+        found = run_of("aaa2")
+        assert found.data.tags["dvc.exp_name"] == found.info.run_name == "moody-lion"
+        assert found.data.tags["mlflow.source.git.commit"] == "c0ffee"
+
+    @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+    def test_a_training_that_fails_is_marked_and_raises(self, error, status):
+        key = f"bbb{status}"
+        with pytest.raises(error), tracking.open_run("on", key):
+            raise error
+        assert run_of(key).info.status == status
+
+    def test_evaluate_completes_the_open_run(self, tmp_path, store):
+        with tracking.open_run("on", "ccc1") as run:
+            run.log_epoch(HISTORY[0])
+        trained = complete("ccc1", tmp_path)
+        found = run_of("ccc1")
+        assert found.info.run_id == run.run_id
+        assert found.info.status == "FINISHED"
+        assert found.data.metrics["test.track.accuracy"] == 0.75
+        artifacts = store / "mlartifacts" / run.run_id / "artifacts"
+        assert {path.name for path in artifacts.rglob("*") if path.is_file()} == {
+            "curves.png",
+            "metrics.json",
+        }
+        assert found.info.artifact_uri.startswith((store / "mlartifacts").as_uri())
+
+        import mlflow
+
+        x = np.random.default_rng(0).standard_normal((7, *SHAPE)).astype(np.float32)
+        loaded = mlflow.pyfunc.load_model(f"runs:/{run.run_id}/model")
+        np.testing.assert_allclose(loaded.predict(x), trained.predict(x))
+        assert loaded.predict(x[:1]).shape == (1, 3), "other batch sizes work too"
+
+    def test_a_model_out_of_the_cache_gets_a_run_of_its_own(self, tmp_path):
+        complete("ccc2", tmp_path)
+        found = run_of("ccc2")
+        assert found.info.status == "FINISHED"
+        assert found.data.params["train.seed"] == "0"
+        assert found.data.metrics["test.track.accuracy"] == 0.75
+        assert [p.step for p in client().get_metric_history(found.info.run_id, "train_loss")] == [1, 2]
+
+    def test_completing_twice_leaves_one_run(self, tmp_path):
+        for name in ("first", "second"):
+            (tmp_path / name).mkdir()
+            complete("ccc3", tmp_path / name)
+        assert run_of("ccc3").info.status == "FINISHED"
+
+    def test_store_lies_at_the_root_and_nothing_where_the_stage_runs(self, store):
+        assert (store / "mlflow.db").is_file()
+        assert not [p.name for p in Path().iterdir() if p.name.startswith("ml")]
+
+    def test_long_parameters_and_a_loss_that_is_no_number_are_logged(self, monkeypatch):
+        text = composed().replace("seed: 0\n  epochs", "note: " + "x" * 20_000 + "\n  epochs")
+        Path("params.yaml").write_text(text, "utf-8")
+        try:
+            with tracking.open_run("on", "ddd1") as run:
+                run.log_epoch(Epoch(1, float("nan"), 0.0, float("inf"), 0.0))
+        finally:
+            Path("params.yaml").write_text(composed(), "utf-8")
+        assert run_of("ddd1").data.params["train.note"].startswith("xxx")
+        assert "train_loss" in run_of("ddd1").data.metrics
+
+    def test_off_is_off(self, tmp_path, capfd):
+        before = len(client().search_runs(["1"]))
+        with tracking.open_run("off", "eee1") as run:
+            run.log_epoch(HISTORY[0])
+        complete("eee1", tmp_path, mode="off")
+        assert len(client().search_runs(["1"])) == before
+        assert capfd.readouterr() == ("", "")
+
+
+class TestElsewhere:
+    """A store that the user names, or that does not work."""
+
+    @pytest.fixture
+    def params(self, workspace):
+        Path("params.yaml").write_text(composed(), "utf-8")
+        write_features({"train": 1, "valid": 1, "test": 1})
+        return workspace
+
+    def survives(self, capfd, key: str, tmp_path: Path) -> list[str]:
+        """Train and evaluate under a store that fails: nothing raises; return what is said."""
+        with tracking.open_run("on", key) as run:
+            run.log_epoch(HISTORY[0])
+        complete(key, tmp_path / "made")
+        lines = capfd.readouterr().err.splitlines()
+        assert lines
+        assert all(line.startswith("warning: MLflow tracking failed") for line in lines), lines
+        return lines
+
+    def test_a_file_that_is_no_database_warns(self, params, monkeypatch, capfd):
+        (params / "broken.db").write_text("this is no database, whatever its name says" * 100)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{params}/broken.db")
+        self.survives(capfd, "fff1", params)
+        assert not (params / "mlflow.db").exists(), "MLFLOW_TRACKING_URI was not respected"
+
+    def test_a_server_that_is_not_there_warns_soon(self, params, monkeypatch, capfd):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        self.survives(capfd, "fff2", params)
+
+    def test_a_folder_that_cannot_be_written_warns(self, params, monkeypatch, capfd):
+        (params / "file").write_text("")
+        monkeypatch.setenv("DVC_ROOT", str(params / "file"))
+        self.survives(capfd, "fff3", params)
+
+
+RACER = """
+from stages import tracking
+with tracking.open_run("on", "race") as run:
+    run.log_metrics({"a": 1.0})
+assert run.run_id, "no run was opened"
+"""
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory):
+    """Two processes that create one store at once: under MLFLOW_TRACKING_URI, far from where they run."""
+    folder = tmp_path_factory.mktemp("race")
+    (folder / "copy").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder / "copy")
+        Path("params.yaml").write_text(composed(), "utf-8")
+        write_features({"train": 1, "valid": 1, "test": 1})
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPO),
+        "DVC_ROOT": str(folder),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/named.db",
+    }
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER],
+            cwd=folder / "copy",
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    return folder, [(racer.communicate(timeout=120)[1], racer.returncode) for racer in racers]
+
+
+def test_two_processes_may_create_a_store_at_once(raced):
+    _, results = raced
+    for said, code in results:
+        assert code == 0, said
+        assert "warning" not in said
+
+
+def test_a_store_that_the_user_names_is_used(raced):
+    folder, _ = raced
+    assert (folder / "named.db").is_file()
+    assert not (folder / "mlflow.db").exists()
+
+
+def test_artifacts_of_a_named_local_store_survive_the_folder_a_stage_runs_in(raced, monkeypatch):
+    """DVC deletes its temporary copies; figures inside would go with them."""
+    from mlflow import MlflowClient
+
+    folder, _ = raced
+    experiment = MlflowClient(f"sqlite:///{folder}/named.db").get_experiment_by_name("encore")
+    assert "/copy/" not in experiment.artifact_location
