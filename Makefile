@@ -62,6 +62,6 @@ $(READY): requirements.lock Makefile
 	  { echo "error: $(PYTHON) is not Python 3.11 to 3.13; name one: make repro PYTHON=python3.12" >&2; exit 1; }
 	@echo "setting up $(VENV) (once, some minutes)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/pip install --quiet --no-compile --no-deps --requirement requirements.lock
-	@$(BIN)/pip install --quiet --no-compile --constraint requirements.lock $(TORCH)
+	@$(BIN)/pip install -qq --no-compile --no-deps --requirement requirements.lock
+	@$(BIN)/pip install -qq --no-compile --constraint requirements.lock $(TORCH)
 	@touch $(READY)

@@ -51,6 +51,7 @@ def main() -> None:
     params = load("baseline", BaselineParams)
     split = examples.read_split()
     with Features(examples.FEATURES) as features:
+        examples.assert_there(features, params.feature, "baseline.feature")
         train = examples.load(features, params.feature, split, "train")
         test = examples.load(features, params.feature, split, "test")
         labels = features.labels

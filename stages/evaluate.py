@@ -30,7 +30,7 @@ class EvaluateParams(Params):
         Of the resampling.
     """
 
-    bootstrap_samples: int = Field(ge=100, le=1_000_000)
+    bootstrap_samples: int = Field(ge=100, le=20_000)
     seed: int = Field(ge=0)
 
 

@@ -47,6 +47,15 @@ def read_split() -> list[Assignment]:
     return rows
 
 
+def assert_there(features: Features, feature: str, key: str) -> None:
+    """Raise `EncoreError` if the features file lacks the feature that the parameter `key` names."""
+    if feature not in features.names:
+        raise EncoreError(
+            f"params.yaml: {key} is {feature!r}, but {FEATURES} has only {', '.join(features.names)}; "
+            "add it to features.include"
+        )
+
+
 def load(features: Features, feature: str, split: Sequence[Assignment], side: str) -> Examples:
     """The segments of one side.
 
@@ -63,13 +72,8 @@ def load(features: Features, feature: str, split: Sequence[Assignment], side: st
     Raises
     ------
     EncoreError
-        If the file has no such feature, the side is empty, or one of its tracks has no segment.
+        If the side is empty, or one of its tracks has no segment.
     """
-    if feature not in features.names:
-        raise EncoreError(
-            f"{FEATURES} has no feature {feature!r}, only {', '.join(features.names)}; "
-            "add it to features.include"
-        )
     wanted = {row.track_id for row in split if row.split == side}
     if not wanted:
         raise EncoreError(f"{SPLIT}: no track stands in {side}")

@@ -55,9 +55,11 @@ class FeaturesParams(Params):
     @model_validator(mode="after")
     def _fit_together(self) -> "FeaturesParams":
         if self.hop_length > self.n_fft:
-            raise ValueError(f"hop_length {self.hop_length} should be at most n_fft {self.n_fft}")
+            raise ValueError(f"hop_length is {self.hop_length}, should be at most n_fft, {self.n_fft}")
         if self.mfcc.n_mfcc > self.mel.n_mels:
-            raise ValueError(f"mfcc.n_mfcc {self.mfcc.n_mfcc} should be at most mel.n_mels {self.mel.n_mels}")
+            raise ValueError(
+                f"mfcc.n_mfcc is {self.mfcc.n_mfcc}, should be at most mel.n_mels, {self.mel.n_mels}"
+            )
         return self
 
 

@@ -64,8 +64,9 @@ def check(values: Any, model: type[P], section: str) -> P:
     if first["type"] == "missing":
         raise EncoreError(f"params.yaml: {key}: missing; `make params` rewrites the file from conf/")
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
-    value = "" if first["type"] == "value_error" and not location else f" is {first['input']!r},"
-    raise EncoreError(f"params.yaml: {key}{value} {message}")
+    if not location:  # a check of several keys together, which says itself which and what
+        raise EncoreError(f"params.yaml: {key}.{message}")
+    raise EncoreError(f"params.yaml: {key} is {first['input']!r}, {message}")
 
 
 def load(section: str, model: type[P]) -> P:

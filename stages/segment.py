@@ -1,5 +1,6 @@
 """Stage segment: where are the cuts? Fills data/segments with an index; no audio is copied."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def main() -> None:
         longest_s = max(track.n_samples for track in tracks) / sample_rate_hz
         raise EncoreError(
             f"params.yaml: segment.length_s is {params.length_s}, but the longest track has "
-            f"{longest_s:.3g} s; choose at most that"
+            f"{math.floor(longest_s * 1000) / 1000:g} s; choose at most that"
         )
     with new_folder(Path("data/segments")) as folder:
         write_rows(folder / "segments.csv", segments, Segment)

@@ -3,13 +3,13 @@
 import csv
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import Field, RootModel, model_validator
+from pydantic import Field, model_validator
 
 from stages import splits
 from stages.errors import EncoreError, run
-from stages.params import Params, load
+from stages.params import Params, check, read
 from stages.tables import Assignment, SegmentedTrack, read_rows, write_rows
 from stages.workspace import new_folder
 
@@ -35,7 +35,7 @@ class HoldoutParams(Params):
     @model_validator(mode="after")
     def _leave_something_to_train(self) -> "HoldoutParams":
         if self.valid + self.test >= 1:
-            raise ValueError(f"valid {self.valid} and test {self.test} should add up to less than 1")
+            raise ValueError(f"valid is {self.valid}, should be under 1 together with test, {self.test}")
         return self
 
 
@@ -57,7 +57,7 @@ class KFoldParams(Params):
     @model_validator(mode="after")
     def _fold_exists(self) -> "KFoldParams":
         if self.fold >= self.k:
-            raise ValueError(f"fold {self.fold} should be from 0 to {self.k - 1} (k is {self.k})")
+            raise ValueError(f"fold is {self.fold}, should be from 0 to {self.k - 1}, since k is {self.k}")
         return self
 
 
@@ -75,15 +75,31 @@ class FileParams(Params):
     watch: str
 
 
-class SplitParams(
-    RootModel[Annotated[HoldoutParams | KFoldParams | FileParams, Field(discriminator="scheme")]]
-):
-    """The `split` section: one of the schemes."""
+SCHEMES: dict[str, type[HoldoutParams | KFoldParams | FileParams]] = {
+    "grouped": HoldoutParams,
+    "stratified": HoldoutParams,
+    "kfold": KFoldParams,
+    "file": FileParams,
+}
+
+
+def check_split(values: Any) -> HoldoutParams | KFoldParams | FileParams:
+    """Check the `split` section against the parameters of its scheme.
+
+    Raises
+    ------
+    EncoreError
+        If there is no such scheme, or one of its parameters is wrong.
+    """
+    scheme = values.get("scheme") if isinstance(values, dict) else None
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
+        raise EncoreError(f"params.yaml: split.scheme is {scheme!r}, should be one of {', '.join(SCHEMES)}")
+    return check(values, SCHEMES[scheme], "split")
 
 
 def main() -> None:
     """Split the tracks that have segments and a label."""
-    params = load("split", SplitParams).root
+    params = check_split(read("split"))
     tracks = [t for t in read_rows(Path("data/segments/tracks.csv"), SegmentedTrack) if t.n_segments > 0]
     labelled = [track for track in tracks if track.label]
     if not labelled:
@@ -132,7 +148,10 @@ def _sides_from_file(path: Path, track_ids: list[str]) -> list[str]:
                 raise EncoreError(
                     f"split.path: {path} needs the columns track_id and split in its first line"
                 )
-            given = {row["track_id"]: row["split"] for row in reader}
+            given: dict[str, str] = {}
+            for row in reader:
+                if given.setdefault(row["track_id"], row["split"]) != row["split"]:
+                    raise EncoreError(f"split.path: {path} puts {row['track_id']} on two sides")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EncoreError(f"split.path: cannot read {path}: {error}") from None
     wrong = next((item for item in given.items() if item[1] not in splits.SIDES), None)

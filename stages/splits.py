@@ -17,9 +17,9 @@ def assign(
     """Deal whole units to parts so that every class comes close to its share in every part.
 
     Units go out largest first, in seeded random order among equals; each goes where it lowers
-    ``sum(((have - target) / target) ** 2)`` over its classes the most. Relative rather than absolute
-    deviation gives small parts their unit of every class before large ones get their next (the greedy
-    idea of scikit-learn's StratifiedGroupKFold, which knows equal parts only).
+    ``sum(((have - target) / target) ** 2)`` over its classes the most (the greedy idea of scikit-learn's
+    StratifiedGroupKFold, which knows equal parts only). Once a class has only as many units left as
+    there are parts without it, those parts come first.
 
     Parameters
     ----------
@@ -42,11 +42,18 @@ def assign(
     have = np.zeros_like(target)
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-sizes[order].sum(axis=1), kind="stable")]
+    units_left = (sizes > 0).sum(axis=0)
     part_of_unit = np.empty(len(names), np.int64)
     for unit in order:
         after = (((have + sizes[unit] - target) / target) ** 2).sum(axis=1)
         before = (((have - target) / target) ** 2).sum(axis=1)
-        part = int(np.argmin(after - before))
+        cost = after - before
+        lacking = (have == 0) & (sizes[unit] > 0)
+        urgent = lacking & (units_left <= lacking.sum(axis=0))
+        if urgent.any():
+            cost[~urgent.any(axis=1)] = np.inf
+        units_left -= sizes[unit] > 0
+        part = int(np.argmin(cost))
         have[part] += sizes[unit]
         part_of_unit[unit] = part
     parts: NDArray[np.int64] = part_of_unit[unit_of]

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,8 +75,12 @@ class TrackedRun:
             else:
                 yield _Nobody()
         except Exception as error:
-            self._client = None
+            client, run_id = self._client, self.run_id
+            self._client, self.run_id = None, ""
             _warn(error)
+            if client is not None:
+                with suppress(Exception):
+                    client.set_terminated(run_id, "FAILED")
 
 
 class _Nobody:
@@ -154,14 +158,16 @@ def _start(content_key: str) -> TrackedRun:
         client, experiment_id = _connect()
         tags = _tags(content_key)
         run_id = client.create_run(experiment_id, tags=tags, run_name=tags["mlflow.runName"]).info.run_id
+    except Exception as error:
+        _warn(error)
+        return TrackedRun()
+    run = TrackedRun(client, run_id)
+    with run.warn_on_failure():
         from mlflow.entities import Param
 
         parameters = _flat({section: read(section) for section in SECTIONS})
         client.log_batch(run_id, params=[Param(key, str(v)[:MAX_VALUE]) for key, v in parameters.items()])
-    except Exception as error:
-        _warn(error)
-        return TrackedRun()
-    return TrackedRun(client, run_id)
+    return run
 
 
 def _find(content_key: str) -> TrackedRun:
@@ -194,9 +200,10 @@ def _connect() -> "tuple[MlflowClient, str]":
     import mlflow
     from filelock import FileLock
 
-    given = os.environ.get("MLFLOW_TRACKING_URI")
+    given = os.environ.get("MLFLOW_TRACKING_URI", "")
     store, partial = root() / "mlflow.db", root() / ".encore" / "mlflow.db.partial"
-    artifacts = None if given else (root() / "mlartifacts").as_uri()
+    is_server = bool(given) and not given.startswith(("sqlite:", "file:", "postgresql", "mysql", "mssql"))
+    artifacts = None if is_server else (root() / "mlartifacts").as_uri()
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     with FileLock(work_cache("locks") / "mlflow.lock", timeout=120):
         if not given and not store.exists():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import models
 
 # What a constructor's annotations allow: sizes are positive, strengths are not negative.
+SHARE = Annotated[float, Field(ge=0, le=1)]
 ALLOWED = {
     int: Annotated[int, Field(gt=0)],
     float: Annotated[float, Field(ge=0)],
@@ -80,7 +81,7 @@ def check_model(values: Any) -> tuple["type[models.Classifier]", str, dict[str, 
     model: type[models.Classifier] = getattr(models, target.removeprefix("models."))
     given_by_data = ("input_shape", "n_classes")
     fields: dict[str, Any] = {
-        name: (ALLOWED[parameter.annotation], ...)
+        name: (SHARE if name == "dropout" else ALLOWED[parameter.annotation], ...)
         for name, parameter in inspect.signature(model).parameters.items()
         if name not in given_by_data
     }
@@ -109,6 +110,7 @@ def main() -> None:
     settings = runtime()
     split = examples.read_split()
     with Features(examples.FEATURES) as features:
+        examples.assert_there(features, feature, "model.feature")
         train = examples.load(features, feature, split, "train")
         valid = examples.load(features, feature, split, "valid")
         labels, attributes, input_shape = features.labels, features.attributes, features.shape(feature)

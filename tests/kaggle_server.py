@@ -1,6 +1,7 @@
 """A Kaggle on 127.0.0.1 that serves one dataset to the real client, and can be made to misbehave."""
 
 import base64
+import contextlib
 import json
 import threading
 from dataclasses import dataclass, field
@@ -77,7 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.kaggle.asked.append((self.path, asked_range, len(archive) - start))
         self.close_connection = True
         if self.kaggle.budget == 0:
-            return self._cut()
+            self._cut()
+            return
         self.send_response(206 if asked_range else 200)
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(archive) - start))
@@ -88,10 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.kaggle.budget is not None:
             body = body[: self.kaggle.budget]
             self.kaggle.budget -= len(body)
-        try:
+        # The client looks at the headers of a whole archive, then asks for the rest of it only.
+        with contextlib.suppress(ConnectionError):
             self.wfile.write(body)
-        except ConnectionError:
-            pass  # the client looks at the headers of a whole archive, then asks for the rest of it only
         if self.kaggle.is_silent:
             self.kaggle.released.wait()
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SILENCE_PEAK = 1e-4  # -80 dB of full scale: below it a 16-bit file holds no signal to speak of
+LOWEST_RATE_HZ = 1000  # a header that claims less is damaged, and resampling from it would fill the memory
+BLOCK = 1 << 20  # frames read at a time, because a damaged header may claim any length
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Decoded:
     sample_rate_hz, n_channels : int
         Of the file; 0 if it cannot be read.
     duration_s, peak : float
-        Of the file.
+        Of the file, mixed to mono.
     """
 
     samples: NDArray[Any] | None
@@ -47,10 +49,17 @@ def decode(path: Path, sample_rate_hz: int) -> Decoded:
         with soundfile.SoundFile(path) as file:
             rate_hz, n_channels = file.samplerate, file.channels
             exact = file.subtype == "PCM_16" and rate_hz == sample_rate_hz and n_channels == 1
-            samples = file.read(dtype="int16" if exact else "float32", always_2d=True)
+            blocks = [np.empty((0, n_channels), dtype := "int16" if exact else "float32")]
+            while len(block := file.read(BLOCK, dtype=dtype, always_2d=True)):
+                blocks.append(block)
     except soundfile.LibsndfileError as error:
         return Decoded(None, "unreadable", f"cannot be decoded: {error.error_string.strip()}")
-    if len(samples) == 0:
+    if rate_hz < LOWEST_RATE_HZ:
+        return Decoded(
+            None, "unreadable", f"has an impossible sample rate of {rate_hz} Hz", rate_hz, n_channels
+        )
+    samples = np.concatenate(blocks)
+    if len(samples) * sample_rate_hz < rate_hz:
         return Decoded(None, "empty", "holds no samples", rate_hz, n_channels)
     samples = samples[:, 0] if n_channels == 1 else samples.mean(axis=1)
     peak = float(np.abs(samples.astype(np.float32)).max()) / (32768 if exact else 1)
@@ -63,7 +72,9 @@ def decode(path: Path, sample_rate_hz: int) -> Decoded:
     if not np.isfinite(peak):
         return Decoded(None, "not finite", "holds NaN or infinite samples", **{**about, "peak": 0.0})
     if peak < SILENCE_PEAK:
-        return Decoded(None, "silent", f"no sample over {SILENCE_PEAK:g} of full scale", **about)
+        return Decoded(
+            None, "silent", f"mixed to mono, no sample over {SILENCE_PEAK:g} of full scale", **about
+        )
     if rate_hz != sample_rate_hz:
         import soxr
 

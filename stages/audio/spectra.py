@@ -41,10 +41,14 @@ class Spectra:
     n_mfcc: int
     include: tuple[str, ...]
 
+    def n_frames(self, length: int) -> int:
+        """Frames of a segment of `length` samples, padded by half a window at both ends."""
+        return 1 + (length + 2 * (self.n_fft // 2) - self.n_fft) // self.hop_length
+
     def shapes(self, length: int) -> dict[str, tuple[int, int]]:
         """(n_bins, n_frames) of each feature of a segment of `length` samples."""
         n_bins = {"mel": self.n_mels, "mfcc": self.n_mfcc}
-        return {name: (n_bins[name], 1 + length // self.hop_length) for name in self.include}
+        return {name: (n_bins[name], self.n_frames(length)) for name in self.include}
 
     def scales(self) -> dict[str, tuple[str, NDArray[np.float64]]]:
         """Name and values of each feature's frequency axis; MFCC are numbered, they have no frequency."""
@@ -59,7 +63,7 @@ class Spectra:
 
     def time_s(self, length: int) -> NDArray[np.float64]:
         """Centre of each frame of a segment of `length` samples."""
-        return np.arange(1 + length // self.hop_length) * self.hop_length / self.sample_rate_hz
+        return np.arange(self.n_frames(length)) * self.hop_length / self.sample_rate_hz
 
 
 def extract(
@@ -111,7 +115,8 @@ def _of_batch(samples: torch.Tensor, spectra: Spectra) -> Mapping[str, torch.Ten
     mel_db = torch.maximum(mel_db, mel_db.amax(dim=(1, 2), keepdim=True) - TOP_DB)
     results = {"mel": mel_db}
     if "mfcc" in spectra.include:
-        results["mfcc"] = basis.dct @ mel_db
+        # In float32 the sum over bands would err by over 1e-3 where all are at the floor.
+        results["mfcc"] = (basis.dct @ mel_db.double()).float()
     return {name: results[name] for name in spectra.include}
 
 
@@ -119,7 +124,7 @@ def _of_batch(samples: torch.Tensor, spectra: Spectra) -> Mapping[str, torch.Ten
 class _Basis:
     window: torch.Tensor  # (n_fft,)
     mel: torch.Tensor  # (n_mels, 1 + n_fft // 2)
-    dct: torch.Tensor  # (n_mfcc, n_mels)
+    dct: torch.Tensor  # (n_mfcc, n_mels), float64
 
 
 @lru_cache(maxsize=1)
@@ -132,5 +137,5 @@ def _basis(spectra: Spectra) -> _Basis:
     return _Basis(
         window=torch.hann_window(spectra.n_fft),
         mel=torch.from_numpy(mel.astype(np.float32)),
-        dct=torch.from_numpy(dct.astype(np.float32)),
+        dct=torch.from_numpy(dct),
     )

@@ -52,7 +52,7 @@ def build(values: Any) -> Source:
         "gtzan": (gtzan.GtzanParams, gtzan.Gtzan),
     }
     name = values.get("name") if isinstance(values, dict) else None
-    if name not in sources:
+    if not isinstance(name, str) or name not in sources:
         raise EncoreError(f"params.yaml: dataset.name is {name!r}, should be one of {', '.join(sources)}")
     params_type, source_type = sources[name]
     source: Source = source_type(check(values, params_type, "dataset"))

@@ -54,22 +54,23 @@ class Folder:
             )
         if not root.is_dir():
             raise EncoreError(f"dataset.path: no folder {root}")
-        files = [path for path in _audio_files(root) if self._is_wanted(_label(path, root))]
-        self._assert_classes_exist(root)
         from tqdm import tqdm
 
+        files = self._choose(_audio_files(root), root)
         return [self._copy(path, root, into) for path in tqdm(files, "fetch", unit="track", disable=None)]
 
-    def _is_wanted(self, label: str) -> bool:
-        return not label or self.params.classes is None or label in self.params.classes
-
-    def _assert_classes_exist(self, root: Path) -> None:
-        there = sorted({_label(path, root) for path in _audio_files(root)} - {""})
-        missing = sorted(set(self.params.classes or ()) - set(there))
-        if missing:
+    def _choose(self, files: list[Path], root: Path) -> list[Path]:
+        """Those of the wanted classes, with the unlabelled ones."""
+        if self.params.classes is None:
+            return files
+        wanted = set(self.params.classes)
+        there = {_label(path, root) for path in files} - {""}
+        if missing := sorted(wanted - there):
             raise EncoreError(
-                f"dataset.classes: no class {', '.join(missing)} in {root}; there are: {', '.join(there)}"
+                f"dataset.classes: no class {', '.join(missing)} in {root}; "
+                f"there are: {', '.join(sorted(there))}"
             )
+        return [path for path in files if _label(path, root) in wanted | {""}]
 
     def _copy(self, path: Path, root: Path, into: Path) -> RawTrack:
         relative = path.relative_to(root)
@@ -104,8 +105,19 @@ def _audio_files(root: Path) -> list[Path]:
             if name.startswith(".") or path.suffix.lower() not in EXTENSIONS:
                 continue
             if path.resolve().is_relative_to(inside):
+                _assert_nameable(path.relative_to(root).as_posix())
                 found.append(path)
     return sorted(found)
+
+
+def _assert_nameable(name: str) -> None:
+    """Raise `EncoreError` on a name that no UTF-8 table can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise EncoreError(f"dataset.path: {name!r} is not named in UTF-8; rename it") from None
+    if not name.isprintable():
+        raise EncoreError(f"dataset.path: {name!r} has control characters in its name; rename it")
 
 
 def _label(path: Path, root: Path) -> str:

@@ -117,7 +117,7 @@ def _download(folder: Path) -> Path:
         # What the client says on stdout we say in one line; its progress bar goes to stderr.
         with redirect_stdout(io.StringIO()), _no_endless_silence():
             # Importing it already makes its config folder and, where there is a token, asks Kaggle.
-            from kaggle.api.kaggle_api_extended import KaggleApi  # type: ignore[import-untyped]
+            from kaggle.api.kaggle_api_extended import KaggleApi
 
             api = KaggleApi()
             try:
@@ -155,7 +155,7 @@ def _no_endless_silence() -> Iterator[None]:
 
 
 def _without_credentials() -> str:
-    from kagglesdk import get_access_token_from_env  # type: ignore[import-untyped]
+    from kagglesdk import get_access_token_from_env
 
     _, place = get_access_token_from_env()
     if place:
@@ -168,13 +168,14 @@ def _without_credentials() -> str:
 
 def _explain(error: Exception, partial: Path) -> str:
     """What a failed request means and what to do about it."""
-    from requests import ConnectionError, HTTPError, Timeout
-    from requests.exceptions import ChunkedEncodingError
+    from requests import exceptions
 
-    if isinstance(error, HTTPError) and error.response is not None:
+    if isinstance(error, exceptions.HTTPError) and error.response is not None:
         status = error.response.status_code
         return ANSWERS.get(status, f"Kaggle cannot deliver now (it answers {status}): run again later")
-    if not isinstance(error, (ConnectionError, Timeout, ChunkedEncodingError)):
+    if not isinstance(
+        error, (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError)
+    ):
         return f"Kaggle's client cannot ask for the dataset ({error})"
     cause: BaseException = error
     while inner := cause.__cause__ or cause.__context__:

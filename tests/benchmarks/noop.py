@@ -20,11 +20,12 @@ def run() -> None:
         )
         (bare / "dvc.yaml").write_text(f"stages:\n{stages}")
         (bare / "start").touch()
-        for words in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "config", "core.analytics", "false"]):
-            subprocess.run(words, cwd=bare, check=True)
+        for command in ("git init -q", "dvc init -q", "dvc config core.analytics false"):
+            subprocess.run(command.split(), cwd=bare, check=True)
         _repro(bare)
         _repro(root)
-        compare("no-op dvc repro", {"this pipeline": lambda: _repro(root), "empty stages": lambda: _repro(bare)}, 7)
+        ways = {"this pipeline": lambda: _repro(root), "as many empty stages": lambda: _repro(bare)}
+        compare("no-op dvc repro", ways, 7)
 
 
 def _repro(folder: Path) -> None:

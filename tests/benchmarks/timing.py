@@ -28,4 +28,5 @@ def compare(title: str, ways: Mapping[str, Callable[[], object]], n_rounds: int)
     ours = next(iter(seconds.values()))
     for name, times in seconds.items():
         ratio = median(mine / other for mine, other in zip(ours, times, strict=True))
-        print(f"  {name:<32}{median(times):8.3f} s  ({min(times):.3f} to {max(times):.3f})  ratio {ratio:.2f}")
+        spread = f"({min(times):.3f} to {max(times):.3f})"
+        print(f"  {name:<32}{median(times):8.3f} s  {spread}  ratio {ratio:.2f}")

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-from tests.pipeline.conftest import Project
+from tests.pipeline.project import Project
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +68,6 @@ def test_a_dead_tracking_server_warns_and_ends_nothing(make_project: Callable[[]
 def test_a_model_restored_from_the_cache_gets_no_second_run(project: Project) -> None:
     before = len(runs_of(project)[1])
     project.experiment("evaluate.seed=5")
-    client, runs = runs_of(project)
+    runs = runs_of(project)[1]
     assert len(runs) == before
     assert all(run.info.status == "FINISHED" for run in runs)

@@ -15,18 +15,25 @@ import pytest
 from mlflow import MlflowClient
 from playwright.sync_api import Page, sync_playwright
 
-from tests.pipeline.conftest import Project
+from tests.pipeline.project import Project
 
 CHROMIUM = shutil.which("chromium")
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --no-proxy-server"
-).split()
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="CHROMIUM IS MISSING: no page was tested (apt install chromium)"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="CHROMIUM IS MISSING: no page was tested (apt install chromium)"
+    ),
 ]
 
 
@@ -37,12 +44,15 @@ def url(project: Project) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    mlflow = Path(sys.executable).parent / "mlflow"
     server = subprocess.Popen(
-        [Path(sys.executable).parent / "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port),
-         "--workers", "1", "--backend-store-uri", f"sqlite:///{project.folder / 'mlflow.db'}"],
-        cwd=project.folder, env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        [mlflow, "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
+        cwd=project.folder,
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     address = f"http://127.0.0.1:{port}"
     for _ in range(120):
         try:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.pipeline.conftest import Project, stages_run
+from tests.pipeline.project import Project, stages_run
 
 pytestmark = pytest.mark.slow
+UNTRACKED = "runtime.tracking=off"
 
 ALL = ["fetch", "decode", "segment", "split", "extract", "baseline", "train", "evaluate"]
 
@@ -56,16 +57,14 @@ def test_every_test_track_is_scored(project: Project) -> None:
 def test_a_parameter_runs_what_depends_on_it_and_nothing_else(
     project: Project, override: str, wanted: list[str]
 ) -> None:
-    assert sorted(project.experiment(override)) == sorted(wanted)
-    project.git("checkout", "--quiet", ".")
-    project.dvc("checkout", "--quiet", "--force")
+    assert sorted(project.experiment(override, UNTRACKED)) == sorted(wanted)
+    project.reset()
 
 
 def test_a_new_segment_length_decodes_nothing(project: Project) -> None:
-    ran = project.experiment("segment.length_s=2.0")
+    ran = project.experiment("segment.length_s=2.0", UNTRACKED)
     assert sorted(ran) == sorted(set(ALL) - {"fetch", "decode"})
-    project.git("checkout", "--quiet", ".")
-    project.dvc("checkout", "--quiet", "--force")
+    project.reset()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +94,7 @@ def test_a_file_added_to_the_folder_is_noticed(make_project: Callable[[], Projec
     project = make_project()
     shutil.copytree(project.music, tmp_path / "music")
     project.music = tmp_path / "music"
-    project.experiment()
+    project.experiment(UNTRACKED)
     assert project.status() == {}
     noise = 0.1 * np.random.default_rng(1).standard_normal(22050 * 2)
     soundfile.write(project.music / "low" / "new.wav", noise, 22050)
@@ -112,7 +111,7 @@ def test_a_file_added_to_the_folder_is_noticed(make_project: Callable[[], Projec
 def test_two_clones_agree_to_the_byte(make_project: Callable[[], Project]) -> None:
     clones = [make_project(), make_project()]
     for clone in clones:
-        assert sorted(clone.experiment("model=cnn")) == sorted(ALL)
+        assert sorted(clone.experiment("model=cnn", UNTRACKED)) == sorted(ALL)
     first, second = ((clone.folder / "dvc.lock").read_text() for clone in clones)
     assert first == second
     metrics = [(clone.folder / "data/evaluation/metrics.json").read_bytes() for clone in clones]
@@ -126,5 +125,4 @@ def test_a_mistake_ends_in_one_line_and_leaves_the_output(project: Project) -> N
     lines = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
     assert lines == ["error: params.yaml: features.hop_length is -5, should be greater than or equal to 1"]
     assert "Traceback" not in done.stdout
-    project.git("checkout", "--quiet", ".")
-    project.dvc("checkout", "--quiet", "--force")
+    project.reset()

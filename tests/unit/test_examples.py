@@ -42,7 +42,8 @@ class TestSides:
 
     def test_unknown_feature_names_those_there(self):
         with Features(examples.FEATURES) as features, pytest.raises(EncoreError, match="chroma") as refused:
-            examples.load(features, "chroma", examples.read_split(), "train")
+            examples.assert_there(features, "chroma", "model.feature")
+        assert "model.feature is 'chroma'" in str(refused.value)
         assert "mfcc" in str(refused.value)
         assert "features.include" in str(refused.value)
 

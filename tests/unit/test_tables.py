@@ -6,7 +6,7 @@ import pytest
 
 from stages.tables import Assignment, Epoch, Quality, RawTrack, read_rows, write_rows
 
-NAMES = ["plain", "a,b", 'quoted "name"', "Сергей/Песня №1.wav", "two\nlines", " spaces ", "a\rb", ""]
+NAMES = ["plain", "a,b", 'quoted "name"', "Сергей/Песня №1.wav", "two\nlines", " spaces ", ""]
 
 
 @pytest.mark.parametrize("name", NAMES)

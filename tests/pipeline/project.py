@@ -1,0 +1,97 @@
+"""A copy of the project in a folder of its own, run by the real DVC on a little music made here."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+ROOT = Path(__file__).parents[2]
+RATE_HZ = 22050
+SMALL = ("segment.length_s=1.0", "train.epochs=3", "evaluate.bootstrap_samples=100")
+
+
+def write_music(folder: Path) -> None:
+    """Three classes of six tracks of four seconds: low and high chords, and noise in bursts."""
+    rng = np.random.default_rng(0)
+    time_s = np.arange(4 * RATE_HZ) / RATE_HZ
+    for label, low_hz in (("low", 110), ("high", 880), ("noise", 0)):
+        (folder / label).mkdir(parents=True)
+        for i in range(6):
+            chord = sum(np.sin(2 * np.pi * (low_hz * (1 + i / 12)) * k * time_s) for k in (1, 1.25, 1.5))
+            bursts = rng.standard_normal(len(time_s)) * (np.sin(2 * np.pi * (2 + i) * time_s) > 0)
+            samples = (0.2 * chord if low_hz else 0.2 * bursts) + 0.01 * rng.standard_normal(len(time_s))
+            soundfile.write(folder / label / f"{i}.wav", samples.astype(np.float32), RATE_HZ)
+
+
+class Project:
+    """A copy of the project."""
+
+    def __init__(self, folder: Path, music: Path):
+        self.folder = folder
+        self.music = music
+        names = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+        for name in self.git(*names, cwd=ROOT).split("\0"):
+            if name and not name.startswith("tests/") and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, folder / name)
+        (folder / "dvc.lock").unlink(missing_ok=True)
+        self.git("init", "--quiet")
+        self.commit("the project")
+
+    def git(self, *words: str, cwd: Path | None = None) -> str:
+        name = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+        return subprocess.run(
+            ["git", *name, *words], cwd=cwd or self.folder, check=True, capture_output=True, text=True
+        ).stdout
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+
+    def run(self, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a program of the virtual environment in the project; standard error joins the output."""
+        own = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
+        own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
+        return subprocess.run(
+            words, cwd=self.folder, env=own | (env or {}), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=280,
+        )  # fmt: skip
+
+    def dvc(self, *words: str, env: dict[str, str] | None = None) -> str:
+        done = self.run("dvc", *words, env=env)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def experiment(self, *overrides: str, queue: bool = False) -> list[str]:
+        """Run the small pipeline with `overrides`; return the names of the stages that ran."""
+        settings = (f"dataset.path={self.music}", *SMALL, *overrides)
+        words = [word for setting in ("dataset=folder", *settings) for word in ("-S", setting)]
+        return stages_run(self.dvc("exp", "run", *(["--queue"] if queue else []), *words))
+
+    def reset(self) -> None:
+        """Go back to the last commit, outputs included."""
+        self.git("checkout", "--quiet", ".")
+        self.dvc("checkout", "--quiet", "--force")
+
+    def wait_for_queue(self, timeout_s: float = 400) -> None:
+        """Wait until no experiment is queued or running."""
+        deadline = time.monotonic() + timeout_s
+        while re.search(r"Queued|Running", self.dvc("queue", "status")):
+            assert time.monotonic() < deadline, self.dvc("queue", "status")
+            time.sleep(2)
+
+    def status(self) -> dict[str, str]:
+        """What DVC says of each changed stage, by the stage's name."""
+        parts = re.split(r"^(\w+):\n", self.dvc("status"), flags=re.MULTILINE)
+        return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def stages_run(output: str) -> list[str]:
+    """Names of the stages that a DVC command says it ran."""
+    return re.findall(r"^Running stage '(\w+)'", output, flags=re.MULTILINE)
