@@ -64,4 +64,5 @@ $(READY): requirements.lock Makefile
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install -qq --no-compile --no-deps --requirement requirements.lock
 	@$(BIN)/pip install -qq --no-compile --constraint requirements.lock $(TORCH)
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores, which pip does not do
 	@touch $(READY)

@@ -1,6 +1,6 @@
 """Projects to run DVC in."""
 
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -8,17 +8,17 @@ from tests.pipeline.project import Project, write_music
 
 
 @pytest.fixture(scope="module")
-def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
-    """Make projects in folders of their own, all on the same music."""
-    music = tmp_path_factory.mktemp("music")
-    write_music(music)
-    return lambda: Project(tmp_path_factory.mktemp("project"), music)
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of music."""
+    folder = tmp_path_factory.mktemp("music")
+    write_music(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def project(make_project: Callable[[], Project]) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory, music: Path) -> Project:
     """One project for a module's tests, with the small pipeline run and committed."""
-    project = make_project()
+    project = Project(tmp_path_factory.mktemp("project"), music)
     project.experiment()
     project.commit("a first run")
     return project

@@ -70,9 +70,13 @@ class Project:
 
     def experiment(self, *overrides: str, queue: bool = False) -> list[str]:
         """Run the small pipeline with `overrides`; return the names of the stages that ran."""
-        settings = (f"dataset.path={self.music}", *SMALL, *overrides)
-        words = [word for setting in ("dataset=folder", *settings) for word in ("-S", setting)]
+        words = self.settings(*overrides)
         return stages_run(self.dvc("exp", "run", *(["--queue"] if queue else []), *words))
+
+    def settings(self, *overrides: str) -> list[str]:
+        """The options of `dvc exp run` that make the pipeline small, and `overrides`."""
+        settings = ("dataset=folder", f"dataset.path={self.music}", *SMALL, *overrides)
+        return [word for setting in settings for word in ("-S", setting)]
 
     def reset(self) -> None:
         """Go back to the last commit, outputs included."""

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from stages import decode, fetch
 from stages.errors import EncoreError
 from stages.sources import gtzan
 from stages.sources.gtzan import Gtzan, GtzanParams
 from tests.kaggle_server import KEY, TOKEN, USER, Kaggle
+from tests.synthetic import composed
 
 REPO = Path(__file__).parents[2]
 ARTISTS = REPO / "data/facts/gtzan_artists.csv"
@@ -339,6 +342,20 @@ def test_stage_ends_in_one_line(kaggle, home, tmp_path, has_credentials):
     assert ended.stderr.startswith(f"error: {expected}")
     assert ended.stderr.count("\n") == 1
     assert not (tmp_path / "data/raw").exists()
+
+
+def test_an_unreadable_clip_is_listed_and_the_run_goes_on(kaggle, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/facts").mkdir(parents=True)
+    shutil.copyfile(ARTISTS, tmp_path / "data/facts/gtzan_artists.csv")
+    (tmp_path / "params.yaml").write_text(composed("dataset=gtzan"), "utf-8")
+    fetch.main()
+    decode.main()
+    assert "4 found = 3 kept + 1 dropped" in capsys.readouterr().out
+    quality = {row["track_id"]: row for row in rows(tmp_path / "data/audio/quality.csv")}
+    assert sorted(quality) == CLIPS
+    assert quality["jazz.00054"]["verdict"] == "unreadable"
+    assert "Format not recognised" in quality["jazz.00054"]["reason"]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
