@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections import Counter
 from pathlib import Path
 
 from pydantic import Field
@@ -80,8 +79,8 @@ def main() -> None:
         metrics.write_predictions(folder / "predictions.csv", tracks["test"], labels)
         _write_confusion(folder / "confusion.csv", tracks, labels)
         source = json.loads(Path("data/raw/source.json").read_text("utf-8"))
-        n_tracks = Counter(row.split for row in split)
-        text = report.markdown(scores, description.model, classes, source, dict(n_tracks))
+        n_tracks = {side: len(tracks[side].track_id) for side in SIDES}
+        text = report.markdown(scores, description.model, classes, source, n_tracks)
         (folder / "README.md").write_text(text, "utf-8")
 
         (folder / "figures").mkdir()

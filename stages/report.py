@@ -31,7 +31,7 @@ def markdown(
     model: str,
     classes: Sequence[ClassScores],
     source: dict[str, str],
-    split: dict[str, Any],
+    n_tracks: dict[str, int],
 ) -> str:
     """The report of an evaluation, ``data/evaluation/README.md``.
 
@@ -45,13 +45,13 @@ def markdown(
         Of test tracks.
     source : dict
         name, licence, citation and caveat of the music.
-    split : dict
-        Number of tracks on each side, by its name.
+    n_tracks : dict
+        Number of tracks on each side.
     """
     lines = [f"# {model} on {source['name']}", ""]
     if source["caveat"]:
         lines += [f"> {source['caveat']}", ""]
-    counts = ", ".join(f"{n} {side}" for side, n in split.items())
+    counts = ", ".join(f"{n} {side}" for side, n in n_tracks.items())
     lines += [
         f"Tracks: {counts}. Intervals are 95 % percentile bootstraps over test tracks.",
         "",

@@ -130,7 +130,8 @@ def main() -> None:
     with new_folder(Path("data/split")) as folder:
         write_rows(folder / "split.csv", rows, Assignment)
     counts = Counter(row.split for row in rows)
-    print(f"split: {params.scheme}: " + ", ".join(f"{n} {side}" for side, n in counts.items()))
+    sides_in_order = [side for side in (*splits.SIDES, "unlabelled", "excluded") if counts[side]]
+    print(f"split: {params.scheme}: " + ", ".join(f"{counts[side]} {side}" for side in sides_in_order))
     groups = {track.track_id: track.group for track in labelled}
     crossing = splits.groups_on_two_sides(groups, {row.track_id: row.split for row in rows})
     if crossing:

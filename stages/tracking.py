@@ -137,17 +137,25 @@ def complete_run(
     """
     if mode == "off":
         return
-    run = _find(description.content_key)
-    if not run.run_id:
+    try:
+        client, experiment_id = _connect()
+        key = f"tags.content_key = '{description.content_key}'"
+        found = client.search_runs([experiment_id], key, order_by=["start_time DESC"], max_results=1)
+    except Exception as error:
+        _warn(error)
+        return
+    if found:
+        run = TrackedRun(client, found[0].info.run_id)
+    else:
         run = _start(description.content_key)
         for epoch in history:
             run.log_epoch(epoch)
     run.log_metrics(metrics)
-    with run.warn_on_failure() as client:
+    with run.warn_on_failure() as tracked:
         # MLflow's comparison of runs shows the artifacts at the top side by side: the figures.
-        client.log_artifacts(run.run_id, str(evaluation / "figures"))
+        tracked.log_artifacts(run.run_id, str(evaluation / "figures"))
         for file in sorted(path for path in evaluation.iterdir() if path.is_file()):
-            client.log_artifact(run.run_id, str(file), "evaluation")
+            tracked.log_artifact(run.run_id, str(file), "evaluation")
         if run.run_id:
             _log_model(run.run_id, description, model)
     run.end("FINISHED")
@@ -168,21 +176,6 @@ def _start(content_key: str) -> TrackedRun:
         parameters = _flat({section: read(section) for section in SECTIONS})
         client.log_batch(run_id, params=[Param(key, str(v)[:MAX_VALUE]) for key, v in parameters.items()])
     return run
-
-
-def _find(content_key: str) -> TrackedRun:
-    try:
-        client, experiment_id = _connect()
-        runs = client.search_runs(
-            [experiment_id],
-            f"tags.content_key = '{content_key}'",
-            order_by=["start_time DESC"],
-            max_results=1,
-        )
-    except Exception as error:
-        _warn(error)
-        return TrackedRun()
-    return TrackedRun(client, runs[0].info.run_id) if runs else TrackedRun()
 
 
 def _connect() -> "tuple[MlflowClient, str]":

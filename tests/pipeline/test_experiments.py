@@ -1,13 +1,43 @@
-"""Experiments and their runs in MLflow, on the real DVC and a real store."""
+"""Experiments and their runs in MLflow, on the real DVC, a real store and its page in a real browser."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
+from playwright.sync_api import Page, sync_playwright
 
-from tests.pipeline.project import Project, stages_run
+from tests.pipeline.project import Project
+
+CHROMIUM = shutil.which("chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
 
 pytestmark = pytest.mark.slow
+
+
+def needs_chromium(test: object) -> object:
+    """Mark a test of a page."""
+    reason = "CHROMIUM IS MISSING: no page was tested (apt install chromium)"
+    return pytest.mark.browser(pytest.mark.skipif(CHROMIUM is None, reason=reason)(test))
 
 
 def runs_of(project: Project) -> tuple[MlflowClient, list[Run]]:
@@ -44,20 +74,14 @@ def test_six_queued_experiments_end_as_six_runs(project: Project) -> None:
     assert not list((project.folder / ".dvc/tmp/exps").rglob("mlflow.db"))
 
 
-def test_tracking_can_be_off(project: Project) -> None:
-    before = len(runs_of(project)[1])
-    assert sorted(project.experiment("runtime.tracking=off", "train.seed=3")) == ["evaluate", "train"]
-    assert len(runs_of(project)[1]) == before
-    project.reset()
-
-
 def test_a_dead_tracking_server_warns_and_ends_nothing(project: Project) -> None:
-    words = project.settings("train.seed=4")
-    output = project.dvc("exp", "run", *words, env={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
-    assert stages_run(output) == ["train", "evaluate"]
-    assert output.count("warning: MLflow tracking failed") == 2  # once in train, once in evaluate
-    assert "Traceback" not in output
-    project.reset()
+    for stage in ("train", "evaluate"):
+        done = project.run(
+            "python", "-m", f"stages.{stage}", env={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+        )
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.count("warning: MLflow tracking failed") == 1
+        assert "Traceback" not in done.stdout
 
 
 def test_a_model_restored_from_the_cache_gets_no_second_run(project: Project) -> None:
@@ -66,3 +90,58 @@ def test_a_model_restored_from_the_cache_gets_no_second_run(project: Project) ->
     runs = runs_of(project)[1]
     assert len(runs) == before
     assert all(run.info.status == "FINISHED" for run in runs)
+
+
+@pytest.fixture(scope="module")
+def url(project: Project) -> Iterator[str]:
+    """MLflow's UI over the project's runs."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mlflow = Path(sys.executable).parent / "mlflow"
+    server = subprocess.Popen(
+        [mlflow, "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
+        cwd=project.folder,
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"{address}/health", timeout=1)
+            break
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    yield address
+    os.killpg(server.pid, 15)
+    server.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport={"width": 1500, "height": 1100})
+        page.route(lambda address: not address.startswith("http://127.0.0.1"), lambda route: route.abort())
+        yield page
+        browser.close()
+
+
+@needs_chromium
+def test_models_compare_side_by_side(project: Project, url: str, page: Page) -> None:
+    runs = {run.data.tags["model"]: run for run in runs_of(project)[1]}
+    ids = ",".join(f'"{run.info.run_id}"' for run in runs.values())
+    page.goto(f'{url}/#/compare-runs?runs=[{ids}]&experiments=["{runs["MLP"].info.experiment_id}"]')
+    page.get_by_text("test.track.accuracy", exact=True).first.wait_for(timeout=60_000)
+    for model in ("MLP", "CNN", "LSTM"):
+        page.get_by_text(f"models.{model}", exact=True).first.wait_for(timeout=10_000)
+
+
+@needs_chromium
+def test_a_run_shows_its_figures(project: Project, url: str, page: Page) -> None:
+    run = runs_of(project)[1][0]
+    page.goto(f"{url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts")
+    page.get_by_text("confusion_test.png", exact=True).first.click(timeout=60_000)
+    page.wait_for_function("[...document.images].some(image => image.naturalWidth > 400)", timeout=20_000)

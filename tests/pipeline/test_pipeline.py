@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -42,19 +43,50 @@ def test_every_test_track_is_scored(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "wanted"),
+    ("key", "before", "after", "wanted"),
     [
-        ("model=lstm", ["train", "evaluate"]),
-        ("evaluate.seed=1", ["evaluate"]),
-        ("split.seed=2", ["split", "baseline", "train", "evaluate"]),
-        ("features.n_fft=1024", ["extract", "baseline", "train", "evaluate"]),
-        ("runtime.workers=1", []),
+        ("dataset.classes", "classes: null", "classes: [low, high]", {"fetch"}),
+        ("audio.sample_rate_hz", "sample_rate_hz: 22050", "sample_rate_hz: 16000", {"decode"}),
+        ("segment.tail", "tail: 0.05", "tail: 0.5", {"segment"}),
+        ("split.seed", "test: 0.2\n  seed: 0", "test: 0.2\n  seed: 1", {"split"}),
+        ("features.n_fft", "n_fft: 2048", "n_fft: 1024", {"extract"}),
+        ("baseline.C", "C: 1.0", "C: 2.0", {"baseline"}),
+        ("model.l2", "l2: 0.001", "l2: 0.01", {"train"}),
+        ("train.epochs", "epochs: 3", "epochs: 4", {"train"}),
+        ("evaluate.bootstrap_samples", "bootstrap_samples: 100", "bootstrap_samples: 200", {"evaluate"}),
+        ("runtime.workers", "workers: 0", "workers: 1", set()),
+        ("runtime.device", "device: auto", "device: cpu", set()),
     ],
 )
-def test_a_parameter_runs_what_depends_on_it_and_nothing_else(
-    project: Project, override: str, wanted: list[str]
+def test_a_parameter_changes_its_own_stage_alone(
+    project: Project, key: str, before: str, after: str, wanted: set[str]
 ) -> None:
-    assert sorted(project.experiment(override, UNTRACKED)) == sorted(wanted)
+    params = project.folder / "params.yaml"
+    text = params.read_text()
+    assert text.count(before) == 1
+    params.write_text(text.replace(before, after))
+    changed = set(project.status())
+    params.write_text(text)
+    assert changed == wanted, key
+
+
+def test_each_stage_feeds_those_that_need_it_and_no_other(project: Project) -> None:
+    arrows = re.findall(r'"(\w+)" -> "(\w+)"', project.dvc("dag", "--dot"))
+    fed = {stage: {after for before, after in arrows if before == stage} for stage in ALL}
+    assert fed == {
+        "fetch": {"decode", "evaluate"},  # the report names the source
+        "decode": {"segment", "extract"},
+        "segment": {"split", "extract"},
+        "split": {"baseline", "train", "evaluate"},
+        "extract": {"baseline", "train", "evaluate"},
+        "baseline": {"evaluate"},
+        "train": {"evaluate"},
+        "evaluate": set(),
+    }
+
+
+def test_another_model_trains_and_evaluates_and_nothing_else(project: Project) -> None:
+    assert project.experiment("model=lstm", UNTRACKED) == ["train", "evaluate"]
     project.reset()
 
 
@@ -111,6 +143,8 @@ def test_a_clone_elsewhere_agrees_to_the_byte(project: Project, tmp_path: Path) 
     assert (clone.folder / "dvc.lock").read_text() == (project.folder / "dvc.lock").read_text()
     metrics = "data/evaluation/metrics.json"
     assert (clone.folder / metrics).read_bytes() == (project.folder / metrics).read_bytes()
+    assert not (clone.folder / "mlflow.db").exists()  # tracking was off there, on here
+    assert (project.folder / "mlflow.db").exists()
 
 
 def test_a_mistake_ends_in_one_line_and_leaves_the_output(project: Project) -> None:
