@@ -1,5 +1,6 @@
 # The two commands are `make repro` and `make test`; `make help` lists the rest.
 PYTHON ?= python3
+SHELL := /bin/bash
 TORCH := torch==2.13.0
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
@@ -11,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 
 .PHONY: help
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: repro
 repro: $(READY) ## set up, run the pipeline on params.yaml, print the result
@@ -53,16 +54,17 @@ lock: ## write requirements.lock anew from pyproject.toml
 
 .PHONY: clean
 clean: ## remove outputs of the pipeline; keeps .venv, runs and DVC's cache
-	@rm -rf data/raw data/audio data/segments data/split data/features data/baseline data/model data/evaluation
+	@rm -rf data/raw data/audio data/segments data/split data/features data/baseline data/model
+	@find data/evaluation -mindepth 1 ! -name metrics.json -delete 2>/dev/null || true  # git keeps that one
 
 # torch comes last and on its own: pip chooses its build (CPU where it is given one) and adds the CUDA
 # packages that this build asks for; everything else is the lock file to the letter.
-$(READY): requirements.lock Makefile
+$(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "error: $(PYTHON) is not Python 3.11 to 3.13; name one: make repro PYTHON=python3.12" >&2; exit 1; }
 	@echo "setting up $(VENV) (once, some minutes)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/pip install -qq --no-compile --no-deps --requirement requirements.lock
-	@$(BIN)/pip install -qq --no-compile --constraint requirements.lock $(TORCH)
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores, which pip does not do
+	@$(VENV)/bin/pip install -qq --no-compile --no-deps --requirement requirements.lock
+	@$(VENV)/bin/pip install -qq --no-compile --constraint requirements.lock $(TORCH)
+	@$(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores, which pip does not do
 	@touch $(READY)

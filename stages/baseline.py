@@ -14,8 +14,6 @@ from stages.params import Params, load
 from stages.store import Features
 from stages.workspace import new_folder
 
-N_RESAMPLES = 2000
-
 
 class BaselineParams(Params):
     """The `baseline` section.
@@ -26,10 +24,14 @@ class BaselineParams(Params):
         Which feature of features.h5.
     C : float
         Inverse strength of the L2 penalty, as scikit-learn has it.
+    bootstrap_samples, seed : int
+        As in the `evaluate` section, which conf/ sets them from.
     """
 
     feature: str
     C: float = Field(gt=0)
+    bootstrap_samples: int = Field(ge=100, le=20_000)
+    seed: int = Field(ge=0)
 
 
 def statistics(x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -65,7 +67,7 @@ def main() -> None:
     probability = np.zeros((len(test.label), len(labels)))
     probability[:, model.classes_] = model.predict_proba(statistics(test.x))
     predictions = Predictions(test.track_id, test.label, probability)
-    metrics = score_both(predictions, N_RESAMPLES, seed=0)
+    metrics = score_both(predictions, params.bootstrap_samples, params.seed)
     with new_folder(Path("data/baseline")) as folder:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
         write_predictions(folder / "predictions.csv", predictions.by_track(), labels)

@@ -23,5 +23,9 @@ def run(stage: Callable[[], None]) -> None:
         stage()
     except EncoreError as error:
         sys.exit(f"error: {error}")
+    except FileNotFoundError as error:
+        if "data/" not in str(error):
+            raise
+        sys.exit(f"error: {error}; `dvc repro` makes what is missing")
     except KeyboardInterrupt:
         sys.exit(130)

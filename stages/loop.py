@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn, split
 
 from models import Classifier
+from stages.errors import EncoreError
 from stages.tables import Epoch
 
 
@@ -63,6 +64,11 @@ def fit(
     Returns
     -------
     list of Epoch
+
+    Raises
+    ------
+    EncoreError
+        If no epoch has a finite validation loss.
     """
     from tqdm import trange
 
@@ -96,6 +102,10 @@ def fit(
             best, best_epoch, best_weights = valid_loss, epoch, copy.deepcopy(model.state_dict())
         if epoch - best_epoch >= patience:
             break
+    if not best_epoch:
+        raise EncoreError(
+            "training diverged: the validation loss was never a number; lower train.learning_rate"
+        )
     model.load_state_dict(best_weights)
     return history
 

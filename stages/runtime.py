@@ -42,7 +42,9 @@ def wait_without_spinning() -> None:
 
 def workers() -> int:
     """How many workers to use for audio, at least one."""
-    return runtime().workers or os.cpu_count() or 1
+    from joblib import cpu_count
+
+    return runtime().workers or int(cpu_count())  # as containers and affinity allow
 
 
 Item = TypeVar("Item")

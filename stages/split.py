@@ -117,6 +117,8 @@ def main() -> None:
             sides, folds = splits.kfold(labels, units, params.k, params.fold, params.seed)
         case FileParams():
             sides = _sides_from_file(Path(params.path), [track.track_id for track in labelled])
+            if len({label for label, side in zip(labels, sides, strict=True) if side == "train"}) < 2:
+                raise EncoreError(f"split.path: {params.path} puts under two classes in train")
     splits.assert_apart(units, sides)
 
     assigned = {
@@ -134,6 +136,10 @@ def main() -> None:
     print(f"split: {params.scheme}: " + ", ".join(f"{counts[side]} {side}" for side in sides_in_order))
     groups = {track.track_id: track.group for track in labelled}
     crossing = splits.groups_on_two_sides(groups, {row.track_id: row.split for row in rows})
+    for side in splits.SIDES:
+        absent = sorted(set(labels) - {row.label for row in rows if row.split == side})
+        if absent:
+            print(f"  warning: no track of {', '.join(absent)} stands in {side}")
     if crossing:
         print(
             f"  warning: {crossing} groups (artists, albums or works) stand on two sides: "

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from stages.params import read
 from stages.workspace import root, work_cache
@@ -140,12 +141,16 @@ def complete_run(
     try:
         client, experiment_id = _connect()
         key = f"tags.content_key = '{description.content_key}'"
-        found = client.search_runs([experiment_id], key, order_by=["start_time DESC"], max_results=1)
+        found = client.search_runs([experiment_id], key, order_by=["start_time DESC"])
     except Exception as error:
         _warn(error)
         return
-    if found:
-        run = TrackedRun(client, found[0].info.run_id)
+    # A run whose other parameters differ (of the baseline, of the evaluation) tells of another experiment.
+    parameters = _parameters()
+    mine = [run for run in found if _result_parameters(run.data.params) == _result_parameters(parameters)]
+    mine.sort(key=lambda run: run.data.tags.get("dvc.exp_name", "") != os.environ.get("DVC_EXP_NAME", ""))
+    if mine:
+        run = TrackedRun(client, mine[0].info.run_id)
     else:
         run = _start(description.content_key)
         for epoch in history:
@@ -173,8 +178,7 @@ def _start(content_key: str) -> TrackedRun:
     with run.warn_on_failure():
         from mlflow.entities import Param
 
-        parameters = _flat({section: read(section) for section in SECTIONS})
-        client.log_batch(run_id, params=[Param(key, str(v)[:MAX_VALUE]) for key, v in parameters.items()])
+        client.log_batch(run_id, params=[Param(key, value) for key, value in _parameters().items()])
     return run
 
 
@@ -201,15 +205,19 @@ def _connect() -> "tuple[MlflowClient, str]":
     with FileLock(work_cache("locks") / "mlflow.lock", timeout=120):
         if not given and not store.exists():
             partial.unlink(missing_ok=True)
-            mlflow.MlflowClient(f"sqlite:///{partial}")
+            mlflow.MlflowClient(_sqlite(partial))
             partial.rename(store)
-        mlflow.set_tracking_uri(given or f"sqlite:///{store}")
+        mlflow.set_tracking_uri(given or _sqlite(store))
         client = mlflow.MlflowClient()
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI takes it for GenAI
             return client, client.create_experiment(name, artifacts, kind)
     return client, experiment.experiment_id
+
+
+def _sqlite(path: Path) -> str:
+    return f"sqlite:///{quote(str(path))}"
 
 
 def _tags(content_key: str) -> dict[str, str]:
@@ -254,7 +262,7 @@ def _log_model(run_id: str, description: "Description", model: Path) -> None:
         outputs=Schema([TensorSpec(np.dtype(np.float64), (-1, len(description.labels)))]),
     )
     here = Path(__file__).parent
-    needed = ("mlflow", "numpy", "pydantic", "ruamel.yaml", "safetensors", "torch")
+    needed = ("mlflow", "numpy", "safetensors", "torch")
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
         warnings.simplefilter("ignore")  # about the optional input example
         mlflow.pyfunc.log_model(
@@ -265,6 +273,17 @@ def _log_model(run_id: str, description: "Description", model: Path) -> None:
             signature=signature,
             pip_requirements=[f"{name}=={version(name)}" for name in needed],
         )
+
+
+def _parameters() -> dict[str, str]:
+    """params.yaml by flat name, as MLflow keeps it."""
+    flat = _flat({section: read(section) for section in SECTIONS})
+    return {key: str(value)[:MAX_VALUE] for key, value in flat.items()}
+
+
+def _result_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Those that can change a result."""
+    return {key: value for key, value in parameters.items() if not key.startswith("runtime.")}
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:

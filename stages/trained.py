@@ -108,7 +108,7 @@ class TrainedModel:
         """
         device = next(self.model.parameters()).device
         parts = [
-            self.model(part.to(device)).double().softmax(dim=1).cpu()
+            self.model(part.to(device)).cpu().double().softmax(dim=1)
             for part in torch.split(self.standardise(np.ascontiguousarray(x, np.float32)), SEGMENTS_PER_CALL)
         ]
         probability: NDArray[np.float64] = torch.cat(parts).numpy()

@@ -81,13 +81,17 @@ class Gtzan:
             If a class of `classes` is not in GTZAN, Kaggle does not deliver, the archive is damaged,
             or the disk is full.
         """
+        from filelock import FileLock
+
         try:
             artists = {row.track_id: row.artist for row in read_rows(Path(self.params.watch), Artist)}
             labels = self._wanted_labels(artists)
             archive = work_cache("downloads") / f"{SLUG}.zip"
-            if not archive.exists():
-                _download(work_cache("downloads/partial")).replace(archive)
-            return _unpack(archive, labels, artists, into)
+            # Queued experiments share the cache: one downloads, the others wait for it.
+            with FileLock(work_cache("locks") / "gtzan.lock"):
+                if not archive.exists():
+                    _download(work_cache("downloads/partial")).replace(archive)
+                return _unpack(archive, labels, artists, into)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise EncoreError(
@@ -193,6 +197,8 @@ def _explain(error: Exception, partial: Path) -> str:
 
 def _unpack(archive: Path, labels: set[str], artists: dict[str, str], into: Path) -> list[RawTrack]:
     """Unpack the clips of `labels`, all or none; the archive's checksums are compared on the way."""
+    from tqdm import tqdm
+
     try:
         with zipfile.ZipFile(archive) as opened, new_folder(into) as folder:
             matches = map(MEMBER.fullmatch, opened.namelist())
@@ -201,7 +207,7 @@ def _unpack(archive: Path, labels: set[str], artists: dict[str, str], into: Path
                 raise zipfile.BadZipFile("no Data/genres_original/<genre>/*.wav in it")
             return [
                 _unpack_clip(opened, member, artists, folder)
-                for _, member in sorted(members.items())
+                for _, member in tqdm(sorted(members.items()), "unpack", unit="track", disable=None)
                 if member["label"] in labels
             ]
     except (*DAMAGE, OSError) as error:

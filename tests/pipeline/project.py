@@ -13,7 +13,7 @@ import soundfile
 
 ROOT = Path(__file__).parents[2]
 RATE_HZ = 22050
-SMALL = ("segment.length_s=1.0", "train.epochs=3", "evaluate.bootstrap_samples=100")
+SMALL = ("segment.length_s=1.0", "train.epochs=3", "evaluate.bootstrap_samples=100", "runtime.device=cpu")
 
 
 def write_music(folder: Path) -> None:

@@ -84,12 +84,19 @@ def test_a_dead_tracking_server_warns_and_ends_nothing(project: Project) -> None
         assert "Traceback" not in done.stdout
 
 
-def test_a_model_restored_from_the_cache_gets_no_second_run(project: Project) -> None:
+def test_evaluating_again_completes_the_same_run(project: Project) -> None:
     before = len(runs_of(project)[1])
-    project.experiment("evaluate.seed=5")
-    runs = runs_of(project)[1]
-    assert len(runs) == before
-    assert all(run.info.status == "FINISHED" for run in runs)
+    project.dvc("repro", "--single-item", "--force", "evaluate")
+    assert len(runs_of(project)[1]) == before
+
+
+def test_another_evaluation_of_a_cached_training_is_a_run_of_its_own(project: Project) -> None:
+    before = {run.info.run_id for run in runs_of(project)[1]}
+    assert sorted(project.experiment("evaluate.seed=5")) == ["baseline", "evaluate"]
+    new = [run for run in runs_of(project)[1] if run.info.run_id not in before]
+    assert [run.data.params["evaluate.seed"] for run in new] == ["5"]
+    assert new[0].info.status == "FINISHED"
+    assert {"train_loss", "test.track.accuracy"} <= set(new[0].data.metrics)
 
 
 @pytest.fixture(scope="module")

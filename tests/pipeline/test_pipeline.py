@@ -53,9 +53,14 @@ def test_every_test_track_is_scored(project: Project) -> None:
         ("baseline.C", "C: 1.0", "C: 2.0", {"baseline"}),
         ("model.l2", "l2: 0.001", "l2: 0.01", {"train"}),
         ("train.epochs", "epochs: 3", "epochs: 4", {"train"}),
-        ("evaluate.bootstrap_samples", "bootstrap_samples: 100", "bootstrap_samples: 200", {"evaluate"}),
+        (
+            "evaluate.seed",
+            "evaluate:\n  bootstrap_samples: 100",
+            "evaluate:\n  bootstrap_samples: 200",
+            {"evaluate"},
+        ),
         ("runtime.workers", "workers: 0", "workers: 1", set()),
-        ("runtime.device", "device: auto", "device: cpu", set()),
+        ("runtime.device", "device: cpu", "device: auto", set()),
     ],
 )
 def test_a_parameter_changes_its_own_stage_alone(

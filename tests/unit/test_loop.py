@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 
 from models import MLP
 from stages import loop
+from stages.errors import EncoreError
 from stages.tables import Epoch
 from tests.synthetic import class_patterns
 
@@ -95,8 +96,8 @@ def test_a_last_batch_of_one_is_learned_too():
     assert len(history) == 2
 
 
-def test_a_loss_that_is_no_number_ends_training():
+def test_a_loss_that_is_never_a_number_is_refused():
     broken = copy.deepcopy(data(1))
     broken.x[:] = float("nan")
-    _, history = fitted(data(0), broken, patience=3)
-    assert len(history) == 3
+    with pytest.raises(EncoreError, match="lower train.learning_rate"):
+        fitted(data(0), broken, patience=3)

@@ -157,14 +157,18 @@ class TestFile:
         assert given("\n".join(lines))["jazz/0-0.wav"].split == "train"
 
     def test_tracks_not_named_are_excluded(self, given):
-        rows = given("track_id,split\n" + self.ALL.replace("rock/0-0.wav,train\n", ""))
-        assert rows["rock/0-0.wav"].split == "excluded"
+        rows = given("track_id,split\n" + self.ALL.replace("rock/2-0.wav,test\n", ""))
+        assert rows["rock/2-0.wav"].split == "excluded"
         assert Counter(row.split for row in rows.values()) == {
             "excluded": 1,
-            "train": 1,
+            "train": 2,
             "valid": 2,
-            "test": 2,
+            "test": 1,
         }
+
+    def test_a_class_missing_on_a_side_is_said(self, given, capsys):
+        given("track_id,split\n" + self.ALL.replace("rock/2-0.wav,test\n", ""))
+        assert "warning: no track of rock stands in test" in capsys.readouterr().out
 
     def test_names_of_tracks_that_are_not_there_do_no_harm(self, given):
         assert len(given("track_id,split\nblues/9.wav,test\n" + self.ALL)) == 6
@@ -181,6 +185,7 @@ class TestFile:
             ("", "needs the columns track_id and split"),
             (b"track_id,split\n\xff\xfe,train\n", "cannot read"),
             ("track_id,split\n" + ALL.replace("valid", "train"), "none of the 6 labelled tracks in valid"),
+            ("track_id,split\n" + ALL.replace("rock/0-0.wav,train\n", ""), "under two classes in train"),
             ("track_id,split\n", "none of the 6 labelled tracks in train"),
         ],
     )
