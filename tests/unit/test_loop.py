@@ -99,5 +99,5 @@ def test_a_last_batch_of_one_is_learned_too():
 def test_a_loss_that_is_never_a_number_is_refused():
     broken = copy.deepcopy(data(1))
     broken.x[:] = float("nan")
-    with pytest.raises(EncoreError, match="lower train.learning_rate"):
+    with pytest.raises(EncoreError, match="training diverged"):
         fitted(data(0), broken, patience=3)
