@@ -1,19 +1,26 @@
 """Stage decode: what do the tracks sound like, and are they sound? Fills data/audio."""
 
 import functools
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
-from stages import store
-from stages.audio.decode import Decoded, decode
+from stages import decoded, pieces, store
+from stages.audio.decode import Rendering, Sound
 from stages.errors import EncoreError, run
+from stages.isolated import Lost, isolated_map
 from stages.params import Params, load
-from stages.runtime import ordered_map
+from stages.quality import Judgement, QualityParams, judge
+from stages.runtime import ordered_map, runtime
 from stages.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
 from stages.workspace import new_folder
 
 RAW = Path("data/raw")
+TIMEOUT_S = 300.0  # far more than the longest file takes
+LISTED = 20  # dropped files that are printed; quality.csv has all of them
 
 
 class AudioParams(Params):
@@ -28,46 +35,118 @@ class AudioParams(Params):
     sample_rate_hz: int = Field(ge=2000, le=192000)
 
 
+class RenderParams(Params):
+    """The `render` section: how MIDI is played.
+
+    Attributes
+    ----------
+    window_s : float
+        Length of a window.
+    windows : int
+        At most so many windows, spread evenly over the piece; one is its start.
+    control : bool
+        Everything on one instrument at one velocity without controllers.
+    """
+
+    window_s: float = Field(gt=0, le=600)
+    windows: int = Field(ge=1, le=100)
+    control: bool
+
+
 def main() -> None:
     """Decode every track of data/raw; write waveforms, the usable tracks, and a verdict on every file."""
-    params = load("audio", AudioParams)
-    found = read_rows(RAW / "tracks.csv", RawTrack)
-    kept: list[AudioTrack] = []
-    quality: list[Quality] = []
-    decode_track = functools.partial(decode, sample_rate_hz=params.sample_rate_hz)
-    decoded = ordered_map(decode_track, (RAW / track.path for track in found), len(found), "decode")
-    with new_folder(Path("data/audio")) as folder:
-        with store.create_audio(folder / "audio.h5", params.sample_rate_hz) as audio:
-            for track, result in zip(found, decoded, strict=True):
-                quality.append(_verdict(track, result))
-                if result.samples is not None:
-                    store.append_waveform(audio, len(kept), track.track_id, result.samples)
-                    kept.append(
-                        AudioTrack(track.track_id, track.label, track.group, track.split, len(result.samples))
-                    )
-        dropped = [row for row in quality if row.verdict != "kept"]
-        if not kept:
-            raise EncoreError(f"decode: none of {len(found)} files can be used; first: {dropped[0].reason}")
-        if len(found) != len(kept) + len(dropped):
-            raise AssertionError(f"{len(found)} found, but {len(kept)} kept and {len(dropped)} dropped")
-        write_rows(folder / "tracks.csv", kept, AudioTrack)
-        write_rows(folder / "quality.csv", quality, Quality)
-    print(f"decode: {len(found)} found = {len(kept)} kept + {len(dropped)} dropped")
-    for row in dropped:
-        print(f"  dropped {row.path}: {row.verdict}: {row.reason}")
-
-
-def _verdict(track: RawTrack, result: Decoded) -> Quality:
-    return Quality(
-        track_id=track.track_id,
-        path=track.path,
-        verdict=result.verdict,
-        reason=result.reason,
-        sample_rate_hz=result.sample_rate_hz,
-        n_channels=result.n_channels,
-        duration_s=result.duration_s,
-        peak=result.peak,
+    audio, quality = load("audio", AudioParams), load("quality", QualityParams)
+    render = load("render", RenderParams)
+    recipe = decoded.Recipe(
+        audio.sample_rate_hz,
+        quality.max_duration_s,
+        Rendering(render.window_s, render.windows, render.control),
+        decoded.code(),
     )
+    found = read_rows(RAW / "tracks.csv", RawTrack)
+    heard = list(_hear(found, recipe))
+    judged = judge(found, heard, quality)
+    kept = [i for i, judgement in enumerate(judged) if judgement.is_kept]
+    rows = [_row(i, found, heard[i].sound, judged[i]) for i in range(len(found))]
+    dropped = [row for row in rows if row.outcome == "dropped"]
+    if not kept:
+        raise EncoreError(
+            f"decode: none of {len(found)} files can be used; {dropped[0].path}: {dropped[0].reason}"
+        )
+    if len(found) != len(kept) + len(dropped):
+        raise AssertionError(f"{len(found)} found, but {len(kept)} kept and {len(dropped)} dropped")
+    with new_folder(Path("data/audio")) as folder:
+        tracks: list[AudioTrack] = []
+        with store.create_audio(folder / "audio.h5", audio.sample_rate_hz) as file:
+            for i, samples in zip(kept, _waveforms(found, heard, kept, recipe), strict=True):
+                store.append_waveform(file, len(tracks), found[i].track_id, samples)
+                recording = found[judged[i].recording].track_id
+                tracks.append(_track(found[i], recording, len(samples), heard[i].sound.n_windows))
+        write_rows(folder / "tracks.csv", tracks, AudioTrack)
+        write_rows(folder / "quality.csv", rows, Quality)
+    pieces.trim(runtime().cache_gb)
+    _report(rows)
+
+
+def _hear(found: Sequence[RawTrack], recipe: decoded.Recipe) -> Iterator[decoded.Heard]:
+    """Every file decoded into the work cache, in processes that a file may kill."""
+    hear = functools.partial(decoded.hear, recipe=recipe)
+    paths = (RAW / track.path for track in found)
+    for i, heard in enumerate(isolated_map(hear, paths, len(found), "decode", TIMEOUT_S)):
+        if isinstance(heard, Lost):
+            heard = decoded.unheard(heard.reason)
+        yield heard
+        if i % 1000 == 999:
+            pieces.trim(runtime().cache_gb)
+
+
+def _waveforms(
+    found: Sequence[RawTrack], heard: Sequence[decoded.Heard], kept: Sequence[int], recipe: decoded.Recipe
+) -> Iterator[Any]:
+    wanted = ((RAW / found[i].path, heard[i].key) for i in kept)
+    return ordered_map(functools.partial(decoded.waveform, recipe=recipe), wanted, len(kept), "store")
+
+
+def _track(track: RawTrack, recording: str, n_samples: int, n_windows: int) -> AudioTrack:
+    return AudioTrack(track.track_id, track.label, track.group, recording, track.split, n_samples, n_windows)
+
+
+def _row(i: int, found: Sequence[RawTrack], sound: Sound, judgement: Judgement) -> Quality:
+    return Quality(
+        track_id=found[i].track_id,
+        path=found[i].path,
+        outcome="kept" if judgement.is_kept else "dropped",
+        verdict=judgement.verdict,
+        reason="; ".join(finding.reason for finding in judgement.findings),
+        same_as=found[judgement.same_as].track_id if judgement.same_as != i else "",
+        encoding=sound.encoding,
+        sample_rate_hz=sound.sample_rate_hz,
+        n_channels=sound.n_channels,
+        duration_s=sound.duration_s,
+        peak=sound.peak,
+        rms=sound.rms,
+        clipped=sound.clipped,
+        not_finite=sound.not_finite,
+        dc_offset=sound.dc_offset,
+    )
+
+
+def _report(rows: Sequence[Quality]) -> None:
+    dropped = [row for row in rows if row.outcome == "dropped"]
+    kept = [row for row in rows if row.outcome == "kept"]
+    print(f"decode: {len(rows)} found = {len(kept)} kept + {len(dropped)} dropped")
+    if dropped:
+        print(f"  dropped: {_counts(dropped)}")
+    if noted := [row for row in kept if row.verdict != "good"]:
+        print(f"  kept, but noted in data/audio/quality.csv: {_counts(noted)}")
+    for row in dropped[:LISTED]:
+        print(f"  dropped {row.path}: {row.verdict}: {row.reason}")
+    if len(dropped) > LISTED:
+        print(f"  and {len(dropped) - LISTED} more, see data/audio/quality.csv")
+
+
+def _counts(rows: Sequence[Quality]) -> str:
+    return ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).most_common())
 
 
 if __name__ == "__main__":

@@ -12,9 +12,7 @@ from stages.errors import EncoreError
 class Params(pydantic.BaseModel):
     """Base of every parameter model: frozen, strictly typed, no unknown keys."""
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 P = TypeVar("P", bound=pydantic.BaseModel)
@@ -43,15 +41,19 @@ def read(section: str, path: Path = Path("params.yaml")) -> Any:
 def check(values: Any, model: type[P], section: str) -> P:
     """`values` as an instance of `model`.
 
+    ``???``, Hydra's mark of a value that is not given, leaves a key with a default at its default.
+
     Raises
     ------
     EncoreError
         One line that names the first wrong key in full, its value, and what is allowed.
     """
     if isinstance(values, dict):
-        for key, value in values.items():
-            if value == "???":  # Hydra's mark of a value that the user has to give
-                raise EncoreError(f"params.yaml: {section}.{key}: not given; add -S {section}.{key}=VALUE")
+        missing = {key for key, value in values.items() if value == "???"}
+        optional = {key for key, field in model.model_fields.items() if not field.is_required()}
+        for key in sorted(missing - optional):
+            raise EncoreError(f"params.yaml: {section}.{key}: not given; add -S {section}.{key}=VALUE")
+        values = {key: value for key, value in values.items() if key not in missing}
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as invalid:

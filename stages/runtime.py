@@ -20,11 +20,14 @@ class RuntimeParams(Params):
         Workers for audio; 0 means one per core.
     tracking : {'on', 'off'}
         Whether runs go to MLflow.
+    cache_gb : float
+        Size of the work cache's pieces in 10⁹ bytes; the oldest go first.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"]
     workers: int = Field(ge=0)
     tracking: Literal["on", "off"]
+    cache_gb: float = Field(ge=0)
 
 
 def runtime() -> RuntimeParams:

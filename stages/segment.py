@@ -33,13 +33,18 @@ class SegmentParams(Params):
     tail: float = Field(ge=0, lt=1)
 
 
-def cut(n_samples: int, length: int, tail: float, max_per_track: int | None) -> list[tuple[int, int]]:
+def cut(
+    n_samples: int, n_windows: int, length: int, tail: float, max_per_track: int | None
+) -> list[tuple[int, int]]:
     """Where to cut a track.
 
     Parameters
     ----------
     n_samples, length : int
         Length of the track and of a segment, in samples.
+    n_windows : int
+        Into how many equal stretches the track falls; no segment spans two of them, so that with
+        several there is no padding.
     tail : float
         Share of the last segment that may lie beyond the track's end.
     max_per_track : int or None
@@ -50,12 +55,14 @@ def cut(n_samples: int, length: int, tail: float, max_per_track: int | None) -> 
     list of (start, stop)
         Segments side by side in samples; the last stop may pass `n_samples`.
     """
-    whole, rest = divmod(n_samples, length)
-    n_segments = whole + (rest > 0 and length - rest <= tail * length)
-    chosen = range(n_segments)
-    if max_per_track is not None and max_per_track < n_segments:
-        chosen = np.linspace(0, n_segments - 1, max_per_track).round().astype(int).tolist()
-    return [(i * length, (i + 1) * length) for i in chosen]
+    window = n_samples // n_windows
+    whole, rest = divmod(window, length)
+    per_window = whole + (n_windows == 1 and rest > 0 and length - rest <= tail * length)
+    starts = [i * window + j * length for i in range(n_windows) for j in range(per_window)]
+    if max_per_track is not None and max_per_track < len(starts):
+        chosen = np.linspace(0, len(starts) - 1, max_per_track).round().astype(int).tolist()
+        starts = [starts[i] for i in chosen]
+    return [(start, start + length) for start in starts]
 
 
 def main() -> None:
@@ -69,14 +76,18 @@ def main() -> None:
     segments: list[Segment] = []
     cuts: list[SegmentedTrack] = []
     for track in tracks:
-        places = cut(track.n_samples, length, params.tail, params.max_per_track)
+        places = cut(track.n_samples, track.n_windows, length, params.tail, params.max_per_track)
         segments += [Segment(track.track_id, i, start, stop) for i, (start, stop) in enumerate(places)]
-        cuts.append(SegmentedTrack(track.track_id, track.label, track.group, track.split, len(places)))
+        cuts.append(
+            SegmentedTrack(
+                track.track_id, track.label, track.group, track.recording, track.split, len(places)
+            )
+        )
     if not segments:
-        longest_s = max(track.n_samples for track in tracks) / sample_rate_hz
+        longest_s = max(track.n_samples // track.n_windows for track in tracks) / sample_rate_hz
         raise EncoreError(
-            f"params.yaml: segment.length_s is {params.length_s}, but the longest track has "
-            f"{math.floor(longest_s * 1000) / 1000:g} s; choose at most that"
+            f"params.yaml: segment.length_s is {params.length_s}, but the longest track "
+            f"(or window of one) has {math.floor(longest_s * 1000) / 1000:g} s; choose at most that"
         )
     with new_folder(Path("data/segments")) as folder:
         write_rows(folder / "segments.csv", segments, Segment)

@@ -75,15 +75,24 @@ class FileParams(Params):
     watch: str
 
 
-SCHEMES: dict[str, type[HoldoutParams | KFoldParams | FileParams]] = {
+class PublishedParams(Params):
+    """``split=published``: what the dataset's authors say."""
+
+    scheme: Literal["published"]
+    watch: str
+
+
+SplitParams = HoldoutParams | KFoldParams | FileParams | PublishedParams
+SCHEMES: dict[str, type[SplitParams]] = {
     "grouped": HoldoutParams,
     "stratified": HoldoutParams,
     "kfold": KFoldParams,
     "file": FileParams,
+    "published": PublishedParams,
 }
 
 
-def check_split(values: Any) -> HoldoutParams | KFoldParams | FileParams:
+def check_split(values: Any) -> SplitParams:
     """Check the `split` section against the parameters of its scheme.
 
     Raises
@@ -108,7 +117,12 @@ def main() -> None:
     if len(set(labels)) < 2:
         raise EncoreError(f"split: there is one class only, {labels[0]!r}; a classifier needs two")
     keep_groups = isinstance(params, KFoldParams) or params.scheme == "grouped"
-    units = [track.group if keep_groups and track.group else track.track_id for track in labelled]
+    groups = [track.group for track in labelled]
+    recordings = [track.recording for track in labelled]
+    units = splits.units(recordings, groups if keep_groups else [""] * len(labelled))
+    if isinstance(params, FileParams | PublishedParams):
+        # whoever deals the sides answers for them, and is told below what stands on two
+        units = [track.track_id for track in labelled]
     folds = [-1] * len(labelled)
     match params:
         case HoldoutParams():
@@ -116,9 +130,13 @@ def main() -> None:
         case KFoldParams():
             sides, folds = splits.kfold(labels, units, params.k, params.fold, params.seed)
         case FileParams():
-            sides = _sides_from_file(Path(params.path), [track.track_id for track in labelled])
-            if len({label for label, side in zip(labels, sides, strict=True) if side == "train"}) < 2:
-                raise EncoreError(f"split.path: {params.path} puts under two classes in train")
+            given = _read_sides(Path(params.path))
+            sides = _sides(given, labelled, f"split.path: {params.path}")
+        case PublishedParams():
+            given = {track.track_id: track.split for track in labelled if track.split}
+            if not given:
+                raise EncoreError("split: this dataset publishes no split; choose another, such as grouped")
+            sides = _sides(given, labelled, "split: what the dataset publishes")
     splits.assert_apart(units, sides)
 
     assigned = {
@@ -134,20 +152,16 @@ def main() -> None:
     counts = Counter(row.split for row in rows)
     sides_in_order = [side for side in (*splits.SIDES, "unlabelled", "excluded") if counts[side]]
     print(f"split: {params.scheme}: " + ", ".join(f"{counts[side]} {side}" for side in sides_in_order))
-    groups = {track.track_id: track.group for track in labelled}
-    crossing = splits.groups_on_two_sides(groups, {row.track_id: row.split for row in rows})
     for side in splits.SIDES:
         absent = sorted(set(labels) - {row.label for row in rows if row.split == side})
         if absent:
             print(f"  warning: no track of {', '.join(absent)} stands in {side}")
-    if crossing:
-        print(
-            f"  warning: {crossing} groups (artists, albums or works) stand on two sides: "
-            "accuracy will be optimistic"
-        )
+    for names, what in ((groups, "groups (artists, albums or works)"), (recordings, "recordings")):
+        if crossing := splits.on_two_sides(names, sides):
+            print(f"  warning: {crossing} {what} stand on two sides: accuracy will be optimistic")
 
 
-def _sides_from_file(path: Path, track_ids: list[str]) -> list[str]:
+def _read_sides(path: Path) -> dict[str, str]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -164,12 +178,16 @@ def _sides_from_file(path: Path, track_ids: list[str]) -> list[str]:
     wrong = next((item for item in given.items() if item[1] not in splits.SIDES), None)
     if wrong:
         raise EncoreError(f"split.path: {path}: {wrong[0]} is {wrong[1]!r}, should be train, valid or test")
-    sides = [given.get(track_id, "excluded") for track_id in track_ids]
+    return given
+
+
+def _sides(given: dict[str, str], tracks: list[SegmentedTrack], origin: str) -> list[str]:
+    sides = [given.get(track.track_id, "excluded") for track in tracks]
     for side in splits.SIDES:
         if side not in sides:
-            raise EncoreError(
-                f"split.path: {path} puts none of the {len(track_ids)} labelled tracks in {side}"
-            )
+            raise EncoreError(f"{origin} puts none of the {len(tracks)} labelled tracks in {side}")
+    if len({track.label for track, side in zip(tracks, sides, strict=True) if side == "train"}) < 2:
+        raise EncoreError(f"{origin} puts under two classes in train")
     return sides
 
 

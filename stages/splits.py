@@ -1,7 +1,7 @@
 """Who learns and who judges: ways to split tracks, each of which checks what it promises."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,36 @@ def assign(
     return parts
 
 
+def units(recordings: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """What each track must stay together with: tracks that share a recording or a group, directly or not.
+
+    Parameters
+    ----------
+    recordings : sequence of str (n_tracks,)
+        Equal for copies of one recording.
+    groups : sequence of str (n_tracks,)
+        Artist, album or work; empty: none.
+
+    Returns
+    -------
+    list of str (n_tracks,)
+        Name of each track's unit: its first group in the alphabet, else its first recording.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n_tracks = len(recordings)
+    keys = [("recording", name) for name in recordings] + [("group", name) for name in groups]
+    ties = [(i % n_tracks, key) for i, key in enumerate(keys) if key[1]]
+    node_of = {key: n_tracks + place for place, key in enumerate(sorted({key for _, key in ties}))}
+    rows, columns = [track for track, _ in ties], [node_of[key] for _, key in ties]
+    size = n_tracks + len(node_of)
+    _, component = connected_components(coo_array((np.ones(len(ties)), (rows, columns)), (size, size)), False)
+    # "group" comes before "recording"
+    name_of = {int(component[node]): key[1] for key, node in sorted(node_of.items(), reverse=True)}
+    return [name_of[int(part)] for part in component[:n_tracks]]
+
+
 def holdout(labels: Sequence[str], units: Sequence[str], valid: float, test: float, seed: int) -> list[str]:
     """Split into train, valid and test by share.
 
@@ -104,19 +134,13 @@ def assert_apart(units: Sequence[str], sides: Sequence[str]) -> None:
             raise EncoreError(f"split: {unit!r} stands in both {seen[unit]} and {side}: results would leak")
 
 
-def groups_on_two_sides(groups: Mapping[str, str], side_of: Mapping[str, str]) -> int:
-    """How many groups have tracks on more than one side.
-
-    Parameters
-    ----------
-    groups, side_of : mapping
-        Group and side of each track_id; tracks without a group do not count.
-    """
-    sides = defaultdict(set)
-    for track_id, group in groups.items():
-        if group and side_of[track_id] in SIDES:
-            sides[group].add(side_of[track_id])
-    return sum(len(where) > 1 for where in sides.values())
+def on_two_sides(names: Sequence[str], sides: Sequence[str]) -> int:
+    """How many names (of groups or recordings) stand on more than one side; the empty one does not count."""
+    where = defaultdict(set)
+    for name, side in zip(names, sides, strict=True):
+        if name and side in SIDES:
+            where[name].add(side)
+    return sum(len(sides) > 1 for sides in where.values())
 
 
 def _fold_names(k: int) -> tuple[str, ...]:

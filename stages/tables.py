@@ -15,7 +15,8 @@ class RawTrack:
     path: str  # relative to data/raw
     label: str  # empty: unlabelled
     group: str  # artist, album or work; empty: unknown
-    split: str  # as the dataset publishes it; empty: not published
+    split: str  # train, valid or test, as the dataset publishes it; empty: not published
+    fault: str  # what is known to be wrong with it, such as "replica of disco.00050"; empty: nothing
     sha256: str
     bytes: int
     source: str
@@ -28,8 +29,10 @@ class AudioTrack:
     track_id: str
     label: str
     group: str
+    recording: str  # track_id of the first track with the same recording; its own if it is the only one
     split: str
     n_samples: int
+    n_windows: int  # equal stretches side by side, cut from different places of the music; 1: all of it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +41,19 @@ class Quality:
 
     track_id: str
     path: str
-    verdict: str  # "kept", or why it was dropped, in one or two words
-    reason: str  # the same in a sentence, with numbers
-    sample_rate_hz: int  # of the file; 0: not readable
+    outcome: str  # kept or dropped
+    verdict: str  # good, or the gravest finding
+    reason: str  # all findings in a sentence, with numbers; empty: none
+    same_as: str  # track_id of the first file with the same recording; empty: there is no other
+    encoding: str  # such as WAV/PCM_16 or MIDI; empty: not readable
+    sample_rate_hz: int  # of the file; 0: not readable, or MIDI
     n_channels: int
     duration_s: float
     peak: float  # greatest absolute sample, full scale 1
+    rms: float
+    clipped: float  # share of samples at full scale
+    not_finite: float  # share of samples that are NaN or infinite
+    dc_offset: float  # mean of the samples, full scale 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +73,7 @@ class SegmentedTrack:
     track_id: str
     label: str
     group: str
+    recording: str
     split: str
     n_segments: int
 
@@ -73,7 +84,7 @@ class Assignment:
 
     track_id: str
     label: str
-    unit: str  # what the scheme keeps on one side: the group where it promises that, else the track
+    unit: str  # what the scheme keeps on one side: group, recording or, where sides are given, the track
     split: str  # train, valid, test, unlabelled or excluded
     fold: int  # -1: the scheme has no folds
 

@@ -66,6 +66,7 @@ def edit_params(section: str, **changes: object) -> None:
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
     document = yaml.load(Path("params.yaml"))
     document[section].update(changes)
     yaml.dump(document, Path("params.yaml"))
@@ -132,7 +133,7 @@ def write_raw(files: dict[str, bytes], labels: Sequence[str] = ()) -> None:
         (raw / path).parent.mkdir(parents=True, exist_ok=True)
         (raw / path).write_bytes(content)
         label = labels[index] if labels else "jazz"
-        rows.append(RawTrack(path, path, label, "", "", "0" * 64, len(content), "folder"))
+        rows.append(RawTrack(path, path, label, "", "", "", "0" * 64, len(content), "folder"))
     write_rows(raw / "tracks.csv", rows, RawTrack)
     about = {"name": "folder", "licence": "none", "citation": "none", "caveat": ""}
     (raw / "source.json").write_text(json.dumps(about), "utf-8")
@@ -146,7 +147,7 @@ def write_audio(waveforms: dict[str, np.ndarray], rate_hz: int = RATE_HZ, label:
     with store.create_audio(audio / "audio.h5", rate_hz) as file:
         for row, (track_id, samples) in enumerate(waveforms.items()):
             store.append_waveform(file, row, track_id, samples)
-            rows.append(AudioTrack(track_id, label, "", "", len(samples)))
+            rows.append(AudioTrack(track_id, label, "", track_id, "", len(samples), 1))
     write_rows(audio / "tracks.csv", rows, AudioTrack)
 
 

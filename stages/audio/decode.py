@@ -1,15 +1,85 @@
-"""Turns an audio file into one mono waveform at one rate, or says why it cannot."""
+"""Turns a file into one mono waveform at one rate, with what is measured in it, or says why it cannot."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-SILENCE_PEAK = 1e-4  # -80 dB of full scale: below it a 16-bit file holds no signal to speak of
-LOWEST_RATE_HZ = 1000  # a header that claims less is damaged, and resampling from it would fill the memory
-BLOCK = 1 << 20  # frames read at a time, because a damaged header may claim any length
+from stages.audio.fingerprint import fingerprint
+from stages.audio.formats import MIDI, MIDI_MAGIC
+from stages.errors import EncoreError
+
+if TYPE_CHECKING:
+    import soundfile
+
+# A header that claims another rate is damaged: resampling from it would fill the memory.
+RATES_HZ = range(1000, 768_001)
+BLOCK = 1 << 20  # samples read at a time, because a damaged header may claim any length
+FULL_SCALE = {"PCM_S8": 127 / 128, "PCM_U8": 127 / 128}  # the greatest value there is
+FULL_SCALE_16 = 32767 / 32768
+LOUDEST = 1e6  # 120 dB over full scale: no sample but a damaged float, as useless as an infinite one
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How MIDI is played.
+
+    Attributes
+    ----------
+    window_s : float
+        Length of a window.
+    windows : int
+        At most so many windows, spread evenly over the piece.
+    control : bool
+        Everything on one instrument at one velocity without controllers.
+    """
+
+    window_s: float
+    windows: int
+    control: bool
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What is measured in a file.
+
+    Attributes
+    ----------
+    problem, reason : str
+        "decode error", "empty" or "too long" if there is no waveform, and why in a sentence; else empty.
+    encoding : str
+        Container and subtype in libsndfile's words, such as ``WAV/PCM_16``, or ``MIDI``.
+    sample_rate_hz, n_channels : int
+        Of the file; 0 for MIDI and where it cannot be read.
+    duration_s : float
+        Of the file.
+    n_windows : int
+        Into how many equal stretches from different places the waveform falls; 1 but for MIDI.
+    peak, rms, dc_offset : float
+        Of the mono mix at the file's rate; full scale is 1.
+    clipped, not_finite : float
+        Share of the file's samples at full scale, and of those that are NaN or infinite (zero in the
+        waveform, and in the other measures).
+    digest : str
+        SHA-256 of the waveform as float32; equal waveforms are exact duplicates.
+    """
+
+    problem: str = ""
+    reason: str = ""
+    encoding: str = ""
+    sample_rate_hz: int = 0
+    n_channels: int = 0
+    duration_s: float = 0.0
+    n_windows: int = 1
+    peak: float = 0.0
+    rms: float = 0.0
+    dc_offset: float = 0.0
+    clipped: float = 0.0
+    not_finite: float = 0.0
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -18,65 +88,156 @@ class Decoded:
 
     Attributes
     ----------
+    sound : Sound
     samples : ndarray of int16 or float32 (n_samples,), or None
-        The waveform; None if the file cannot be used. int16 only where the file is 16-bit mono PCM at
+        The waveform; None if `sound` names a problem. int16 only where the file is 16-bit mono PCM at
         the wanted rate, for there it is exact; elsewhere float32, since rounding after resampling
         costs up to 1.5 dB in the mel spectrum of quiet files.
-    verdict : str
-        "kept", "unreadable", "empty", "not finite" or "silent".
-    reason : str
-        The same in a sentence.
-    sample_rate_hz, n_channels : int
-        Of the file; 0 if it cannot be read.
-    duration_s, peak : float
-        Of the file, mixed to mono.
+    fingerprint : ndarray of uint32 (n_frames,)
+        See `stages.audio.fingerprint`; empty where there is no waveform.
     """
 
+    sound: Sound
     samples: NDArray[Any] | None
-    verdict: str
-    reason: str
-    sample_rate_hz: int = 0
-    n_channels: int = 0
-    duration_s: float = 0.0
-    peak: float = 0.0
+    fingerprint: NDArray[np.uint32]
 
 
-def decode(path: Path, sample_rate_hz: int) -> Decoded:
-    """Decode, mix to mono and resample one file; never raises for what is in the file."""
+def decode(path: Path, sample_rate_hz: int, max_duration_s: float, rendering: Rendering) -> Decoded:
+    """Decode, mix to mono and resample one file, or render it; never raises for what is in the file.
+
+    Parameters
+    ----------
+    path : Path
+    sample_rate_hz : int
+        Rate of the waveform.
+    max_duration_s : float
+        A longer file is not decoded to its end, which bounds the memory; MIDI is cut by its windows.
+    rendering : Rendering
+    """
+    try:
+        with path.open("rb") as file:
+            is_midi = file.read(len(MIDI_MAGIC)) == MIDI_MAGIC
+        if is_midi:
+            sound, samples = _render(path.read_bytes(), sample_rate_hz, rendering)
+        else:
+            sound, samples = _read(path, sample_rate_hz, max_duration_s)
+    except _UnusableError as unusable:
+        return Decoded(unusable.sound, None, np.empty(0, np.uint32))
+    full = samples.astype(np.float32) / np.float32(32768) if samples.dtype == np.int16 else samples
+    digest = hashlib.sha256(full.tobytes()).hexdigest()
+    return Decoded(replace(sound, digest=digest), samples, fingerprint(full, sample_rate_hz))
+
+
+class _UnusableError(Exception):
+    def __init__(self, problem: str, reason: str, sound: Sound | None = None) -> None:
+        self.sound = replace(sound or Sound(), problem=problem, reason=reason)
+
+
+def _render(midi: bytes, sample_rate_hz: int, rendering: Rendering) -> tuple[Sound, NDArray[np.float32]]:
+    from stages.audio.render import render_windows
+
+    try:
+        played = render_windows(
+            midi, sample_rate_hz, rendering.window_s, rendering.windows, rendering.control
+        )
+    except EncoreError as error:
+        raise _UnusableError("decode error", str(error), Sound(encoding=MIDI)) from None
+    meter = _Meter(FULL_SCALE_16)
+    meter.measure(played.samples[:, None])
+    sound = Sound(encoding=MIDI, duration_s=played.duration_s, n_windows=played.n_windows)
+    return meter.complete(sound), played.samples
+
+
+def _read(path: Path, sample_rate_hz: int, max_duration_s: float) -> tuple[Sound, NDArray[Any]]:
     import soundfile
 
     try:
         with soundfile.SoundFile(path) as file:
-            rate_hz, n_channels = file.samplerate, file.channels
-            exact = file.subtype == "PCM_16" and rate_hz == sample_rate_hz and n_channels == 1
-            blocks = [np.empty((0, n_channels), dtype := "int16" if exact else "float32")]
-            while len(block := file.read(BLOCK, dtype=dtype, always_2d=True)):
-                blocks.append(block)
+            return _read_open(file, sample_rate_hz, max_duration_s)
     except soundfile.LibsndfileError as error:
-        return Decoded(None, "unreadable", f"cannot be decoded: {error.error_string.strip()}")
-    if rate_hz < LOWEST_RATE_HZ:
-        return Decoded(
-            None, "unreadable", f"has an impossible sample rate of {rate_hz} Hz", rate_hz, n_channels
-        )
-    samples = np.concatenate(blocks)
-    if len(samples) * sample_rate_hz < rate_hz:
-        return Decoded(None, "empty", "holds no samples", rate_hz, n_channels)
-    samples = samples[:, 0] if n_channels == 1 else samples.mean(axis=1)
-    peak = float(np.abs(samples.astype(np.float32)).max()) / (32768 if exact else 1)
-    about = {
-        "sample_rate_hz": rate_hz,
-        "n_channels": n_channels,
-        "duration_s": len(samples) / rate_hz,
-        "peak": peak,
-    }
-    if not np.isfinite(peak):
-        return Decoded(None, "not finite", "holds NaN or infinite samples", **{**about, "peak": 0.0})
-    if peak < SILENCE_PEAK:
-        return Decoded(
-            None, "silent", f"mixed to mono, no sample over {SILENCE_PEAK:g} of full scale", **about
-        )
-    if rate_hz != sample_rate_hz:
-        import soxr
+        reason = f"cannot be decoded: {error.error_string.strip()}"
+        raise _UnusableError("decode error", reason) from None
 
-        samples = soxr.resample(samples, rate_hz, sample_rate_hz)
-    return Decoded(np.ascontiguousarray(samples), "kept", "", **about)
+
+def _read_open(
+    file: "soundfile.SoundFile", sample_rate_hz: int, max_duration_s: float
+) -> tuple[Sound, NDArray[Any]]:
+    rate_hz, n_channels = file.samplerate, file.channels
+    sound = Sound(encoding=f"{file.format}/{file.subtype}", sample_rate_hz=rate_hz, n_channels=n_channels)
+    if rate_hz not in RATES_HZ:
+        reason = f"claims a sample rate of {rate_hz} Hz, which no music has"
+        raise _UnusableError("decode error", reason, sound)
+    is_exact = file.subtype == "PCM_16" and rate_hz == sample_rate_hz and n_channels == 1
+    resampler = _Resampler(rate_hz, sample_rate_hz)
+    meter = _Meter(FULL_SCALE.get(file.subtype, FULL_SCALE_16))
+    blocks = []
+    n_frames, dtype = max(1, BLOCK // n_channels), "int16" if is_exact else "float32"
+    while len(block := file.read(n_frames, dtype, always_2d=True)):
+        if is_exact:
+            meter.measure(block.astype(np.float32) / np.float32(32768))
+            blocks.append(block[:, 0])
+        else:
+            blocks.append(resampler.resample(meter.measure(block)))
+        if meter.n_frames > max_duration_s * rate_hz:
+            reason = f"lasts longer than quality.max_duration_s, {max_duration_s:g} s"
+            raise _UnusableError("too long", reason, sound)
+    blocks += resampler.rest()
+    if not any(len(block) for block in blocks):
+        raise _UnusableError("empty", "holds no samples", sound)
+    samples = np.concatenate(blocks)
+    return meter.complete(replace(sound, duration_s=meter.n_frames / rate_hz)), samples
+
+
+class _Resampler:
+    """Brings blocks of a waveform to another rate, so that no file stands in memory twice."""
+
+    def __init__(self, rate_hz: int, sample_rate_hz: int) -> None:
+        self._stream = None
+        if rate_hz != sample_rate_hz:
+            import soxr
+
+            self._stream = soxr.ResampleStream(rate_hz, sample_rate_hz, 1, dtype="float32")
+
+    def resample(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        return block if self._stream is None else self._stream.resample_chunk(block)
+
+    def rest(self) -> list[NDArray[np.float32]]:
+        if self._stream is None:
+            return []
+        return [self._stream.resample_chunk(np.empty(0, np.float32), last=True)]
+
+
+class _Meter:
+    """Measures a file block by block."""
+
+    def __init__(self, full_scale: float) -> None:
+        self.n_frames = 0
+        self._full_scale = full_scale
+        self._n_values = self._n_clipped = self._n_not_finite = 0
+        self._peak = self._sum = self._energy = 0.0
+
+    def measure(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take in `block`, (n_frames, n_channels); return its mono mix (n_frames,), NaN set to zero."""
+        bad = ~(np.abs(block) <= LOUDEST)  # the negation also catches NaN
+        if n_bad := int(bad.sum()):
+            block = np.where(bad, np.float32(0), block)
+        mono: NDArray[np.float32] = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+        self.n_frames += len(block)
+        self._n_values += block.size
+        self._n_not_finite += n_bad
+        self._n_clipped += int((np.abs(block) >= self._full_scale).sum())
+        self._peak = max(self._peak, float(np.abs(mono).max()))
+        self._sum += float(mono.sum(dtype=np.float64))
+        self._energy += float(np.square(mono, dtype=np.float64).sum())
+        return mono
+
+    def complete(self, sound: Sound) -> Sound:
+        """`sound` with the measures of all blocks."""
+        return replace(
+            sound,
+            peak=self._peak,
+            rms=float(np.sqrt(self._energy / self.n_frames)),
+            dc_offset=self._sum / self.n_frames,
+            clipped=self._n_clipped / self._n_values,
+            not_finite=self._n_not_finite / self._n_values,
+        )

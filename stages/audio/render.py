@@ -1,6 +1,9 @@
 """MIDI to samples, through the General MIDI font that the installed pretty_midi wheel carries."""
 
 import importlib.util
+import math
+from collections import defaultdict, deque
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +12,7 @@ from stages.errors import EncoreError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from tinysoundfont.midi import Event
 
 FONT = "TimGM6mb.sf2"  # GPL-2: played from the installed package, never copied
 GAIN_DB = -10.0  # headroom: full scores clip inside the synthesiser at 0 dB
@@ -17,6 +21,32 @@ TARGET_RMS = 0.1
 TARGET_PEAK = 0.98  # a spiky track is turned down below TARGET_RMS rather than clipped
 DRUM_CHANNEL = 9
 DRUM_BANK = 128
+CONTROL_VELOCITY = 80
+PREROLL_S = 2.0
+RING_OUT_S = 1.0  # what a piece shorter than its window gets after its last note
+MAX_DURATION_S = 24 * 3600.0
+MAX_BYTES = 2**21  # parsing takes some 300 bytes of memory a byte of file
+MAX_TRACKS = 1024  # the parser visits every track at every tick
+DEFAULT_TEMPO = bytes.fromhex("00 FF 51 03 07 A1 20")  # set_tempo, 120 beats a minute, after no time
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Windows of a piece, one after another.
+
+    Attributes
+    ----------
+    samples : float32 array, shape (n_windows * round(window_s * sample_rate_hz),)
+        Mono mix, levelled over all windows together; shorter where the whole piece is shorter than a window.
+    n_windows : int
+        How many windows the piece had room for.
+    duration_s : float
+        Length of the whole piece, up to the end of its last note.
+    """
+
+    samples: "NDArray[np.float32]"
+    n_windows: int
+    duration_s: float
 
 
 def font_path() -> Path:
@@ -56,15 +86,68 @@ def render(midi: bytes, sample_rate_hz: int, duration_s: float) -> "NDArray[np.f
     EncoreError
         If the bytes are no MIDI file, or play as silence.
     """
+    mono = _play(_events(midi), sample_rate_hz, round(duration_s * sample_rate_hz))
+    if _is_silent(mono):
+        raise EncoreError(f"MIDI file plays as silence for its first {duration_s:g} s; leave it out")
+    return levelled(mono)
+
+
+def render_windows(
+    midi: bytes, sample_rate_hz: int, window_s: float, n_windows: int, control: bool
+) -> Rendered:
+    """Play windows of a Standard MIDI File, spread evenly from its start to its end.
+
+    Windows never overlap: a piece without room for `n_windows` gets fewer, and one shorter than a window is
+    played to its end and `RING_OUT_S` on. What lies between windows costs no rendering.
+
+    Parameters
+    ----------
+    midi : bytes
+        The file's contents.
+    sample_rate_hz : int
+        Rate to render at.
+    window_s : float
+        Length of a window.
+    n_windows : int
+        How many windows, at least 1; a single one is the piece's start.
+    control : bool
+        Play the notes alone, as a control experiment: all on an acoustic grand piano at one velocity, without
+        controllers or pitch bend, and without the drum channel, whose numbers are no pitches. The windows lie
+        where they lie otherwise.
+
+    Returns
+    -------
+    rendered : Rendered
+        The samples with RMS `TARGET_RMS`, or less where their peak would pass `TARGET_PEAK`.
+
+    Raises
+    ------
+    EncoreError
+        If the bytes are no MIDI file, claim more than `MAX_DURATION_S`, or play as silence.
+    """
     import numpy as np
 
     events = _events(midi)
-    n_samples = round(duration_s * sample_rate_hz)
-    stereo = np.frombuffer(_play(events, sample_rate_hz, n_samples), dtype=np.float32).reshape(-1, 2)
-    mono = stereo.mean(axis=1, dtype=np.float64)
-    if not np.sqrt(np.mean(mono**2)) >= SILENCE_RMS:  # the negation also catches NaN
-        raise EncoreError(f"MIDI file plays as silence for its first {duration_s:g} s; leave it out")
-    return levelled(mono)
+    relevance = _relevance(events)
+    duration_s = max((until for until in relevance if until < math.inf), default=0.0)
+    if duration_s > MAX_DURATION_S:
+        raise EncoreError(f"MIDI file claims to last {duration_s / 3600:.0f} hours; leave it out")
+    if control:
+        events, relevance = _notes_alone(events, relevance)
+    n_windows = min(n_windows, max(1, int(duration_s / window_s)))
+    n_samples = round(min(window_s, duration_s + RING_OUT_S) * sample_rate_hz)
+    windows = []
+    for start_s in np.linspace(0.0, max(0.0, duration_s - window_s), n_windows):
+        # the attacks of notes struck anew, which the piece does not have here, fall into the pre-roll, and
+        # tails and pedalled notes from just before the window are heard in it as they should be
+        from_s = max(0.0, float(start_s) - PREROLL_S)
+        n_preroll = round((float(start_s) - from_s) * sample_rate_hz)
+        chased = _chased(events, relevance, from_s, float(start_s) + window_s)
+        windows.append(_play(chased, sample_rate_hz, n_preroll + n_samples)[n_preroll:])
+    mono = np.concatenate(windows)
+    if _is_silent(mono):
+        raise EncoreError("MIDI file plays as silence; leave it out")
+    return Rendered(levelled(mono), n_windows, duration_s)
 
 
 def levelled(samples: "NDArray[np.floating]") -> "NDArray[np.float32]":
@@ -76,12 +159,19 @@ def levelled(samples: "NDArray[np.floating]") -> "NDArray[np.float32]":
     return scaled
 
 
-def _events(midi: bytes) -> list[object]:
+def _is_silent(mono: "NDArray[np.float64]") -> bool:
+    import numpy as np
+
+    return not np.sqrt(np.mean(mono**2)) >= SILENCE_RMS  # the negation also catches NaN
+
+
+def _events(midi: bytes) -> "list[Event]":
+    """What happens in a file, ordered by time."""
     from tinysoundfont.midi import load_memory
 
     try:
         # persistent events stay queued once played, and each is searched past again for every later one
-        events: list[object] = load_memory(midi, persistent=False)
+        events: list[Event] = load_memory(_digestible(midi), persistent=False)
     except Exception as error:  # the binding raises whatever its C++ side threw
         raise EncoreError(
             f"not a readable MIDI file ({' '.join(str(error).split())}); leave it out"
@@ -89,8 +179,82 @@ def _events(midi: bytes) -> list[object]:
     return events
 
 
-def _play(events: list[object], sample_rate_hz: int, n_samples: int) -> memoryview:
-    """Interleaved stereo float32."""
+def _digestible(midi: bytes) -> bytes:
+    """The file, refused where the parser would choke on it and mended where it would misread it.
+
+    Raises
+    ------
+    ValueError
+        If parsing would take more time or memory than any music is worth.
+    """
+    n_tracks, ticks_per_beat = (int.from_bytes(midi[at : at + 2], "big") for at in (10, 12))
+    if len(midi) > MAX_BYTES:
+        raise ValueError(f"{len(midi) / 2**20:.1f} MiB, over the limit of {MAX_BYTES / 2**20:g}")
+    if n_tracks > MAX_TRACKS:
+        raise ValueError(f"its header claims {n_tracks} tracks")
+    if not ticks_per_beat:
+        raise ValueError("its header gives no ticks per beat")
+    # The parser drops the first track, or ties its list of messages into a loop, where that track does not
+    # hold the earliest message of all; saying the default tempo at its start changes nothing else.
+    length = int.from_bytes(midi[18:22], "big") + len(DEFAULT_TEMPO)
+    if midi[14:18] != b"MTrk" or length > len(midi):
+        return midi
+    return midi[:18] + length.to_bytes(4, "big") + DEFAULT_TEMPO + midi[22:]
+
+
+def _relevance(events: "list[Event]") -> list[float]:
+    """Until when each event bears on what is heard, in seconds.
+
+    A note does until it ends, and a note that never ends no longer than its attack: somebody forgot it.
+    A note's end does not in itself; everything else does for ever.
+    """
+    from tinysoundfont.midi import NoteOff, NoteOn
+
+    relevance = []
+    sounding: dict[tuple[int, int], deque[int]] = defaultdict(deque)  # indices of notes, oldest first
+    for index, event in enumerate(events):
+        match event.action:
+            case NoteOff(key) | NoteOn(key, 0):
+                relevance.append(-math.inf)
+                notes = sounding[event.channel, key]
+                if notes:  # the synthesiser too ends the oldest
+                    relevance[notes.popleft()] = event.t
+            case NoteOn(key):
+                relevance.append(event.t)
+                sounding[event.channel, key].append(index)
+            case _:
+                relevance.append(math.inf)
+    return relevance
+
+
+def _notes_alone(events: "list[Event]", relevance: list[float]) -> "tuple[list[Event], list[float]]":
+    """Pitched notes at one velocity, with their relevance, and nothing else."""
+    from tinysoundfont.midi import NoteOff, NoteOn
+
+    notes, kept = [], []
+    for event, until in zip(events, relevance, strict=True):
+        if event.channel != DRUM_CHANNEL and isinstance(event.action, NoteOn | NoteOff):
+            is_struck = until > -math.inf
+            notes.append(replace(event, action=NoteOn(event.action.key, CONTROL_VELOCITY * is_struck)))
+            kept.append(until)
+    return notes, kept
+
+
+def _chased(events: "list[Event]", relevance: list[float], from_s: float, to_s: float) -> "list[Event]":
+    """The events between two times, after all earlier ones that still matter, at once and in their order.
+
+    That order keeps parameter numbers before their data, and each note on the program it was struck with.
+    """
+    return [
+        replace(event, t=max(0.0, event.t - from_s))
+        for event, until in zip(events, relevance, strict=True)
+        if event.t <= to_s and (event.t >= from_s or until > from_s)
+    ]
+
+
+def _play(events: "list[Event]", sample_rate_hz: int, n_samples: int) -> "NDArray[np.float64]":
+    """Mono mix, shape (n_samples,)."""
+    import numpy as np
     from tinysoundfont import Sequencer, Synth
 
     synth = Synth(gain=GAIN_DB, samplerate=sample_rate_hz)
@@ -101,5 +265,6 @@ def _play(events: list[object], sample_rate_hz: int, n_samples: int) -> memoryvi
         synth.program_select(channel, font, DRUM_BANK if is_drums else 0, 0, is_drums)
     sequencer = Sequencer(synth)
     sequencer.add(events)
-    played: memoryview = synth.generate(n_samples)
-    return played
+    stereo = np.frombuffer(synth.generate(n_samples), dtype=np.float32).reshape(-1, 2)
+    mono: NDArray[np.float64] = stereo.mean(axis=1, dtype=np.float64)
+    return mono

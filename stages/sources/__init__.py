@@ -1,11 +1,29 @@
 """Where music comes from: one class per source, one protocol for all."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from stages.errors import EncoreError
 from stages.params import check
 from stages.tables import RawTrack
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a source has to offer when it is whole.
+
+    Attributes
+    ----------
+    n_tracks : int or None
+        How many tracks there are before any are chosen; None: not known in advance.
+    checksums : dict of str to str
+        Published checksum of each file that is downloaded, such as ``{"a.zip": "sha1:…"}``; empty:
+        none are published.
+    """
+
+    n_tracks: int | None = None
+    checksums: dict[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -19,12 +37,15 @@ class Source(Protocol):
         Of the data, for reports; "unknown" where they are the user's business.
     caveat : str
         What every report must say beside a number from this source; may be empty.
+    expected : Contents
+        What the source consists of, as far as that is known.
     """
 
     name: str
     licence: str
     citation: str
     caveat: str
+    expected: Contents
 
     def fetch(self, into: Path) -> list[RawTrack]:
         """Put the audio below `into` (an empty folder) and return a row for every track.
@@ -44,12 +65,13 @@ def build(values: Any) -> Source:
     EncoreError
         If there is no such source, or its parameters are wrong.
     """
-    from stages.sources import folder, gtzan, sample
+    from stages.sources import fma, folder, gtzan, sample
 
     sources: dict[str, Any] = {
         "sample": (sample.SampleParams, sample.Sample),
         "folder": (folder.FolderParams, folder.Folder),
         "gtzan": (gtzan.GtzanParams, gtzan.Gtzan),
+        "fma": (fma.FmaParams, fma.Fma),
     }
     name = values.get("name") if isinstance(values, dict) else None
     if not isinstance(name, str) or name not in sources:

@@ -1,16 +1,25 @@
-"""Any folder of music: one sub-folder per class."""
+"""Any folder of music: one sub-folder per class, or a table of labels."""
 
+import csv
 import hashlib
 import os
+import re
 import shutil
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from pydantic import field_validator
+
+from stages.audio.formats import is_music
 from stages.errors import EncoreError
+from stages.sources import Contents
+from stages.sources.choice import choose
 from stages.sources.params import SourceParams
 from stages.tables import RawTrack
-
-EXTENSIONS = {".wav", ".flac", ".ogg", ".mp3", ".au"}
 
 
 class FolderParams(SourceParams):
@@ -20,10 +29,30 @@ class FolderParams(SourceParams):
     ----------
     path : str
         Absolute path of the music.
+    labels : str or None
+        CSV with the columns path (below the folder) and label, which replaces the folders' names;
+        None for those.
+    group_pattern : str or None
+        Regular expression that is searched in each path below the folder; what its named groups match
+        is the track's group. None for no groups.
     """
 
     name: Literal["folder"]
     path: str
+    labels: str | None = None
+    group_pattern: str | None
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _names_a_group(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                named = re.compile(pattern).groupindex
+            except re.error as error:
+                raise ValueError(f"should be a regular expression ({error})") from None
+            if not named:
+                raise ValueError("should have a named group, such as (?P<artist>[^/]+)")
+        return pattern
 
 
 class Folder:
@@ -33,18 +62,19 @@ class Folder:
     licence = "unknown: yours to know"
     citation = "none"
     caveat = ""
+    expected = Contents()
 
     def __init__(self, params: FolderParams):
         self.params = params
 
     def fetch(self, into: Path) -> list[RawTrack]:
-        """Copy the audio files; track_id is the path below the folder.
+        """Copy the music; track_id is the path below the folder.
 
         Raises
         ------
         EncoreError
-            If the folder is not absolute or not there, a class of `classes` is not in it, a file
-            cannot be read, or the disk is full.
+            If the folder is not absolute or not there, a class of `classes` is not in it, the table of
+            labels is wrong, a file cannot be read, or the disk is full.
         """
         root = Path(self.params.path)
         if not root.is_absolute():
@@ -56,25 +86,40 @@ class Folder:
             raise EncoreError(f"dataset.path: no folder {root}")
         from tqdm import tqdm
 
-        files = self._choose(_audio_files(root), root)
-        return [self._copy(path, root, into) for path in tqdm(files, "fetch", unit="track", disable=None)]
+        found = _Found()
+        files = {path.relative_to(root).as_posix(): path for path in _walk(root, root.resolve(), found)}
+        labels = self._labels(files)
+        groups = {track_id: self._group(track_id) for track_id in files}
+        found.report()
+        if self.params.group_pattern is not None and (lone := [t for t in files if not groups[t]]):
+            print(f"fetch: dataset.group_pattern finds no group in {_some(lone)}")
+        return [
+            self._copy(files[track_id], track_id, labels[track_id], groups[track_id], into)
+            for track_id in tqdm(choose(labels, self.params, str(root)), "fetch", unit="track", disable=None)
+        ]
 
-    def _choose(self, files: list[Path], root: Path) -> list[Path]:
-        """Those of the wanted classes, with the unlabelled ones."""
-        if self.params.classes is None:
-            return files
-        wanted = set(self.params.classes)
-        there = {_label(path, root) for path in files} - {""}
-        if missing := sorted(wanted - there):
+    def _labels(self, files: Mapping[str, Path]) -> dict[str, str]:
+        if self.params.labels is None:
+            return {track_id: track_id.partition("/")[0] if "/" in track_id else "" for track_id in files}
+        table = Path(self.params.labels)
+        given = _read_labels(table)
+        # Systems differ in how they spell an accent; to the user it is one name.
+        names = {track_id: unicodedata.normalize("NFC", track_id) for track_id in files}
+        if strangers := sorted(given.keys() - set(names.values())):
+            print(f"fetch: {table} names files that are not there: {_some(strangers)}")
+        labels = {track_id: given.get(name, "") for track_id, name in names.items()}
+        if files and not any(labels.values()):
             raise EncoreError(
-                f"dataset.classes: no class {', '.join(missing)} in {root}; "
-                f"there are: {', '.join(sorted(there))}"
+                f"dataset.labels: {table} labels none of the files; its paths should look like {min(files)}"
             )
-        return [path for path in files if _label(path, root) in wanted | {""}]
+        return labels
 
-    def _copy(self, path: Path, root: Path, into: Path) -> RawTrack:
-        relative = path.relative_to(root)
-        copy = into / relative
+    def _group(self, track_id: str) -> str:
+        match = re.search(self.params.group_pattern, track_id) if self.params.group_pattern else None
+        return " / ".join(part for part in match.groupdict().values() if part) if match else ""
+
+    def _copy(self, path: Path, track_id: str, label: str, group: str, into: Path) -> RawTrack:
+        copy = into / track_id
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
@@ -83,31 +128,50 @@ class Folder:
         except OSError as error:
             raise EncoreError(f"dataset.path: cannot copy {path}: {error.strerror}") from None
         return RawTrack(
-            track_id=relative.as_posix(),
-            path=relative.as_posix(),
-            label=_label(path, root),
-            group="",
+            track_id=track_id,
+            path=track_id,
+            label=label,
+            group=group,
             split="",
+            fault="",
             sha256=sha256,
             bytes=copy.stat().st_size,
             source=self.name,
         )
 
 
-def _audio_files(root: Path) -> list[Path]:
-    """Audio files below `root` in sorted order; hidden ones, and links that leave `root`, are not ours."""
-    inside = root.resolve()
-    found = []
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in names:
-            path = Path(folder, name)
-            if name.startswith(".") or path.suffix.lower() not in EXTENSIONS:
-                continue
-            if path.resolve().is_relative_to(inside):
-                _assert_nameable(path.relative_to(root).as_posix())
-                found.append(path)
-    return sorted(found)
+@dataclass
+class _Found:
+    """What lies below the folder and is not taken."""
+
+    astray: list[str] = field(default_factory=list)  # links that lead out of the folder, or nowhere
+    others: Counter[str] = field(default_factory=Counter)  # files that hold no music, by suffix
+
+    def report(self) -> None:
+        if self.astray:
+            print(f"fetch: left out links that lead out of the folder or nowhere: {_some(self.astray)}")
+        if self.others:
+            kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in self.others.most_common(5))
+            print(f"fetch: left out {self.others.total()} files that are no music by their names: {kinds}")
+
+
+def _walk(folder: Path, root: Path, found: _Found, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Music below `folder` in sorted order, hidden files apart; links are followed inside `root` only."""
+    here = os.path.realpath(folder)
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        target = Path(os.path.realpath(path))
+        if not (target.exists() and target.is_relative_to(root)):
+            found.astray.append(str(path))
+        elif target.is_dir():
+            if str(target) not in (*above, here):  # a link to a folder above would lead round in circles
+                yield from _walk(path, root, found, (*above, here))
+        elif is_music(path):
+            _assert_nameable(str(path))
+            yield path
+        else:
+            found.others[path.suffix.lower()] += 1
 
 
 def _assert_nameable(name: str) -> None:
@@ -120,6 +184,24 @@ def _assert_nameable(name: str) -> None:
         raise EncoreError(f"dataset.path: {name!r} has control characters in its name; rename it")
 
 
-def _label(path: Path, root: Path) -> str:
-    parts = path.relative_to(root).parts
-    return parts[0] if len(parts) > 1 else ""
+def _read_labels(table: Path) -> dict[str, str]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"path", "label"} <= set(reader.fieldnames or ()):
+                raise EncoreError(
+                    f"dataset.labels: {table} needs the columns path and label in its first line"
+                )
+            labels: dict[str, str] = {}
+            for row in reader:
+                path, label = unicodedata.normalize("NFC", row["path"]), (row["label"] or "").strip()
+                if labels.setdefault(path, label) != label:
+                    raise EncoreError(f"dataset.labels: {table} gives {path} two labels")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise EncoreError(f"dataset.labels: cannot read {table}: {error}") from None
+    return labels
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"

@@ -1,20 +1,26 @@
-"""GTZAN, downloaded by Kaggle's own client; the only module that imports kaggle."""
+"""GTZAN, from Kaggle or from an archive that the user has; the only module that imports kaggle."""
 
 import errno
 import hashlib
 import io
+import lzma
 import re
 import shutil
+import stat
+import struct
 import sys
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
 
 from stages.errors import EncoreError
+from stages.sources import Contents
+from stages.sources.choice import choose
 from stages.sources.params import SourceParams
 from stages.tables import RawTrack, read_rows
 from stages.workspace import new_folder, work_cache
@@ -23,27 +29,50 @@ OWNER, SLUG = "andradaolteanu", "gtzan-dataset-music-genre-classification"
 PAGE = f"https://www.kaggle.com/datasets/{OWNER}/{SLUG}"
 TOKENS = "https://www.kaggle.com/settings/api"
 SILENCE_S = 60.0  # how long Kaggle may say nothing before we give up on it
+FAULTS = Path(__file__).parents[2] / "data/facts/gtzan_faults.csv"
+UNREADABLE = "unreadable in Kaggle's copy"
+VERIFIED = ("replica of", "same recording as", "distorted", UNREADABLE)  # the faults a track's row tells
 
-# The only members we take. What does not match (features, images, AppleDouble's ._*, anything that
-# points elsewhere) is never written, so no name in the archive can lead out of the folder.
-MEMBER = re.compile(r"Data/genres_original/(?P<label>[a-z]+)/(?P<track_id>(?P=label)\.[0-9]{5})\.wav")
+# A clip below whatever folder the archive has it in; AppleDouble's ._* files do not match.
+CLIP = re.compile(r"(?:.*/)?(?P<label>[a-z]+)/(?P<track_id>(?P=label)\.[0-9]{5})(?P<suffix>\.wav|\.au)")
+MAX_CLIP_BYTES = 64 << 20  # a clip has 1.3 MB; zipfile never reads more than a member claims
 
-# What zipfile raises for damaged archives.
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+# What zipfile and the decompressors below it raise for damaged archives.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
+
+DISK_FULL = (
+    "disk full: GTZAN takes about 4 GB (its archive in .encore, its clips in data/raw and in DVC's cache); "
+    "make room and run again, what is downloaded is kept"
+)
 
 ANSWERS = {
     401: f"Kaggle does not accept the credentials (401): make a new key at {TOKENS} and set KAGGLE_USERNAME "
     "and KAGGLE_KEY to it, or save it as ~/.kaggle/kaggle.json",
     403: f"Kaggle refuses the download (403): log in, open {PAGE}, accept what it asks, then run again",
     404: f"Kaggle does not find the dataset (404): see whether {PAGE} is still there",
-    429: "Kaggle has had too many requests from you (429): wait some minutes, then run again",
 }
 
 
 class GtzanParams(SourceParams):
-    """Parameters of the GTZAN source; `watch` is its table of artists."""
+    """Parameters of the GTZAN source; `watch_metadata` is its table of artists.
+
+    Attributes
+    ----------
+    archive : str or None
+        Absolute path of an archive that the user has, which is only read; None: Kaggle's is downloaded.
+    """
 
     name: Literal["gtzan"]
+    archive: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +81,15 @@ class Artist:
 
     track_id: str
     artist: str  # the composer in classical; empty: unknown
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a clip (``data/facts/gtzan_faults.csv``)."""
+
+    track_id: str
+    fault: str  # with `others` it reads as a phrase
+    others: str  # the track_ids it concerns, with spaces between; may be empty
 
 
 class Gtzan:
@@ -68,48 +106,62 @@ class Gtzan:
         "GTZAN has known replicas, repeated artists and mislabelings, "
         "so its numbers compare only with numbers on the same split."
     )
+    expected = Contents(n_tracks=1000)
 
     def __init__(self, params: GtzanParams):
         self.params = params
 
     def fetch(self, into: Path) -> list[RawTrack]:
-        """Download the archive, unless the work cache has it, and unpack its clips as they are.
+        """Unpack the wanted clips as they are, from the given archive, the work cache's or a new download.
+
+        A clip that is known to be unreadable may be missing from the archive; it then has no row.
 
         Raises
         ------
         EncoreError
             If a class of `classes` is not in GTZAN, Kaggle does not deliver, the archive is damaged,
-            or the disk is full.
+            incomplete or hostile, or the disk is full.
         """
         from filelock import FileLock
 
         try:
-            artists = {row.track_id: row.artist for row in read_rows(Path(self.params.watch), Artist)}
-            labels = self._wanted_labels(artists)
+            artists = _artists(Path(self.params.watch_metadata))
+            # Known before anything is downloaded, so that a slip costs no gigabyte.
+            wanted = choose({track_id: _label(track_id) for track_id in artists}, self.params, "GTZAN")
+            if self.params.archive is not None:
+                return _unpack(_given(self.params.archive), wanted, artists, into)
             archive = work_cache("downloads") / f"{SLUG}.zip"
             # Queued experiments share the cache: one downloads, the others wait for it.
             with FileLock(work_cache("locks") / "gtzan.lock"):
                 if not archive.exists():
                     _download(work_cache("downloads/partial")).replace(archive)
-                return _unpack(archive, labels, artists, into)
+                try:
+                    return _unpack(archive, wanted, artists, into)
+                except _UnusableError as error:
+                    archive.unlink()
+                    raise EncoreError(f"{archive} {error}; deleted, run again to download it anew") from None
+        except _UnusableError as error:
+            raise EncoreError(
+                f"dataset.archive: {self.params.archive} {error}; give a whole zip archive of GTZAN, "
+                "or leave the key out to download one"
+            ) from None
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise EncoreError(
-                    "disk full: GTZAN takes about 4 GB (its archive in .encore, its clips in data/raw and "
-                    "in DVC's cache); make room and run again, what is downloaded is kept"
-                ) from None
+                raise EncoreError(DISK_FULL) from None
             raise EncoreError(f"{error.filename or into}: {error.strerror or error}") from None
 
-    def _wanted_labels(self, artists: dict[str, str]) -> set[str]:
-        """Known before anything is downloaded, so that a slip costs no gigabyte."""
-        there = {track_id.partition(".")[0] for track_id in artists}
-        wanted = there if self.params.classes is None else set(self.params.classes)
-        if missing := sorted(wanted - there):
-            raise EncoreError(
-                f"dataset.classes: no class {', '.join(missing)} in GTZAN; "
-                f"there are: {', '.join(sorted(there))}"
-            )
-        return wanted
+
+def _artists(path: Path) -> dict[str, str]:
+    try:
+        return {row.track_id: row.artist for row in read_rows(path, Artist)}
+    except (KeyError, ValueError):
+        raise EncoreError(
+            f"dataset.watch_metadata: {path} should be a CSV table with columns track_id and artist"
+        ) from None
+
+
+def _label(track_id: str) -> str:
+    return track_id.partition(".")[0]
 
 
 def _download(folder: Path) -> Path:
@@ -119,7 +171,7 @@ def _download(folder: Path) -> Path:
     partial = folder / f"{SLUG}.zip"
     try:
         # What the client says on stdout we say in one line; its progress bar goes to stderr.
-        with redirect_stdout(io.StringIO()), _no_endless_silence():
+        with redirect_stdout(io.StringIO()), _watched_requests(partial):
             # Importing it already makes its config folder and, where there is a token, asks Kaggle.
             from kaggle.api.kaggle_api_extended import KaggleApi
 
@@ -132,26 +184,39 @@ def _download(folder: Path) -> Path:
     except RequestException as error:
         raise EncoreError(_explain(error, partial)) from None
     except ValueError as error:
-        # The client may have written an error page over what it had, and would resume from that.
+        # Another size than announced: the archive has changed on the way, so what is here is of no use.
         shutil.rmtree(folder)
         raise EncoreError(f"the download from Kaggle went wrong ({error}); deleted, run again") from None
     return partial
 
 
 @contextmanager
-def _no_endless_silence() -> Iterator[None]:
-    """Give every request a timeout: the client's first ones have none and would wait for ever.
+def _watched_requests(partial: Path) -> Iterator[None]:
+    """See to what the client does not see to, at each of its requests.
 
-    ``socket.setdefaulttimeout`` does not reach them: requests takes no timeout to mean never.
+    - Its first ones would wait for ever (``socket.setdefaulttimeout`` does not reach them: requests
+      takes no timeout to mean never).
+    - Whatever answers its request for the rest of the archive, it writes over what it has.
+    - On a full disk it tries on for a minute.
     """
     from requests.adapters import HTTPAdapter
 
     send = HTTPAdapter.send
 
-    def send_with_timeout(adapter: HTTPAdapter, request: Any, **options: Any) -> Any:
-        return send(adapter, request, **(options | {"timeout": SILENCE_S}))
+    def watched_send(adapter: HTTPAdapter, request: Any, **options: Any) -> Any:
+        answer = send(adapter, request, **(options | {"timeout": SILENCE_S}))
+        # 416: there is no rest, which the client understands.
+        if "Range" in request.headers and answer.status_code not in (200, 206, 416):
+            raise EncoreError(
+                f"Kaggle does not send the rest of the archive (it answers {answer.status_code}): "
+                f"what is downloaded is kept; {_wait(answer)}"
+            )
+        kept = partial.stat().st_size if partial.exists() else 0
+        if int(answer.headers.get("Content-Length", 0)) - kept > shutil.disk_usage(partial.parent).free:
+            raise EncoreError(DISK_FULL)
+        return answer
 
-    HTTPAdapter.send = send_with_timeout  # type: ignore[method-assign, assignment]
+    HTTPAdapter.send = watched_send  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
@@ -176,7 +241,11 @@ def _explain(error: Exception, partial: Path) -> str:
 
     if isinstance(error, exceptions.HTTPError) and error.response is not None:
         status = error.response.status_code
-        return ANSWERS.get(status, f"Kaggle cannot deliver now (it answers {status}): run again later")
+        if status == 429:
+            return f"Kaggle has had too many requests from you (429): {_wait(error.response)}"
+        return ANSWERS.get(
+            status, f"Kaggle cannot deliver now (it answers {status}): {_wait(error.response)}"
+        )
     if not isinstance(
         error, (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError)
     ):
@@ -195,47 +264,109 @@ def _explain(error: Exception, partial: Path) -> str:
     return f"connection to Kaggle failed ({reason}): {advice}"
 
 
-def _unpack(archive: Path, labels: set[str], artists: dict[str, str], into: Path) -> list[RawTrack]:
-    """Unpack the clips of `labels`, all or none; the archive's checksums are compared on the way."""
+def _wait(answer: Any) -> str:
+    """How long to wait: what the answer asks for, a number of seconds or a date, or else a minute."""
+    after = answer.headers.get("Retry-After") or "60"
+    return f"wait {after} s, then run again" if after.isdigit() else f"run again after {after}"
+
+
+class _UnusableError(Exception):
+    """Why an archive cannot be taken for GTZAN, as a predicate: "is damaged"."""
+
+
+def _given(path: str) -> Path:
+    archive = Path(path)
+    if not archive.is_absolute():
+        raise EncoreError(
+            f"dataset.archive: {path!r} is relative; give the absolute path, such as {Path.cwd() / archive}"
+        )
+    if not archive.is_file():
+        raise EncoreError(f"dataset.archive: no file {archive}")
+    return archive
+
+
+def _unpack(archive: Path, wanted: list[str], artists: dict[str, str], into: Path) -> list[RawTrack]:
+    """Unpack the `wanted` clips, all or none; zipfile compares their checksums on the way."""
     from tqdm import tqdm
 
+    faults = _faults()
     try:
-        with zipfile.ZipFile(archive) as opened, new_folder(into) as folder:
-            matches = map(MEMBER.fullmatch, opened.namelist())
-            members = {match["track_id"]: match for match in matches if match}
-            if not members:
-                raise zipfile.BadZipFile("no Data/genres_original/<genre>/*.wav in it")
-            return [
-                _unpack_clip(opened, member, artists, folder)
-                for _, member in tqdm(sorted(members.items()), "unpack", unit="track", disable=None)
-                if member["label"] in labels
+        with zipfile.ZipFile(archive) as opened:
+            clips = _checked_clips(opened)
+            missing = [
+                clip for clip in sorted(artists.keys() - clips.keys()) if UNREADABLE not in faults[clip]
             ]
+            if missing:
+                some = ", ".join(missing[:3]) + (", …" if missing[3:] else "")
+                raise _UnusableError(f"lacks {len(missing)} of {len(artists)} clips ({some})")
+            tracks = []
+            with new_folder(into) as folder:
+                present = [track_id for track_id in wanted if track_id in clips]
+                for track_id in tqdm(present, "unpack", unit="track", disable=None):
+                    suffix = Path(clips[track_id].filename).suffix
+                    target = folder / _label(track_id) / f"{track_id}{suffix}"
+                    track = RawTrack(
+                        track_id=track_id,
+                        path=target.relative_to(folder).as_posix(),
+                        label=_label(track_id),
+                        group=artists[track_id],
+                        split="",
+                        fault="; ".join(faults[track_id]),
+                        sha256=_unpack_clip(opened, clips[track_id], target),
+                        bytes=target.stat().st_size,
+                        source=Gtzan.name,
+                    )
+                    tracks.append(track)
+            return tracks
     except (*DAMAGE, OSError) as error:
-        # A damaged index makes zipfile seek out of bounds (EINVAL); any other OSError is the disk's.
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+        # Damaged indices make zipfile seek out of bounds (EINVAL), bz2's errors have no errno at all;
+        # any other OSError is the disk's.
+        if isinstance(error, OSError) and error.errno not in (errno.EINVAL, None):
             raise
-        archive.unlink()
-        raise EncoreError(f"{archive}: damaged ({error}); deleted, run again to download it anew") from None
+        raise _UnusableError(f"is damaged ({str(error) or 'ends too early'})") from None
 
 
-def _unpack_clip(
-    archive: zipfile.ZipFile, member: re.Match[str], artists: dict[str, str], folder: Path
-) -> RawTrack:
-    track_id, label = member["track_id"], member["label"]
-    target = folder / label / f"{track_id}.wav"
+def _faults() -> dict[str, list[str]]:
+    """What is wrong with each clip, as far as it is verified."""
+    faults = defaultdict(list)
+    for row in read_rows(FAULTS, Fault):
+        if row.fault in VERIFIED:
+            faults[row.track_id].append(f"{row.fault} {row.others}".strip())
+    return faults
+
+
+def _checked_clips(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The member of each clip.
+
+    Where a clip is written follows from its track_id, never from a name in the archive. An archive that
+    tries to lead elsewhere is refused all the same, since nothing in it can be trusted.
+    """
+    clips: dict[str, zipfile.ZipInfo] = {}
+    names = set()
+    for member in archive.infolist():
+        name = member.filename
+        path = PureWindowsPath(name)  # splits at both kinds of slash and knows drives
+        if path.anchor or ".." in path.parts:
+            raise _UnusableError(f"has a member that leads out of its folder ({name!r})")
+        if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise _UnusableError(f"has a member that is a link or a device ({name!r})")
+        clip = CLIP.fullmatch(name)
+        if name in names or (clip and clip["track_id"] in clips):
+            raise _UnusableError(f"has {clip['track_id'] if clip else repr(name)} twice")
+        names.add(name)
+        if clip:
+            if member.file_size > MAX_CLIP_BYTES:
+                raise _UnusableError(f"has a clip of {member.file_size / 1e6:.0f} MB ({name!r})")
+            clips[clip["track_id"]] = member
+    return clips
+
+
+def _unpack_clip(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> str:
+    """Write a clip; its sha256."""
     target.parent.mkdir(exist_ok=True)
     digest = hashlib.sha256()
-    with archive.open(member.string) as packed, target.open("wb") as file:
+    with archive.open(member) as packed, target.open("wb") as file:
         while block := packed.read(1 << 20):
             digest.update(block)
             file.write(block)
-    return RawTrack(
-        track_id=track_id,
-        path=target.relative_to(folder).as_posix(),
-        label=label,
-        group=artists.get(track_id, ""),
-        split="",
-        sha256=digest.hexdigest(),
-        bytes=target.stat().st_size,
-        source=Gtzan.name,
-    )
+    return digest.hexdigest()

@@ -1,5 +1,7 @@
 """The parameters that every source has."""
 
+from pydantic import Field
+
 from stages.params import Params
 
 
@@ -12,10 +14,20 @@ class SourceParams(Params):
         Which source.
     classes : list of str or None
         Only these classes; None for all. Unlabelled tracks stay in either case.
-    watch : str
-        File or folder that DVC watches for changes on behalf of the source.
+    tracks_per_class : int or None
+        At most so many tracks of each class, and of those without one; None for all.
+    fraction : float
+        Share of each class, and of the tracks without one, to take.
+    seed : int
+        Which tracks these are.
+    watch, watch_metadata : str
+        Files or folders that DVC watches for changes: the music, and what is said about it elsewhere.
     """
 
     name: str
-    classes: list[str] | None
+    classes: list[str] | None = Field(min_length=1)
+    tracks_per_class: int | None = Field(ge=1)
+    fraction: float = Field(gt=0, le=1)
+    seed: int = Field(ge=0)
     watch: str
+    watch_metadata: str

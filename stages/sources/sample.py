@@ -7,9 +7,11 @@ import wave
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from stages.runtime import ordered_map
+from stages.sources import Contents
+from stages.sources.choice import choose
 from stages.sources.composer.artists import artists
 from stages.sources.composer.styles import GENRES
 from stages.sources.params import SourceParams
@@ -17,6 +19,7 @@ from stages.tables import RawTrack
 
 SAMPLE_RATE_HZ = 22_050
 DURATION_S = 30.0
+SONGS_PER_GENRE = 100
 
 
 class SampleParams(SourceParams):
@@ -24,22 +27,14 @@ class SampleParams(SourceParams):
 
     Attributes
     ----------
-    tracks_per_class : int
-        Songs of each genre; its artists take turns.
+    tracks_per_class : int or None
+        Songs of each genre, from its first one on, so that its artists take turns; None for all.
     seed : int
         Another seed is another set of songs by the same artists.
     """
 
     name: Literal["sample"]
-    tracks_per_class: int = Field(ge=1, le=100)
-    seed: int = Field(ge=0)
-
-    @field_validator("classes")
-    @classmethod
-    def _known(cls, classes: list[str] | None) -> list[str] | None:
-        if classes is not None and (not classes or not set(classes) <= set(GENRES)):
-            raise ValueError(f"should be null or name genres of {', '.join(GENRES)}")
-        return classes
+    tracks_per_class: int | None = Field(ge=1, le=SONGS_PER_GENRE)
 
 
 class Sample:
@@ -55,15 +50,17 @@ class Sample:
         "The sample dataset is a toy, composed by rules and synthesised: a check of the pipeline, "
         "no evidence about models."
     )
+    expected = Contents(n_tracks=len(GENRES) * SONGS_PER_GENRE)
 
     def __init__(self, params: SampleParams) -> None:
         self.params = params
 
     def fetch(self, into: Path) -> list[RawTrack]:
         """Compose and render every track; any number of workers writes the same bytes."""
-        genres = sorted(set(self.params.classes or GENRES))
-        wanted = [(genre, number) for genre in genres for number in range(self.params.tracks_per_class)]
-        for genre in genres:
+        numbers = range(self.params.tracks_per_class or SONGS_PER_GENRE)
+        songs = {f"{genre}.{number:05d}": genre for genre in GENRES for number in numbers}
+        wanted = choose(songs, self.params, "the sample")
+        for genre in sorted({songs[track_id] for track_id in wanted}):
             (into / genre).mkdir()
         make = functools.partial(_make, seed=self.params.seed, into=into)
         return list(ordered_map(make, wanted, len(wanted), "composing", prefer="processes"))
@@ -74,7 +71,7 @@ def track_seed(seed: int, track_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {track_id}".encode()).digest()[:8], "big")
 
 
-def _make(wanted: tuple[str, int], seed: int, into: Path) -> RawTrack:
+def _make(track_id: str, seed: int, into: Path) -> RawTrack:
     """One track on disk; it depends on nothing but these arguments."""
     import numpy as np
 
@@ -82,9 +79,8 @@ def _make(wanted: tuple[str, int], seed: int, into: Path) -> RawTrack:
     from stages.sources.composer.room import reverberated
     from stages.sources.composer.song import compose
 
-    genre, number = wanted
-    track_id = f"{genre}.{number:05d}"
-    artist = artists()[genre][number % len(artists()[genre])]
+    genre, _, number = track_id.partition(".")
+    artist = artists()[genre][int(number) % len(artists()[genre])]
     midi = compose(artist, track_seed(seed, track_id), DURATION_S).midi
     dry = render(midi, SAMPLE_RATE_HZ, DURATION_S)
     samples = levelled(reverberated(dry, SAMPLE_RATE_HZ, artist.reverb_s, artist.reverb_db))
@@ -94,7 +90,7 @@ def _make(wanted: tuple[str, int], seed: int, into: Path) -> RawTrack:
     path = f"{genre}/{track_id}.wav"
     (into / path).write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    return RawTrack(track_id, path, genre, artist.artist, "", digest, len(content), Sample.name)
+    return RawTrack(track_id, path, genre, artist.artist, "", "", digest, len(content), Sample.name)
 
 
 def _wav(frames: bytes) -> bytes:

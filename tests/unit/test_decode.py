@@ -2,16 +2,16 @@
 
 import io
 import struct
-import warnings
 from pathlib import Path
 
 import h5py
+import mido
 import numpy as np
 import pytest
 import soundfile
 
 from stages import decode as stage
-from stages.audio.decode import decode
+from stages.audio.decode import Decoded, Rendering, decode
 from stages.tables import AudioTrack, Quality, read_rows
 from tests.synthetic import RATE_HZ, line_of, noise, tone, write_params, write_raw
 
@@ -24,9 +24,31 @@ def encoded(
     return file.getvalue()
 
 
-def decoded(tmp_path: Path, content: bytes, name: str = "a.wav", rate_hz: int = RATE_HZ):
+WINDOW = Rendering(window_s=2.0, windows=1, control=False)
+
+
+def decoded(
+    tmp_path: Path,
+    content: bytes,
+    name: str = "a.wav",
+    rate_hz: int = RATE_HZ,
+    max_duration_s: float = 3600.0,
+    rendering: Rendering = WINDOW,
+) -> Decoded:
     (tmp_path / name).write_bytes(content)
-    return decode(tmp_path / name, rate_hz)
+    return decode(tmp_path / name, rate_hz, max_duration_s, rendering)
+
+
+def midi(n_notes: int = 8, seconds: float = 4.0) -> bytes:
+    """A scale on channel 0."""
+    track = mido.MidiTrack()
+    ticks = round(seconds / n_notes * 960)  # 480 a beat, two beats a second
+    for i in range(n_notes):
+        track.append(mido.Message("note_on", note=60 + i, velocity=90))
+        track.append(mido.Message("note_off", note=60 + i, time=ticks))
+    file = io.BytesIO()
+    mido.MidiFile(tracks=[track]).save(file=file)
+    return file.getvalue()
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -40,14 +62,16 @@ MUSIC = noise(RATE_HZ)
 class TestFormats:
     """What comes out of each kind of file."""
 
-    @pytest.mark.parametrize(("file_format", "name"), [("WAV", "a.wav"), ("FLAC", "a.flac"), ("AU", "a.au")])
+    @pytest.mark.parametrize(
+        ("file_format", "name"), [("WAV", "a.wav"), ("FLAC", "a.flac"), ("AU", "a.au"), ("AIFF", "a.aif")]
+    )
     def test_sixteen_bit_mono_at_the_rate_is_kept_to_the_bit(self, tmp_path, file_format, name):
         samples = np.random.default_rng(0).integers(-32768, 32768, 4000, dtype=np.int16)
         result = decoded(tmp_path, encoded(samples, file_format=file_format), name)
-        assert result.verdict == "kept"
+        assert result.sound.problem == ""
         assert result.samples.dtype == np.int16
         assert np.array_equal(result.samples, samples)
-        assert result.peak == pytest.approx(np.abs(samples.astype(int)).max() / 32768)
+        assert result.sound.peak == pytest.approx(np.abs(samples.astype(int)).max() / 32768)
 
     @pytest.mark.parametrize(
         ("file_format", "subtype", "step"),
@@ -59,6 +83,7 @@ class TestFormats:
             ("WAV", "DOUBLE", 1e-7),
             ("FLAC", "PCM_24", 2**-23),
             ("AU", "FLOAT", 1e-7),
+            ("AIFF", "PCM_24", 2**-23),
         ],
     )
     def test_other_depths_become_float32_within_their_step(self, tmp_path, file_format, subtype, step):
@@ -68,15 +93,20 @@ class TestFormats:
 
     @pytest.mark.parametrize(
         ("file_format", "subtype", "name"),
-        [("OGG", "VORBIS", "a.ogg"), ("MP3", "MPEG_LAYER_III", "a.mp3"), ("AU", "ULAW", "a.au")],
+        [
+            ("OGG", "VORBIS", "a.ogg"),
+            ("OGG", "OPUS", "a.opus"),
+            ("MP3", "MPEG_LAYER_III", "a.mp3"),
+            ("AU", "ULAW", "a.au"),
+        ],
     )
     def test_lossy_formats_sound_the_same(self, tmp_path, file_format, subtype, name):
         result = decoded(tmp_path, encoded(tone(RATE_HZ, 440), RATE_HZ, file_format, subtype), name)
-        assert result.verdict == "kept"
+        assert result.sound.problem == ""
         assert result.samples.dtype == np.float32
         spectrum = np.abs(np.fft.rfft(result.samples))
         assert np.argmax(spectrum) * RATE_HZ / len(result.samples) == pytest.approx(440, abs=2)
-        assert result.peak == pytest.approx(0.4, abs=0.05)
+        assert result.sound.peak == pytest.approx(0.4, abs=0.06)
 
     def test_content_counts_not_the_extension(self, tmp_path):
         assert decoded(tmp_path, encoded(MUSIC, file_format="FLAC"), "a.wav").samples.dtype == np.int16
@@ -84,7 +114,7 @@ class TestFormats:
     def test_stereo_is_mixed_to_the_mean_in_float32(self, tmp_path):
         left, right = tone(4000, 300), tone(4000, 700)
         result = decoded(tmp_path, encoded(np.stack([left, right], axis=1), subtype="FLOAT"))
-        assert (result.samples.ndim, result.samples.dtype, result.n_channels) == (1, np.float32, 2)
+        assert (result.samples.ndim, result.samples.dtype, result.sound.n_channels) == (1, np.float32, 2)
         np.testing.assert_allclose(result.samples, (left + right) / 2, atol=1e-6)
 
     @pytest.mark.parametrize("rate_hz", [4000, 11025, 44100, 48000])
@@ -93,7 +123,7 @@ class TestFormats:
         assert result.samples.dtype == np.float32, "rounding after resampling costs up to 1.5 dB"
         assert len(result.samples) == pytest.approx(RATE_HZ, abs=1)
         assert correlation(result.samples[100:-100], tone(RATE_HZ, 440)[100:-100]) > 0.999
-        assert (result.sample_rate_hz, result.duration_s) == (rate_hz, 1.0)
+        assert (result.sound.sample_rate_hz, result.sound.duration_s) == (rate_hz, 1.0)
 
     def test_quiet_music_survives_resampling_without_rounding(self, tmp_path):
         quiet = tone(44100, 440, 44100, level=4e-4)
@@ -101,8 +131,8 @@ class TestFormats:
         assert len(np.unique(result.samples)) > 100
 
 
-class TestUnusable:
-    """Files that cannot be used; none may raise."""
+class TestDamaged:
+    """Files that cannot be used, or not as they are; none may raise."""
 
     @pytest.mark.parametrize(
         "content",
@@ -115,37 +145,35 @@ class TestUnusable:
             b"ID3" + bytes(100),
             b"fLaC" + bytes(40),
             b"OggS" + bytes(60),
+            b"MThd",
+            midi()[:20],
         ],
     )
-    def test_garbage_is_unreadable_with_a_reason(self, tmp_path, content):
+    def test_garbage_is_a_decode_error_with_a_reason(self, tmp_path, content):
         result = decoded(tmp_path, content)
         assert result.samples is None
-        assert result.verdict in {"unreadable", "empty"}
-        assert len(result.reason) > 10
-
-    def test_a_file_that_is_gone_is_unreadable(self, tmp_path):
-        assert decode(tmp_path / "gone.wav", RATE_HZ).verdict == "unreadable"
+        assert result.sound.problem in {"decode error", "empty"}
+        assert len(result.sound.reason) > 10
 
     def test_no_samples(self, tmp_path):
-        assert decoded(tmp_path, encoded(np.zeros(0))).verdict == "empty"
+        assert decoded(tmp_path, encoded(np.zeros(0))).sound.problem == "empty"
 
-    @pytest.mark.parametrize("level", [0.0, 5e-5])
-    def test_silence(self, tmp_path, level):
-        result = decoded(tmp_path, encoded(np.full(4000, level), subtype="FLOAT"))
-        assert (result.verdict, result.samples) == ("silent", None)
-
-    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
     @pytest.mark.parametrize("channels", [1, 2])
-    def test_not_finite(self, tmp_path, value, channels):
+    @pytest.mark.parametrize("rate_hz", [RATE_HZ, 11025])
+    def test_samples_that_are_no_numbers_are_counted_and_zero(self, tmp_path, value, channels, rate_hz):
         samples = np.repeat(MUSIC[:, None], channels, axis=1)
         samples[100, -1] = value
-        result = decoded(tmp_path, encoded(samples, subtype="FLOAT"))
-        assert (result.verdict, result.samples, result.peak) == ("not finite", None, 0.0)
+        result = decoded(tmp_path, encoded(samples, rate_hz, subtype="FLOAT"))
+        assert result.sound.not_finite == pytest.approx(1 / samples.size)
+        assert result.sound.clipped == 0
+        assert np.abs(result.samples).max() < 1
+        assert result.sound.peak == pytest.approx(0.3, abs=0.01)
 
     def test_samples_over_full_scale_are_fine(self, tmp_path):
         result = decoded(tmp_path, encoded(MUSIC * 8, subtype="FLOAT"))
-        assert result.verdict == "kept"
-        assert result.peak > 1
+        assert result.sound.problem == ""
+        assert result.sound.peak > 1
 
     def test_a_cut_file_keeps_what_is_there(self, tmp_path):
         result = decoded(tmp_path, encoded(MUSIC)[:-4000])
@@ -155,15 +183,21 @@ class TestUnusable:
         flac = bytearray(encoded(MUSIC, file_format="FLAC"))
         n_samples = int.from_bytes(flac[18:26], "big") | (2**36 - 1)
         flac[18:26] = n_samples.to_bytes(8, "big")
-        assert decoded(tmp_path, bytes(flac), "a.flac").verdict in {"unreadable", "kept"}
+        assert decoded(tmp_path, bytes(flac), "a.flac").sound.problem in {"decode error", ""}
 
-    @pytest.mark.parametrize("rate_hz", [1, 50])
+    def test_a_file_over_the_limit_is_not_decoded_to_its_end(self, tmp_path):
+        result = decoded(tmp_path, encoded(MUSIC), max_duration_s=0.5)
+        assert (result.sound.problem, result.samples) == ("too long", None)
+        assert "quality.max_duration_s, 0.5 s" in result.sound.reason
+        assert decoded(tmp_path, encoded(MUSIC), max_duration_s=1.0).sound.problem == ""
+
+    @pytest.mark.parametrize("rate_hz", [1, 50, 2**31 - 1])
     def test_a_header_that_lies_about_the_rate_cannot_blow_a_second_up(self, tmp_path, rate_hz):
         wav = bytearray(encoded(MUSIC))
         wav[24:28] = struct.pack("<I", rate_hz)
         result = decoded(tmp_path, bytes(wav))
         assert result.samples is None
-        assert str(rate_hz) in result.reason
+        assert str(rate_hz) in result.sound.reason
 
     def test_what_resampling_leaves_nothing_of_is_not_kept(self, tmp_path):
         result = decoded(tmp_path, encoded(MUSIC[:3], 192000))
@@ -172,61 +206,143 @@ class TestUnusable:
     def test_damaged_files_never_raise(self, tmp_path):
         random = np.random.default_rng(0)
         formats = [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")]
-        sounds = [bytearray(encoded(MUSIC[:3000], 8000, *kind)) for kind in formats]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # means of damaged floats
-            for trial in range(100):
-                content = bytearray(sounds[trial % len(sounds)])
-                for place in random.integers(40, len(content), 20):
-                    content[place] = random.integers(256)
-                result = decoded(tmp_path, bytes(content[: random.integers(40, len(content))]))
-                assert (result.samples is None) == (result.verdict != "kept")
+        sounds = [bytearray(encoded(MUSIC[:3000], 8000, *kind)) for kind in formats] + [bytearray(midi())]
+        for trial in range(100):
+            content = bytearray(sounds[trial % len(sounds)])
+            for place in random.integers(14, len(content), 20):
+                content[place] = random.integers(256)
+            result = decoded(tmp_path, bytes(content[: random.integers(14, len(content))]))
+            assert (result.samples is None) == bool(result.sound.problem)
+            assert bool(result.sound.reason) == bool(result.sound.problem)
+
+
+class TestMeasures:
+    """The numbers of quality.csv."""
+
+    @pytest.mark.parametrize("rate_hz", [RATE_HZ, 11025])
+    def test_level_and_offset_are_those_of_the_file(self, tmp_path, rate_hz):
+        samples = tone(rate_hz, 440, rate_hz, level=0.4) + np.float32(0.1)
+        sound = decoded(tmp_path, encoded(samples, rate_hz)).sound
+        assert sound.peak == pytest.approx(0.5, abs=1e-3)
+        assert sound.dc_offset == pytest.approx(0.1, abs=1e-4)
+        assert sound.rms == pytest.approx(np.sqrt(0.4**2 / 2 + 0.1**2), abs=1e-4)
+        assert (sound.encoding, sound.duration_s) == ("WAV/PCM_16", 1.0)
+
+    @pytest.mark.parametrize(
+        ("subtype", "rate_hz"),
+        [("PCM_16", RATE_HZ), ("PCM_16", 11025), ("PCM_U8", RATE_HZ), ("FLOAT", RATE_HZ)],
+    )
+    def test_clipped_is_the_share_at_full_scale(self, tmp_path, subtype, rate_hz):
+        samples = np.clip(2 * tone(RATE_HZ, 100, level=1.0), -1, 1)
+        sound = decoded(tmp_path, encoded(samples, rate_hz, subtype=subtype)).sound
+        assert sound.clipped == pytest.approx(2 / 3, abs=0.01)
+        assert decoded(tmp_path, encoded(0.9 * samples, rate_hz, subtype=subtype)).sound.clipped == 0
+
+    def test_the_same_samples_have_the_same_digest_however_they_are_stored(self, tmp_path):
+        exact = np.rint(MUSIC * 32768).astype(np.int16)
+        deeper, floating = exact.astype(np.int32) << 16, exact.astype(np.float32) / 32768
+        files = [encoded(exact, RATE_HZ, kind) for kind in ("WAV", "FLAC", "AIFF")]
+        files += [encoded(deeper, subtype="PCM_24"), encoded(floating, subtype="FLOAT")]
+        assert len({decoded(tmp_path, file).sound.digest for file in files}) == 1
+        cut = decoded(tmp_path, encoded(exact[1:])).sound.digest
+        assert cut != decoded(tmp_path, files[0]).sound.digest
+
+    def test_blocks_leave_no_seam(self, tmp_path, monkeypatch):
+        whole = decoded(tmp_path, encoded(MUSIC, 11025))
+        monkeypatch.setattr("stages.audio.decode.BLOCK", 1000)
+        pieced = decoded(tmp_path, encoded(MUSIC, 11025))
+        np.testing.assert_allclose(pieced.samples, whole.samples, atol=1e-6)
+
+
+class TestMidi:
+    """MIDI is just another encoding."""
+
+    def test_content_counts_not_the_extension(self, tmp_path):
+        for name in ("a.mid", "a.wav"):
+            result = decoded(tmp_path, midi(), name)
+            assert (result.sound.encoding, result.sound.problem) == ("MIDI", "")
+            assert (result.samples.dtype, len(result.samples)) == (np.float32, 2 * RATE_HZ)
+            assert result.sound.duration_s == pytest.approx(4.0, abs=0.01)
+
+    def test_windows_stand_side_by_side(self, tmp_path):
+        rendering = Rendering(window_s=1.0, windows=3, control=False)
+        result = decoded(tmp_path, midi(), rendering=rendering)
+        assert (result.sound.n_windows, len(result.samples)) == (3, 3 * RATE_HZ)
 
 
 @pytest.fixture(scope="module")
 def files():
-    nan = np.where(np.arange(RATE_HZ) == 5, np.nan, MUSIC)
+    """Twelve files by their paths."""
+    music, other = noise(12 * RATE_HZ, 1), noise(12 * RATE_HZ, 2)
+    nan = np.where(np.arange(len(music)) == 5, np.nan, music)
+    loud = np.clip(4 * tone(88200, 440, 44100), -1, 1)
     return {
-        "jazz/good16.wav": encoded(MUSIC),
+        "jazz/good16.wav": encoded(music),
         "jazz/garbage.wav": b"this is no audio",
         "jazz/empty.wav": b"",
-        "jazz/good24.flac": encoded(MUSIC, file_format="FLAC", subtype="PCM_24"),
+        "jazz/good24.flac": encoded(0.7 * music, file_format="FLAC", subtype="PCM_24"),
+        "jazz/piece.mid": midi(),
         "rock/zero.wav": encoded(np.zeros(0)),
         "rock/silent.wav": encoded(np.zeros(RATE_HZ)),
         "rock/nan.wav": encoded(nan, subtype="FLOAT"),
-        "rock/stereo44.wav": encoded(np.stack([tone(44100, 440, 44100)] * 2, axis=1), 44100),
+        "rock/stereo44.wav": encoded(np.stack([loud] * 2, axis=1), 44100),
+        "rock/short.wav": encoded(MUSIC[: RATE_HZ // 2]),
+        "rock/copy.wav": encoded(music),
+        "rock/flac.wav": encoded(other, file_format="FLAC"),
     }
 
 
 class TestStage:
     """`python -m stages.decode` over a folder of good and bad files."""
 
-    def test_found_is_kept_and_dropped_and_all_are_listed(self, workspace, files, capsys):
-        write_raw(files, ["jazz"] * 4 + ["rock"] * 4)
+    @pytest.fixture
+    def raw(self, workspace, files):
+        """./data/raw with all of them, and the parameters."""
+        write_raw(files, ["jazz"] * 5 + ["rock"] * 7)
         write_params()
-        stage.main()
-        quality = read_rows(Path("data/audio/quality.csv"), Quality)
-        kept = read_rows(Path("data/audio/tracks.csv"), AudioTrack)
-        assert [row.path for row in quality] == list(files)
-        assert {row.path.partition("/")[2]: row.verdict for row in quality} == {
-            "good16.wav": "kept",
-            "garbage.wav": "unreadable",
-            "empty.wav": "unreadable",
-            "good24.flac": "kept",
-            "zero.wav": "empty",
-            "silent.wav": "silent",
-            "nan.wav": "not finite",
-            "stereo44.wav": "kept",
-        }
-        assert all(bool(row.reason) == (row.verdict != "kept") for row in quality)
-        assert [row.track_id for row in kept] == [row.track_id for row in quality if row.verdict == "kept"]
-        printed = capsys.readouterr().out
-        assert "8 found = 3 kept + 5 dropped" in printed
-        assert "rock/nan.wav: not finite" in printed
 
-    def test_waveforms_stand_in_the_order_of_the_table(self, workspace, files):
-        write_raw(files, ["jazz"] * 4 + ["rock"] * 4)
-        write_params()
+    def rows(self) -> dict[str, Quality]:
+        return {row.path: row for row in read_rows(Path("data/audio/quality.csv"), Quality)}
+
+    def test_found_is_kept_and_dropped_and_all_are_listed(self, raw, files, capsys):
+        stage.main()
+        quality, kept = self.rows(), read_rows(Path("data/audio/tracks.csv"), AudioTrack)
+        assert list(quality) == list(files)
+        assert {path: (row.outcome, row.verdict) for path, row in quality.items()} == {
+            "jazz/good16.wav": ("kept", "good"),
+            "jazz/garbage.wav": ("dropped", "decode error"),
+            "jazz/empty.wav": ("dropped", "decode error"),
+            "jazz/good24.flac": ("kept", "near-duplicate"),
+            "jazz/piece.mid": ("kept", "good"),
+            "rock/zero.wav": ("dropped", "empty"),
+            "rock/silent.wav": ("dropped", "silent"),
+            "rock/nan.wav": ("dropped", "not finite"),
+            "rock/stereo44.wav": ("kept", "clipped"),
+            "rock/short.wav": ("dropped", "too short"),
+            "rock/copy.wav": ("kept", "duplicate"),
+            "rock/flac.wav": ("kept", "mislabelled"),
+        }
+        assert all(bool(row.reason) == (row.verdict != "good") for row in quality.values())
+        assert [row.track_id for row in kept] == [r.track_id for r in quality.values() if r.outcome == "kept"]
+        recordings = {track.track_id: track.recording for track in kept if track.recording != track.track_id}
+        assert recordings == {"rock/copy.wav": "jazz/good16.wav", "jazz/good24.flac": "jazz/good16.wav"}
+        assert quality["rock/copy.wav"].same_as == "jazz/good16.wav"
+        printed = capsys.readouterr().out
+        assert "12 found = 6 kept + 6 dropped" in printed
+        assert "dropped: 2 decode error, 1 empty, 1 silent, 1 not finite, 1 too short" in printed
+        assert "dropped rock/nan.wav: not finite: has NaN" in printed
+
+    def test_rules_decide_what_stays(self, raw, files):
+        stage.main()
+        write_params("quality.on_duplicate=drop", "quality.on_clipped=drop", "quality.on_silent=keep",
+                     "quality.on_not_finite=keep", "quality.min_duration_s=0")  # fmt: skip
+        stage.main()
+        changed = {path for path, row in self.rows().items() if row.outcome == "dropped"}
+        assert changed == {
+            "jazz/garbage.wav", "jazz/empty.wav", "rock/zero.wav", "rock/copy.wav", "rock/stereo44.wav"
+        }  # fmt: skip
+
+    def test_waveforms_stand_in_the_order_of_the_table(self, raw):
         stage.main()
         kept = read_rows(Path("data/audio/tracks.csv"), AudioTrack)
         with h5py.File("data/audio/audio.h5") as file:
@@ -236,30 +352,39 @@ class TestStage:
                 dataset = file[f"waveform/{row:06d}"]
                 assert dataset.attrs["track_id"] == track.track_id
                 assert dataset.shape == (track.n_samples,)
-                assert dataset.dtype == (np.int16 if "good16" in track.track_id else np.float32)
+                is_exact = track.track_id in {"jazz/good16.wav", "rock/copy.wav", "rock/flac.wav"}
+                assert dataset.dtype == (np.int16 if is_exact else np.float32)
 
-    def test_any_number_of_workers_writes_the_same_bytes(self, workspace, files):
-        write_raw(files, ["jazz"] * 4 + ["rock"] * 4)
+    def test_workers_and_the_work_cache_change_no_byte(self, raw):
         written = []
-        for workers in (1, 2):
-            write_params(f"runtime.workers={workers}")
+        for workers, cache_gb in ((1, 20), (2, 20), (2, 0), (2, 20)):
+            write_params(f"runtime.workers={workers}", f"runtime.cache_gb={cache_gb}")
             stage.main()
             written.append({path.name: path.read_bytes() for path in Path("data/audio").iterdir()})
-        assert written[0] == written[1]
+            assert bool(list(Path(".encore/pieces").glob("*/*"))) == (cache_gb > 0)
+        assert written[0] == written[1] == written[2] == written[3]
+        assert sorted(written[0]) == ["audio.h5", "quality.csv", "tracks.csv"]
 
-    def test_a_progress_bar_or_a_verdict_reaches_no_file(self, workspace, files):
-        write_raw({"jazz/good16.wav": files["jazz/good16.wav"]})
-        write_params()
+    def test_what_was_decoded_is_not_decoded_again(self, raw):
         stage.main()
-        names = sorted(path.name for path in Path("data/audio").iterdir())
-        assert names == ["audio.h5", "quality.csv", "tracks.csv"]
+        before = {path: path.read_bytes() for path in Path("data/audio").iterdir()}
+        pieces = {path: path.stat().st_ino for path in Path(".encore/pieces").glob("*/*")}
+        stage.main()
+        assert {path: path.stat().st_ino for path in Path(".encore/pieces").glob("*/*")} == pieces
+        assert {path: path.read_bytes() for path in Path("data/audio").iterdir()} == before
+
+    def test_a_file_that_changed_since_is_decoded_again(self, raw, files):
+        stage.main()
+        Path("data/raw/jazz/good16.wav").write_bytes(files["jazz/good16.wav"][:20000])
+        stage.main()
+        assert self.rows()["jazz/good16.wav"].duration_s < 1.3
 
     def test_nothing_usable_gives_one_line_and_no_folder(self, workspace):
         write_raw({"jazz/a.wav": b"garbage", "jazz/b.wav": encoded(np.zeros(100))})
         write_params()
         line = line_of(stage.main)
         assert "none of 2 files can be used" in line
-        assert "cannot be decoded" in line
+        assert "jazz/a.wav: cannot be decoded" in line
         assert list(Path("data").iterdir()) == [Path("data/raw")]
 
     def test_nothing_usable_leaves_the_old_output(self, workspace, files):

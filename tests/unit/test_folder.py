@@ -7,35 +7,36 @@ from pathlib import Path
 import pytest
 
 from stages import fetch
+from stages.params import check
 from stages.sources.folder import Folder, FolderParams
 from stages.tables import RawTrack, read_rows
-from tests.synthetic import edit_params, line_of, write_params
+from tests.synthetic import composed_sections, edit_params, line_of, write_params
 
 
 @pytest.fixture
 def music(tmp_path):
     """A folder of files; the source copies them and never looks inside."""
     folder = tmp_path / "music"
-    for path in (
-        "rock/b.wav",
-        "rock/a.FLAC",
-        "jazz/live/1998/c.mp3",
-        "jazz/d.ogg",
-        "blues/e.au",
-        "loose.wav",
-    ):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(path.encode())
+    write(
+        folder, "rock/b.wav", "rock/a.FLAC", "jazz/live/1998/c.mp3", "jazz/d.ogg", "blues/e.au", "loose.wav"
+    )
     return folder
 
 
-def source(path: Path | str, classes: list[str] | None = None) -> Folder:
-    return Folder(FolderParams(name="folder", path=str(path), classes=classes, watch=str(path)))
+def source(path: Path | str, **changes: object) -> Folder:
+    values = composed_sections("dataset=folder", f"dataset.path='{path}'")["dataset"]
+    return Folder(check({**values, **changes}, FolderParams, "dataset"))
 
 
-def fetched(music: Path, into: Path, classes: list[str] | None = None) -> dict[str, RawTrack]:
+def fetched(music: Path, into: Path, **changes: object) -> dict[str, RawTrack]:
     into.mkdir()
-    return {track.track_id: track for track in source(music, classes).fetch(into)}
+    return {track.track_id: track for track in source(music, **changes).fetch(into)}
+
+
+def write(folder: Path, *paths: str) -> None:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(path.encode())
 
 
 def test_first_folder_is_the_class_and_root_files_have_none(music, tmp_path):
@@ -59,24 +60,42 @@ def test_files_are_copied_as_they_are_with_hash_and_size(music, tmp_path):
         assert track.source == "folder"
 
 
-def test_hidden_and_other_files_are_left(music, tmp_path):
-    for path in ("rock/._b.wav", ".trash/x.wav", "rock/cover.jpg", "rock/notes.txt", "rock/.cache/y.wav"):
-        (music / path).parent.mkdir(exist_ok=True)
-        (music / path).write_bytes(b"x")
+def test_music_of_every_kind_is_taken(music, tmp_path):
+    kinds = ["aif", "aiff", "opus", "oga", "snd", "mid", "MIDI", "m4a", "wma"]
+    write(music, *(f"rock/x.{kind}" for kind in kinds))
+    assert {f"rock/x.{kind}" for kind in kinds} <= set(fetched(music, tmp_path / "raw"))
+
+
+def test_hidden_and_other_files_are_left_and_others_counted(music, tmp_path, capsys):
+    write(
+        music,
+        "rock/._b.wav",
+        ".trash/x.wav",
+        "rock/cover.jpg",
+        "rock/notes.txt",
+        "a.txt",
+        "rock/.cache/y.wav",
+    )
     assert len(fetched(music, tmp_path / "raw")) == 6
+    assert "left out 3 files that are no music by their names: .txt 2, .jpg 1" in capsys.readouterr().out
 
 
-def test_links_that_leave_the_folder_are_left(music, tmp_path):
-    secret = tmp_path / "secret.wav"
-    secret.write_bytes(b"secret")
-    (tmp_path / "others").mkdir()
-    (tmp_path / "others" / "z.wav").write_bytes(b"z")
-    (music / "rock" / "out.wav").symlink_to(secret)
+def test_links_are_followed_inside_the_folder_only_and_those_astray_are_named(music, tmp_path, capsys):
+    write(tmp_path, "secret.wav", "others/z.wav")
+    (music / "rock" / "out.wav").symlink_to(tmp_path / "secret.wav")
+    (music / "rock" / "gone.wav").symlink_to(music / "rock" / "never-was.wav")
     (music / "pop").symlink_to(tmp_path / "others")
     (music / "rock" / "inside.wav").symlink_to(music / "rock" / "b.wav")
+    (music / "all-time").symlink_to(music / "jazz" / "live")
+    plain = fetched_names(music)
     tracks = fetched(music, tmp_path / "raw")
-    assert set(tracks) - {"rock/inside.wav"} == set(fetched_names(music))
-    assert not (tmp_path / "raw" / "rock" / "inside.wav").is_symlink()
+    assert set(tracks) == {*plain, "rock/inside.wav", "all-time/1998/c.mp3"}
+    assert tracks["all-time/1998/c.mp3"].label == "all-time"
+    assert not any(path.is_symlink() for path in (tmp_path / "raw").rglob("*"))
+    printed = capsys.readouterr().out
+    assert "links that lead out of the folder or nowhere: " in printed
+    for name in ("pop", "rock/gone.wav", "rock/out.wav"):
+        assert str(music / name) in printed
 
 
 def fetched_names(music: Path) -> list[str]:
@@ -89,18 +108,79 @@ def test_a_link_to_the_folder_will_do(music, tmp_path):
     assert len(fetched(tmp_path / "link", tmp_path / "raw")) == 6
 
 
-def test_a_loop_of_links_ends(music, tmp_path):
+def test_loops_of_links_end(music, tmp_path):
     (music / "rock" / "again").symlink_to(music)
+    (music / "one").symlink_to(music / "two")
+    (music / "two").symlink_to(music / "one")
     assert len(fetched(music, tmp_path / "raw")) == 6
 
 
+class TestGroups:
+    """`dataset.group_pattern` takes artist, album or work from the path."""
+
+    def test_what_the_named_group_matches_is_the_group(self, music, tmp_path, capsys):
+        tracks = fetched(music, tmp_path / "raw", group_pattern=r"^jazz/(?P<place>[^/]+)/")
+        assert {track.group for track in tracks.values()} == {"", "live"}
+        assert tracks["jazz/live/1998/c.mp3"].group == "live"
+        printed = capsys.readouterr().out
+        assert "finds no group in blues/e.au, jazz/d.ogg, loose.wav and 2 more" in printed
+
+    def test_several_named_groups_make_one(self, music, tmp_path):
+        pattern = r"(?P<place>live)/(?P<year>\d+)|(?P<letter>\w)\.wav"
+        tracks = fetched(music, tmp_path / "raw", group_pattern=pattern)
+        assert tracks["jazz/live/1998/c.mp3"].group == "live / 1998"
+        assert tracks["rock/b.wav"].group == "b"
+
+    @pytest.mark.parametrize(("pattern", "hint"), [("(?P<a>", "regular expression"), ("(a)", "named group")])
+    def test_a_wrong_pattern_is_one_line(self, music, pattern, hint):
+        line = line_of(lambda: source(music, group_pattern=pattern))
+        assert "dataset.group_pattern" in line
+        assert hint in line
+
+
+class TestLabels:
+    """`dataset.labels` replaces the folders' names."""
+
+    def table(self, tmp_path: Path, text: str) -> str:
+        (tmp_path / "labels.csv").write_text(text, "utf-8-sig")
+        return str(tmp_path / "labels.csv")
+
+    def test_the_table_gives_the_labels(self, music, tmp_path, capsys):
+        write(music, "rock/cafe\u0301.wav")  # as macOS spells it
+        rows = ["label,path", "slow,rock/b.wav", "fast,loose.wav", "slow,rock/caf\u00e9.wav", "x,no.wav"]
+        table = self.table(tmp_path, "\n".join(rows))
+        tracks = fetched(music, tmp_path / "raw", labels=table)
+        labels = {track_id: track.label for track_id, track in tracks.items() if track.label}
+        assert labels == {"rock/b.wav": "slow", "loose.wav": "fast", "rock/cafe\u0301.wav": "slow"}
+        assert len(tracks) == 7
+        assert "names files that are not there: no.wav" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("text", "hint"),
+        [
+            ("file,genre\na,b\n", "needs the columns path and label"),
+            ("", "needs the columns path and label"),
+            ("path,label\nrock/b.wav,x\nrock/b.wav,y\n", "gives rock/b.wav two labels"),
+            ("path,label\nb.wav,x\n", "labels none of the files; its paths should look like blues/e.au"),
+        ],
+    )
+    def test_a_wrong_table_is_one_line(self, music, tmp_path, text, hint):
+        line = line_of(lambda: fetched(music, tmp_path / "raw", labels=self.table(tmp_path, text)))
+        assert "dataset.labels" in line
+        assert hint in line
+
+    def test_a_table_that_is_not_there_is_named(self, music, tmp_path):
+        line = line_of(lambda: fetched(music, tmp_path / "raw", labels=str(tmp_path / "none.csv")))
+        assert str(tmp_path / "none.csv") in line
+
+
 def test_classes_restrict_and_unlabelled_stay(music, tmp_path):
-    tracks = fetched(music, tmp_path / "raw", ["rock", "blues"])
+    tracks = fetched(music, tmp_path / "raw", classes=["rock", "blues"])
     assert {track.label for track in tracks.values()} == {"rock", "blues", ""}
 
 
 def test_unknown_class_lists_those_there(music, tmp_path):
-    line = line_of(lambda: source(music, ["rock", "polka"]).fetch(tmp_path / "raw"))
+    line = line_of(lambda: source(music, classes=["rock", "polka"]).fetch(tmp_path / "raw"))
     assert "dataset.classes" in line
     assert "polka" in line
     assert "blues, jazz, rock" in line
@@ -130,10 +210,10 @@ def test_a_folder_that_is_none_is_named(music, workspace, name):
     assert str(music / name) in line
 
 
-def test_a_file_that_cannot_be_read_is_named(music, tmp_path):
-    (music / "rock" / "gone.wav").symlink_to(music / "rock" / "never-was.wav")
-    line = line_of(lambda: fetched(music, tmp_path / "raw"))
-    assert str(music / "rock" / "gone.wav") in line
+def test_a_file_that_cannot_be_copied_is_named(music, tmp_path):
+    (tmp_path / "raw" / "rock" / "b.wav").mkdir(parents=True)
+    line = line_of(lambda: source(music).fetch(tmp_path / "raw"))
+    assert str(music / "rock" / "b.wav") in line
 
 
 class TestThroughTheStage:

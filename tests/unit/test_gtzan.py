@@ -7,8 +7,8 @@ import io
 import os
 import shutil
 import socket
-import subprocess
-import sys
+import stat
+import struct
 import time
 import zipfile
 from collections import Counter
@@ -22,34 +22,31 @@ from stages import decode, fetch
 from stages.errors import EncoreError
 from stages.sources import gtzan
 from stages.sources.gtzan import Gtzan, GtzanParams
-from tests.kaggle_server import KEY, TOKEN, USER, Kaggle
+from tests.kaggle_server import (
+    ARTISTS,
+    KEY,
+    REPO,
+    TOKEN,
+    USER,
+    Kaggle,
+    environment,
+    member,
+    run_stage,
+    write_artists,
+    zipped,
+)
 from tests.synthetic import composed
 
-REPO = Path(__file__).parents[2]
-ARTISTS = REPO / "data/facts/gtzan_artists.csv"
 CLIPS = ["blues.00000", "jazz.00033", "jazz.00054", "rock.00099"]
 
 
-def wav() -> bytes:
-    file = io.BytesIO()
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 2205)
-    soundfile.write(file, noise, 22050, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
 def clip(track_id: str) -> bytes:
-    return b"not a wav at all" if track_id == "jazz.00054" else wav()
-
-
-def member(track_id: str) -> str:
-    return f"Data/genres_original/{track_id.partition('.')[0]}/{track_id}.wav"
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
+    """Noise, another in each clip; jazz.00054 is as unreadable as in Kaggle's copy."""
+    if track_id == "jazz.00054":
+        return b"not a wav at all"
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
+    noise = np.random.default_rng(int(track_id[-5:])).uniform(-0.5, 0.5, 2 * 22050)
+    soundfile.write(file, noise, 22050, format="WAV", subtype="PCM_16")
     return file.getvalue()
 
 
@@ -70,19 +67,17 @@ def home(tmp_path, monkeypatch):
     for name in os.environ:
         if name.startswith("KAGGLE_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    settings = tmp_path / "home" / ".kaggle"
-    settings.mkdir(parents=True)
-    monkeypatch.setenv("HOME", str(settings.parent))
-    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(settings))
-    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    variables = environment(tmp_path)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     from kaggle.api.kaggle_api_extended import KaggleApi
 
+    settings = Path(variables["KAGGLE_CONFIG_DIR"])
     monkeypatch.setattr(KaggleApi, "config_dir", str(settings))  # read once, at import
     monkeypatch.setattr(KaggleApi, "config", str(settings / "kaggle.json"))
-    monkeypatch.setenv("KAGGLE_USERNAME", USER)
-    monkeypatch.setenv("KAGGLE_KEY", KEY)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the client's retries
+    write_artists(tmp_path / "artists.csv", CLIPS)
+    monkeypatch.chdir(tmp_path)
     return settings.parent
 
 
@@ -102,19 +97,28 @@ def into(tmp_path):
     return folder
 
 
-def source(classes: list[str] | None = None) -> Gtzan:
-    return Gtzan(GtzanParams(name="gtzan", classes=classes, watch=str(ARTISTS)))
+def source(**given) -> Gtzan:
+    usual = {
+        "classes": None,
+        "tracks_per_class": None,
+        "fraction": 1.0,
+        "seed": 0,
+        "watch": "x",
+        "watch_metadata": "artists.csv",
+    }
+    return Gtzan(GtzanParams(name="gtzan", **(usual | given)))
 
 
 def files_below(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def failure(into: Path, capfd: pytest.CaptureFixture[str], classes: list[str] | None = None) -> str:
+def failure(into: Path, capfd: pytest.CaptureFixture[str], **given) -> str:
     """The one line of a fetch that fails, which must leave nothing and print nothing."""
     with pytest.raises(EncoreError) as caught:
-        source(classes).fetch(into)
+        source(**given).fetch(into)
     assert list(into.iterdir()) == []
+    assert not into.with_name(".raw.partial").exists()
     assert capfd.readouterr() == ("", "")
     line = str(caught.value)
     assert "\n" not in line
@@ -125,6 +129,12 @@ def test_fetch_delivers_the_clips_as_they_are(kaggle, into, capfd):
     tracks = source().fetch(into)
     assert [track.track_id for track in tracks] == CLIPS
     assert [track.group for track in tracks] == ["John Lee Hooker", "Coleman Hawkins", "", "The Stone Roses"]
+    assert [track.fault for track in tracks] == [
+        "",
+        "replica of jazz.00051",
+        "unreadable in Kaggle's copy",
+        "",
+    ]
     for track in tracks:
         content = clip(track.track_id)
         assert (into / track.path).read_bytes() == content
@@ -145,15 +155,70 @@ def test_second_fetch_asks_nobody(kaggle, into, tmp_path):
 
 
 def test_classes_restricts_the_clips(kaggle, into):
-    tracks = source(["jazz", "rock"]).fetch(into)
+    tracks = source(classes=["jazz", "rock"]).fetch(into)
     assert [track.track_id for track in tracks] == ["jazz.00033", "jazz.00054", "rock.00099"]
     assert len(files_below(into)) == 3
 
 
 def test_unknown_class_is_refused_before_the_download(kaggle, into, capfd):
-    line = failure(into, capfd, ["jazz", "techno"])
-    assert line.startswith("dataset.classes: no class techno in GTZAN; there are: blues, classical,")
+    line = failure(into, capfd, classes=["jazz", "techno"])
+    assert line.startswith("dataset.classes: no class techno in GTZAN; there are: blues, jazz, rock")
     assert kaggle.asked == []
+
+
+def test_tracks_are_chosen_before_the_download(kaggle, into):
+    source().fetch(into)
+    few = into.with_name("few")
+    few.mkdir()
+    tracks = source(tracks_per_class=1).fetch(few)
+    assert [track.label for track in tracks] == ["blues", "jazz", "rock"]
+    assert files_below(few) == [track.path for track in tracks]
+    assert len(source(fraction=0.5, seed=1).fetch(few)) == 3
+
+
+def test_a_table_of_artists_that_is_none_is_refused(kaggle, into, capfd):
+    Path("artists.csv").write_text("clip,player\nblues.00000,John Lee Hooker\n", "utf-8")
+    line = failure(into, capfd)
+    assert (
+        line == "dataset.watch_metadata: artists.csv should be a CSV table with columns track_id and artist"
+    )
+
+
+@pytest.mark.parametrize(("folder", "suffix"), [("genres", ".au"), ("a/b c", ".wav"), (".", ".wav")])
+def test_an_archive_of_the_users_own(kaggle, into, tmp_path, folder, suffix):
+    own = tmp_path / "own.zip"
+    clips = {member(track_id, folder, suffix).removeprefix("./"): clip(track_id) for track_id in CLIPS}
+    own.write_bytes(zipped(clips))
+    own.chmod(0o400)
+    before = own.stat()
+    tracks = source(archive=str(own)).fetch(into)
+    assert [track.path for track in tracks] == [f"{track.label}/{track.track_id}{suffix}" for track in tracks]
+    assert [track.track_id for track in tracks] == CLIPS
+    assert kaggle.asked == []
+    assert not (tmp_path / ".encore").exists()
+    assert own.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_the_unreadable_clip_may_be_missing(into, home, tmp_path):
+    (tmp_path / "own.zip").write_bytes(
+        zipped({member(name): clip(name) for name in CLIPS if name != "jazz.00054"})
+    )
+    tracks = source(archive=str(tmp_path / "own.zip")).fetch(into)
+    assert [track.track_id for track in tracks] == ["blues.00000", "jazz.00033", "rock.00099"]
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("own.zip", "dataset.archive: 'own.zip' is relative; give the absolute path, such as {0}/own.zip"),
+        ("{0}/none.zip", "dataset.archive: no file {0}/none.zip"),
+        ("{0}", "dataset.archive: no file {0}"),
+        ("{0}/artists.csv", "dataset.archive: {0}/artists.csv is damaged (File is not a zip file); give"),
+    ],
+)
+def test_an_own_archive_that_is_none(into, home, tmp_path, capfd, path, advice):
+    line = failure(into, capfd, archive=path.format(tmp_path))
+    assert line.startswith(advice.format(tmp_path))
 
 
 @pytest.mark.parametrize("place", ["kaggle.json", "access_token", "KAGGLE_API_TOKEN"])
@@ -198,10 +263,10 @@ def test_wrong_credentials(kaggle, into, capfd, monkeypatch):
     [
         (403, f"refuses the download (403): log in, open {gtzan.PAGE},"),
         (404, f"does not find the dataset (404): see whether {gtzan.PAGE}"),
-        (429, "too many requests from you (429): wait"),
-        (418, "cannot deliver now (it answers 418): run again later"),
-        (500, "cannot deliver now (it answers 500): run again later"),
-        (503, "cannot deliver now (it answers 503): run again later"),
+        (429, "too many requests from you (429): wait 60 s, then run again"),
+        (418, "cannot deliver now (it answers 418): wait 60 s, then run again"),
+        (500, "cannot deliver now (it answers 500): wait 60 s, then run again"),
+        (503, "cannot deliver now (it answers 503): wait 60 s, then run again"),
     ],
 )
 def test_refusals(kaggle, into, capfd, status, advice):
@@ -209,13 +274,24 @@ def test_refusals(kaggle, into, capfd, status, advice):
     assert advice in failure(into, capfd)
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "advice"),
+    [
+        ("37", "wait 37 s, then run again"),
+        ("Wed, 26 Mar 2036 00:00:00 GMT", "run again after Wed, 26 Mar 2036 00:00:00 GMT"),
+    ],
+)
+def test_the_wait_is_as_long_as_kaggle_says(kaggle, into, capfd, retry_after, advice):
+    kaggle.status, kaggle.retry_after = 429, retry_after
+    assert failure(into, capfd).endswith(f"(429): {advice}")
+
+
 def test_cut_connection_resumes_at_the_next_fetch(kaggle, into, capfd):
-    kaggle.budget = 2_500_000
+    kaggle.cut_at = 2_500_000
     line = failure(into, capfd)
     assert line == "connection to Kaggle failed (cut off): 2 MB are kept, run again to resume"
-    assert kaggle.budget == 0
 
-    kaggle.budget = None
+    kaggle.cut_at = None
     kaggle.asked.clear()
     tracks = source().fetch(into)
     kept = 2 * 2**20
@@ -236,12 +312,12 @@ def test_refused_connection(kaggle, into, capfd, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("budget", "advice"),
+    ("cut_at", "advice"),
     [(0, "check the network and run again"), (2_500_000, "2 MB are kept, run again to resume")],
 )
-def test_silent_server_is_given_up(kaggle, into, capfd, monkeypatch, budget, advice):
+def test_silent_server_is_given_up(kaggle, into, capfd, monkeypatch, cut_at, advice):
     monkeypatch.setattr(gtzan, "SILENCE_S", 0.2)
-    kaggle.budget, kaggle.is_silent = budget, True
+    kaggle.cut_at, kaggle.is_silent = cut_at, True
     assert failure(into, capfd) == f"connection to Kaggle failed (silent for 0.2 s): {advice}"
 
 
@@ -250,104 +326,187 @@ def flip_byte_of_a_clip(archive: bytes) -> bytes:
     return archive[:at] + b"N" + archive[at + 1 :]
 
 
-@pytest.mark.parametrize(
-    ("archive", "reason"),
-    [
-        (b"<html>Please log in</html>", "File is not a zip file"),
-        (gtzan_zip()[:-100], "File is not a zip file"),
-        (flip_byte_of_a_clip(gtzan_zip()), f"Bad CRC-32 for file '{member('jazz.00054')}'"),
-        (zipped({"Data/features_30_sec.csv": b""}), "no Data/genres_original/<genre>/*.wav in it"),
-    ],
-    ids=["web page", "end missing", "bit flipped", "other content"],
-)
-def test_damaged_archive_is_deleted(kaggle, into, capfd, archive, reason):
-    kaggle.archive = archive
-    assert failure(into, capfd).endswith(f".zip: damaged ({reason}); deleted, run again to download it anew")
+def with_member(name: str, content: bytes = b"evil", mode: int = 0) -> bytes:
+    """GTZAN and something else."""
+    file = io.BytesIO(gtzan_zip())
+    with zipfile.ZipFile(file, "a") as archive:
+        info = zipfile.ZipInfo(name)
+        info.external_attr = mode << 16
+        archive.writestr(info, content, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+def claiming_less() -> bytes:
+    """A clip that unpacks to a hundred times what it claims."""
+    archive = with_member(member("rock.00001"), bytes(100_000))
+    return archive.replace(struct.pack("<L", 100_000), struct.pack("<L", 1000))
+
+
+UNUSABLE = {
+    "web page": (b"<html>Please log in</html>", "is damaged (File is not a zip file)"),
+    "end missing": (gtzan_zip()[:-100], "is damaged (File is not a zip file)"),
+    "bit flipped": (
+        flip_byte_of_a_clip(gtzan_zip()),
+        f"is damaged (Bad CRC-32 for file '{member('jazz.00054')}')",
+    ),
+    "other content": (
+        zipped({"Data/features_30_sec.csv": b"", "__MACOSX/jazz/._jazz.00033.wav": b""}),
+        "lacks 3 of 4 clips (blues.00000, jazz.00033, rock.00099)",
+    ),
+    "clip missing": (zipped({member(name): b"" for name in CLIPS[:3]}), "lacks 1 of 4 clips (rock.00099)"),
+    "parent": (with_member("../evil.wav"), "has a member that leads out of its folder ('../evil.wav')"),
+    "parent below": (
+        with_member("Data/../../jazz/jazz.00001.wav"),
+        "has a member that leads out of its folder ('Data/../../jazz/jazz.00001.wav')",
+    ),
+    "parent on Windows": (
+        with_member("Data\\..\\evil.wav"),
+        "has a member that leads out of its folder ('Data\\\\..\\\\evil.wav')",
+    ),
+    "root": (with_member("/etc/passwd"), "has a member that leads out of its folder ('/etc/passwd')"),
+    "drive": (with_member("C:/evil.wav"), "has a member that leads out of its folder ('C:/evil.wav')"),
+    "link": (
+        with_member(member("rock.00001"), b"/etc/passwd", stat.S_IFLNK | 0o777),
+        f"has a member that is a link or a device ('{member('rock.00001')}')",
+    ),
+    "device": (with_member("x", b"", stat.S_IFCHR), "has a member that is a link or a device ('x')"),
+    "bomb": (
+        with_member(member("rock.00001"), bytes(gtzan.MAX_CLIP_BYTES + 1)),
+        f"has a clip of 67 MB ('{member('rock.00001')}')",
+    ),
+    "clip twice": (with_member(member("jazz.00033", "genres", ".au")), "has jazz.00033 twice"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_download_is_deleted(kaggle, into, tmp_path, capfd, case):
+    kaggle.archive, reason = UNUSABLE[case]
+    assert failure(into, capfd).endswith(f".zip {reason}; deleted, run again to download it anew")
+    assert not [*tmp_path.rglob("evil*"), *(tmp_path / ".encore").rglob("*.zip*")]
+
+
+def test_a_new_download_takes_the_place_of_a_damaged_one(kaggle, into, capfd):
+    kaggle.archive = flip_byte_of_a_clip(gtzan_zip())
+    failure(into, capfd)
     kaggle.archive = gtzan_zip()
     assert len(source().fetch(into)) == len(CLIPS)
 
 
-def test_error_page_in_place_of_the_rest_is_not_resumed_from(kaggle, into, capfd):
-    """The client writes over what it has whatever answers its request for the rest."""
-    kaggle.budget, kaggle.link_expires = 2_500_000, True
-    assert failure(into, capfd).startswith("the download from Kaggle went wrong (Downloaded file size ")
-    kaggle.budget = None
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_archive_of_the_users_own_stays(into, home, tmp_path, capfd, case):
+    own = tmp_path / "own.zip"
+    content, reason = UNUSABLE[case]
+    own.write_bytes(content)
+    assert failure(into, capfd, archive=str(own)).startswith(f"dataset.archive: {own} {reason}; give a whole")
+    assert own.read_bytes() == content
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_is_there_twice_is_refused(into, home, tmp_path, capfd):
+    own = tmp_path / "own.zip"
+    own.write_bytes(with_member("Data/features_30_sec.csv"))
+    assert " has 'Data/features_30_sec.csv' twice; give" in failure(into, capfd, archive=str(own))
+
+
+def test_no_more_is_unpacked_than_a_clip_claims(into, home, tmp_path, capfd):
+    (tmp_path / "own.zip").write_bytes(claiming_less())
+    write_artists(tmp_path / "artists.csv", [*CLIPS, "rock.00001"])
+    line = failure(into, capfd, archive=str(tmp_path / "own.zip"))
+    assert f"is damaged (Bad CRC-32 for file '{member('rock.00001')}')" in line
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_whatever_byte_is_wrong_it_is_one_line_or_all_is_well(into, home, tmp_path, compression):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for track_id in CLIPS:
+            archive.writestr(member(track_id), clip(track_id)[:200])
+    own, sound, rng = tmp_path / "own.zip", file.getvalue(), np.random.default_rng(compression)
+    for at in rng.choice(len(sound), 100, replace=False):
+        damaged = bytearray(sound)
+        damaged[at] ^= 1 << rng.integers(8)
+        own.write_bytes(damaged)
+        try:
+            for track in source(archive=str(own)).fetch(into):
+                assert (into / track.path).read_bytes() == clip(track.track_id)[:200]
+        except EncoreError as error:
+            assert str(error).startswith(f"dataset.archive: {own} ")  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "advice"),
+    [
+        (403, "", "wait 60 s, then run again"),
+        (429, "37", "wait 37 s, then run again"),
+        (503, "", "wait 60 s, then run again"),
+    ],
+)
+def test_an_error_page_does_not_replace_what_is_there(kaggle, into, capfd, status, retry_after, advice):
+    """The client alone writes over what it has whatever answers its request for the rest."""
+    kaggle.cut_at, kaggle.rest_status, kaggle.retry_after = 2_500_000, status, retry_after
+    line = failure(into, capfd)
+    assert line.startswith(f"Kaggle does not send the rest of the archive (it answers {status}): ")
+    assert line.endswith(f"what is downloaded is kept; {advice}")
+    kaggle.cut_at, kaggle.rest_status = None, 206
     kaggle.asked.clear()
     assert len(source().fetch(into)) == len(CLIPS)
-    assert [asked_range for _, asked_range, _ in kaggle.asked] == ["", ""]
+    assert kaggle.asked[-1][1] == f"bytes={2 * 2**20}-"
 
 
-def test_members_that_lead_elsewhere_are_not_written(kaggle, into, tmp_path):
-    kaggle.archive = gtzan_zip(
-        **{
-            "../evil.wav": b"evil",
-            "Data/genres_original/../../../evil.wav": b"evil",
-            "Data/genres_original/jazz/../../../../jazz.00001.wav": b"evil",
-            "/Data/genres_original/jazz/jazz.00002.wav": b"evil",
-            "Data/genres_original/rock/jazz.00003.wav": b"evil",
-        }
-    )
-    assert [track.track_id for track in source().fetch(into)] == CLIPS
-    assert len(files_below(into)) == len(CLIPS)
-    assert not any(path.read_bytes() == b"evil" for path in tmp_path.rglob("*.wav"))
+def test_an_archive_that_changes_on_the_way_is_downloaded_anew(kaggle, into, capfd, monkeypatch):
+    old, new = gtzan_zip(), gtzan_zip(**{"Data/new.csv": b"new"})
+
+    def change(seconds: float) -> None:
+        kaggle.archive, kaggle.cut_at = new, None
+
+    kaggle.cut_at = 2_500_000
+    monkeypatch.setattr(time, "sleep", change)
+    line = failure(into, capfd)
+    sizes = f"Downloaded file size ({len(new)}) does not match expected size ({len(old)})"
+    assert line == f"the download from Kaggle went wrong ({sizes}); deleted, run again"
+    assert len(source().fetch(into)) == len(CLIPS)
 
 
-def test_link_in_the_archive_becomes_a_plain_file(kaggle, into):
-    file = io.BytesIO(kaggle.archive)
-    with zipfile.ZipFile(file, "a") as archive:
-        link = zipfile.ZipInfo(member("rock.00001"))
-        link.external_attr = 0o120777 << 16
-        archive.writestr(link, "/etc/passwd")
-    kaggle.archive = file.getvalue()
-    source().fetch(into)
-    written = into / "rock/rock.00001.wav"
-    assert not written.is_symlink()
-    assert written.read_bytes() == b"/etc/passwd"
+def test_an_archive_that_changes_between_runs_is_downloaded_anew(kaggle, into, capfd):
+    kaggle.cut_at = 2_500_000
+    failure(into, capfd)
+    kaggle.archive, kaggle.cut_at = gtzan_zip(**{"Data/new.csv": b"new"}), None
+    assert len(source().fetch(into)) == len(CLIPS)
+    [archive] = (into.parent / ".encore").rglob("*.zip*")
+    assert archive.read_bytes() == kaggle.archive
 
 
-def test_full_disk(kaggle, into, capfd, monkeypatch):
+def test_a_disk_without_room_for_the_archive_is_known_before_it_comes(kaggle, into, capfd, monkeypatch):
+    full = shutil.disk_usage("/")._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    assert failure(into, capfd) == gtzan.DISK_FULL
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk(kaggle, into, capfd, monkeypatch, code):
     def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(gtzan, "_unpack_clip", full)
-    assert failure(into, capfd).startswith("disk full: ")
+    assert failure(into, capfd) == gtzan.DISK_FULL
 
 
-@pytest.mark.parametrize("has_credentials", [True, False])
-def test_stage_ends_in_one_line(kaggle, home, tmp_path, has_credentials):
+@pytest.mark.parametrize(
+    ("without", "reason"),
+    [("", "Kaggle refuses the download (403)"), ("KAGGLE_KEY", "no Kaggle credentials")],
+)
+def test_stage_ends_in_one_line(kaggle, tmp_path, without, reason):
     kaggle.status = 403
-    (tmp_path / "params.yaml").write_text(
-        f"dataset:\n  name: gtzan\n  classes: null\n  watch: {ARTISTS}\n", encoding="utf-8"
-    )
-    program = (
-        "from kagglesdk.kaggle_env import KaggleEnv, _env_to_endpoint as endpoints\n"
-        f"endpoints[KaggleEnv.LOCAL] = {kaggle.url!r}\n"
-        "from stages.errors import run\n"
-        "from stages.fetch import main\n"
-        "run(main)\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(REPO)}
-    if not has_credentials:
-        del environment["KAGGLE_KEY"]
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        check=False,
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    expected = "Kaggle refuses the download (403)" if has_credentials else "no Kaggle credentials"
+    ended = run_stage(tmp_path, kaggle.url, without)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith(f"error: {expected}")
+    assert ended.stderr.startswith(f"error: {reason}")
     assert ended.stderr.count("\n") == 1
     assert not (tmp_path / "data/raw").exists()
 
 
-def test_an_unreadable_clip_is_listed_and_the_run_goes_on(kaggle, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_an_unreadable_clip_is_listed_and_the_run_goes_on(kaggle, tmp_path, capsys):
     (tmp_path / "data/facts").mkdir(parents=True)
-    shutil.copyfile(ARTISTS, tmp_path / "data/facts/gtzan_artists.csv")
+    write_artists(tmp_path / "data/facts/gtzan_artists.csv", CLIPS)
     (tmp_path / "params.yaml").write_text(composed("dataset=gtzan"), "utf-8")
     fetch.main()
     decode.main()
@@ -376,3 +535,35 @@ def test_fault_filtered_split_has_its_published_sizes():
     split = rows(REPO / "data/facts/gtzan_fault_filtered.csv")
     assert Counter(row["split"] for row in split) == {"train": 443, "valid": 197, "test": 290}
     assert len({row["track_id"] for row in split}) == 930
+
+
+def test_faults_concern_known_clips_and_say_who_says_so():
+    known = {row["track_id"] for row in rows(ARTISTS)}
+    faults = rows(REPO / "data/facts/gtzan_faults.csv")
+    for row in faults:
+        assert {row["track_id"], *row["others"].split()} <= known
+        assert row["track_id"] not in row["others"].split()
+        assert row["source"]
+        assert set(row["source"]) <= set("ABCDEF")
+    assert {row["fault"] for row in faults} >= set(gtzan.VERIFIED)
+    assert len({(row["track_id"], row["fault"]) for row in faults}) == len(faults)
+
+
+def test_faults_between_clips_hold_for_both():
+    pairs = {
+        (row["fault"], row["track_id"], other)
+        for row in rows(REPO / "data/facts/gtzan_faults.csv")
+        for other in row["others"].split()
+    }
+    assert pairs
+    assert {(fault, other, track_id) for fault, track_id, other in pairs} == pairs
+
+
+def test_faults_have_the_published_counts():
+    faults = rows(REPO / "data/facts/gtzan_faults.csv")
+    replicas = [row for row in faults if row["fault"] == "replica of"]
+    groups = {frozenset([row["track_id"], *row["others"].split()]) for row in replicas}
+    assert sum(len(group) - 1 for group in groups) == 50
+    left_out = {row["track_id"] for row in faults if row["fault"].startswith("left out")}
+    kept = {row["track_id"] for row in rows(REPO / "data/facts/gtzan_fault_filtered.csv")}
+    assert left_out == {row["track_id"] for row in rows(ARTISTS)} - kept

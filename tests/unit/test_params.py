@@ -6,11 +6,12 @@ import pytest
 from pydantic import Field
 
 from stages.baseline import BaselineParams
-from stages.decode import AudioParams
+from stages.decode import AudioParams, RenderParams
 from stages.errors import EncoreError
 from stages.evaluate import EvaluateParams
 from stages.extract import FeaturesParams
 from stages.params import Params, check, load, read
+from stages.quality import QualityParams
 from stages.runtime import RuntimeParams
 from stages.segment import SegmentParams
 from stages.sources import build
@@ -21,6 +22,8 @@ from tests.synthetic import composed_sections, edit_params, run_stage, write_par
 CHECKS = {
     "dataset": build,
     "audio": lambda values: check(values, AudioParams, "audio"),
+    "render": lambda values: check(values, RenderParams, "render"),
+    "quality": lambda values: check(values, QualityParams, "quality"),
     "segment": lambda values: check(values, SegmentParams, "segment"),
     "split": check_split,
     "features": lambda values: check(values, FeaturesParams, "features"),
@@ -101,9 +104,13 @@ def test_wrong_type_names_key_and_value(sections, section):
 @pytest.mark.parametrize(
     ("section", "key", "value", "allowed"),
     [
-        ("dataset", "name", "spotify", "sample, folder, gtzan"),
+        ("dataset", "name", "spotify", "sample, folder, gtzan, fma"),
         ("dataset", "tracks_per_class", 0, "1"),
-        ("dataset", "classes", ["polka"], "blues"),
+        ("dataset", "classes", [], "at least 1"),
+        ("dataset", "fraction", 0.0, "greater than 0"),
+        ("quality", "on_duplicate", "join", "'group', 'drop' or 'keep'"),
+        ("quality", "silence_db", 3.0, "less than or equal to 0"),
+        ("render", "windows", 0, "1"),
         ("audio", "sample_rate_hz", 0, "2000"),
         ("audio", "sample_rate_hz", 22050.5, "integer"),
         ("audio", "sample_rate_hz", "22050", "integer"),

@@ -25,11 +25,11 @@ RATE_22K = 22050
     ],
 )
 def test_a_clip_gives_the_number_that_others_use(n_samples, length_s, wanted):
-    assert len(cut(n_samples, round(length_s * RATE_22K), 0.05, None)) == wanted
+    assert len(cut(n_samples, 1, round(length_s * RATE_22K), 0.05, None)) == wanted
 
 
 def test_segments_stand_side_by_side():
-    assert cut(250, 100, 0.0, None) == [(0, 100), (100, 200)]
+    assert cut(250, 1, 100, 0.0, None) == [(0, 100), (100, 200)]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_segments_stand_side_by_side():
     ],
 )
 def test_a_small_shortfall_is_padded_and_a_larger_one_dropped(n_samples, tail, wanted):
-    cuts = cut(n_samples, 100, tail, None)
+    cuts = cut(n_samples, 1, 100, tail, None)
     assert len(cuts) == wanted
     if cuts:
         assert cuts[-1][1] - n_samples <= tail * 100
@@ -58,13 +58,18 @@ def test_a_small_shortfall_is_padded_and_a_larger_one_dropped(n_samples, tail, w
     [(1, [0]), (2, [0, 900]), (3, [0, 400, 900]), (4, [0, 300, 600, 900]), (99, range(0, 1000, 100))],
 )
 def test_a_few_are_spread_over_the_track(most, starts):
-    assert [start for start, _ in cut(1000, 100, 0.0, most)] == list(starts)
+    assert [start for start, _ in cut(1000, 1, 100, 0.0, most)] == list(starts)
+
+
+def test_no_segment_spans_two_windows():
+    assert cut(3 * 250, 3, 100, 0.9, None) == [(w + s, w + s + 100) for w in (0, 250, 500) for s in (0, 100)]
+    assert cut(3 * 200, 3, 100, 0.0, 3) == [(0, 100), (200, 300), (500, 600)]
 
 
 def test_a_few_are_always_different_ones():
     for n_segments in range(1, 40):
         for most in range(1, 45):
-            chosen = cut(n_segments * 10, 10, 0.0, most)
+            chosen = cut(n_segments * 10, 1, 10, 0.0, most)
             assert len(set(chosen)) == len(chosen) == min(most, n_segments)
 
 
@@ -82,8 +87,8 @@ class TestStage:
             Segment("b", 0, 0, RATE_HZ),
         ]
         assert read_rows(Path("data/segments/tracks.csv"), SegmentedTrack) == [
-            SegmentedTrack("a", "jazz", "", "", 3),
-            SegmentedTrack("b", "jazz", "", "", 1),
+            SegmentedTrack("a", "jazz", "", "a", "", 3),
+            SegmentedTrack("b", "jazz", "", "b", "", 1),
         ]
 
     def test_longer_than_some_lists_those_with_none(self, workspace, capsys):

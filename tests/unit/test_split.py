@@ -15,12 +15,18 @@ def write_tracks(tracks: list[SegmentedTrack]) -> None:
     write_rows(Path("data/segments/tracks.csv"), tracks, SegmentedTrack)
 
 
+def track(
+    track_id: str, label: str, group: str = "", recording: str = "", side: str = "", n_segments: int = 5
+) -> SegmentedTrack:
+    return SegmentedTrack(track_id, label, group, recording or track_id, side, n_segments)
+
+
 def library(
     n_groups: int = 5, per_group: int = 4, labels: tuple[str, ...] = ("jazz", "rock")
 ) -> list[SegmentedTrack]:
     """Tracks of some artists in each class."""
     return [
-        SegmentedTrack(f"{label}/{group}-{number}.wav", label, f"{label} artist {group}", "", 10)
+        track(f"{label}/{group}-{number}.wav", label, f"{label} artist {group}")
         for label in labels
         for group in range(n_groups)
         for number in range(per_group)
@@ -45,7 +51,7 @@ def test_artists_never_stand_apart(workspace, scheme):
 
 
 def test_a_track_without_a_group_is_its_own(workspace):
-    write_tracks([SegmentedTrack(f"{c}{i}", c, "", "", 5) for c in "ab" for i in range(10)])
+    write_tracks([track(f"{c}{i}", c) for c in "ab" for i in range(10)])
     rows = assignments("split=grouped")
     assert all(row.unit == row.track_id for row in rows.values())
     assert Counter(row.split for row in rows.values()) == {"train": 12, "valid": 4, "test": 4}
@@ -61,6 +67,44 @@ def test_stratified_leaves_groups_aside_and_warns(workspace, capsys):
     }
     assert all(row.unit == row.track_id for row in rows.values())
     assert "4 groups" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scheme", ["grouped", "kfold", "stratified"])
+def test_copies_of_a_recording_never_stand_apart(workspace, scheme, capsys):
+    tracks = [track(f"{c}{i}", c, f"artist {c}{i}", f"{c}{i - i % 2}") for c in "ab" for i in range(20)]
+    write_tracks(tracks)
+    rows = assignments(f"split={scheme}")
+    for c in "ab":
+        for i in range(0, 20, 2):
+            assert rows[f"{c}{i}"].split == rows[f"{c}{i + 1}"].split
+            assert rows[f"{c}{i}"].unit == rows[f"{c}{i + 1}"].unit
+    assert "recordings" not in capsys.readouterr().out
+
+
+class TestPublished:
+    """``split=published``: what the manifest says."""
+
+    def test_tracks_stand_where_the_dataset_says(self, workspace):
+        sides = ["train", "valid", "test", ""]
+        write_tracks([track(f"{c}{side}", c, side=side) for c in "ab" for side in sides])
+        rows = assignments("split=published")
+        assert {row.split for row in rows.values()} == {"train", "valid", "test", "excluded"}
+        assert all(row.split == (track_id[1:] or "excluded") for track_id, row in rows.items())
+
+    def test_copies_on_two_sides_warn(self, workspace, capsys):
+        tracks = [
+            track(f"{c}{side}", c, recording=f"{c} everywhere", side=side)
+            for c in "ab"
+            for side in ("train", "valid", "test")
+        ]
+        write_tracks(tracks)
+        assignments("split=published")
+        assert "warning: 2 recordings stand on two sides" in capsys.readouterr().out
+
+    def test_a_dataset_that_publishes_none_is_one_line(self, workspace):
+        write_tracks(library())
+        write_params("split=published")
+        assert "publishes no split" in line_of(split.main)
 
 
 def test_no_warning_where_groups_stay_together(workspace, capsys):
@@ -85,7 +129,7 @@ def test_schemes_without_folds_say_so(workspace):
 
 
 def test_unlabelled_tracks_stay_unlabelled_and_segmentless_ones_are_out(workspace):
-    extra = [SegmentedTrack("loose.wav", "", "", "", 10), SegmentedTrack("jazz/short.wav", "jazz", "", "", 0)]
+    extra = [track("loose.wav", ""), track("jazz/short.wav", "jazz", n_segments=0)]
     write_tracks(library() + extra)
     rows = assignments()
     assert (rows["loose.wav"].split, rows["loose.wav"].label) == ("unlabelled", "")
@@ -107,7 +151,7 @@ def test_same_seed_same_bytes_and_another_seed_another_split(workspace):
     ("tracks", "told"),
     [
         (library(labels=("jazz",)), "one class only, 'jazz'"),
-        ([SegmentedTrack("a", "", "", "", 3)], "no track has a label"),
+        ([track("a", "")], "no track has a label"),
         (library(n_groups=2), "class 'jazz' has no track in"),
     ],
 )
@@ -208,7 +252,7 @@ class TestFile:
         assert path in line
 
     def test_a_file_that_tears_an_artist_apart_warns(self, workspace, given, capsys):
-        write_tracks([SegmentedTrack(t.track_id, t.label, f"one {t.label}", "", 5) for t in library(3, 1)])
+        write_tracks([track(t.track_id, t.label, f"one {t.label}") for t in library(3, 1)])
         (workspace / "mine.csv").write_text("track_id,split\n" + self.ALL)
         assignments("split=file", f"split.path={workspace / 'mine.csv'}")
         assert "2 groups" in capsys.readouterr().out

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stages.errors import EncoreError
-from stages.splits import SIDES, assert_apart, groups_on_two_sides, holdout, kfold
+from stages.splits import SIDES, assert_apart, holdout, kfold, on_two_sides, units
 from tests.synthetic import REPO
 
 ARTISTS = REPO / "data/facts/gtzan_artists.csv"
@@ -165,11 +165,19 @@ def test_units_apart_is_checked_on_the_result():
         assert_apart(["a", "b", "a"], ["train", "valid", "test"])
 
 
-def test_groups_on_two_sides_are_counted():
-    groups = {"1": "x", "2": "x", "3": "y", "4": "y", "5": "", "6": "", "7": "z", "8": "z"}
-    sides = dict(
-        zip(
-            "12345678", ["train", "test", "train", "train", "train", "test", "train", "excluded"], strict=True
-        )
-    )
-    assert groups_on_two_sides(groups, sides) == 1
+def test_names_on_two_sides_are_counted():
+    names = ["x", "x", "y", "y", "", "", "z", "z"]
+    sides = ["train", "test", "train", "train", "train", "test", "train", "excluded"]
+    assert on_two_sides(names, sides) == 1
+
+
+def test_units_join_recordings_and_groups_and_what_they_tie_together():
+    #             0    1    2    3    4    5    6
+    recordings = ["a", "b", "a", "d", "e", "f", "g"]
+    groups = ["X", "", "", "X", "Z", "Y", ""]
+    assert units(recordings, groups) == ["X", "b", "X", "X", "Z", "Y", "g"]
+    assert units(recordings, [""] * 7) == ["a", "b", "a", "d", "e", "f", "g"]
+
+
+def test_a_copy_ties_two_groups_and_the_first_in_the_alphabet_names_them():
+    assert units(["r", "r", "s"], ["Queen", "Dio", "Queen"]) == ["Dio", "Dio", "Dio"]

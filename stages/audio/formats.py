@@ -1,0 +1,36 @@
+"""Which kinds of files hold music, and what their names promise."""
+
+from pathlib import PurePath
+
+MIDI = "MIDI"
+MIDI_MAGIC = b"MThd"
+
+# What libsndfile, or for MIDI the synthesiser, should find in a file with such a name.
+CONTAINERS = {
+    ".wav": {"WAV", "WAVEX", "RF64"},
+    ".flac": {"FLAC"},
+    ".ogg": {"OGG"},
+    ".oga": {"OGG"},
+    ".opus": {"OGG"},
+    ".mp3": {"MP3"},
+    ".au": {"AU"},
+    ".snd": {"AU"},
+    ".aif": {"AIFF"},
+    ".aiff": {"AIFF"},
+    ".aifc": {"AIFF"},
+    ".mid": {MIDI},
+    ".midi": {MIDI},
+}
+
+# Music that nothing here can decode: taken along, so that quality.csv says so.
+UNDECODABLE = {".aac", ".ape", ".m4a", ".mp4", ".wma", ".wv"}
+
+
+def is_music(path: PurePath) -> bool:
+    """Whether a file of this name should hold music."""
+    return path.suffix.lower() in CONTAINERS.keys() | UNDECODABLE
+
+
+def is_mislabelled(path: PurePath, encoding: str) -> bool:
+    """Whether `encoding` (such as ``WAV/PCM_16``) is not what the name of `path` promises."""
+    return encoding.partition("/")[0] not in CONTAINERS.get(path.suffix.lower(), set())

@@ -1,0 +1,87 @@
+"""Decodes each file once: what is decoded is kept in the work cache."""
+
+import hashlib
+from dataclasses import asdict, astuple, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages import pieces
+from stages.audio.decode import Decoded, Rendering, Sound, decode
+
+# The packages whose version may change a waveform.
+PACKAGES = ("numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything but the file that a waveform depends on.
+
+    Attributes
+    ----------
+    sample_rate_hz : int
+    max_duration_s : float
+    rendering : Rendering
+    code : str
+        See `stages.pieces.code_key`.
+    """
+
+    sample_rate_hz: int
+    max_duration_s: float
+    rendering: Rendering
+    code: str
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A decoded file without its waveform, and the key under which that is kept."""
+
+    key: str
+    sound: Sound
+    fingerprint: NDArray[np.uint32]
+
+
+def code() -> str:
+    """The digest of the code that decodes."""
+    return pieces.code_key("stages.audio.decode", PACKAGES)
+
+
+def hear(path: Path, recipe: Recipe) -> Heard:
+    """Decode a file, unless the work cache has it."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    key = pieces.piece_key("decoded", sha256, astuple(recipe))
+    if kept := pieces.load(key, ["fingerprint"]):
+        arrays, about = kept
+        return Heard(key, Sound(**about), arrays["fingerprint"])
+    decoded = _decode(path, recipe)
+    arrays = {"fingerprint": decoded.fingerprint}
+    if decoded.samples is not None:
+        arrays["samples"] = decoded.samples
+    pieces.save(key, arrays, asdict(decoded.sound))
+    return Heard(key, decoded.sound, decoded.fingerprint)
+
+
+def unheard(reason: str) -> Heard:
+    """What stands for a file that never let itself be decoded."""
+    return Heard("", Sound(problem="decode error", reason=reason), np.empty(0, np.uint32))
+
+
+def waveform(file: tuple[Path, str], recipe: Recipe) -> NDArray[Any]:
+    """The samples of a file (its path, its key) that was heard: from the work cache, or decoded again."""
+    path, key = file
+    if kept := pieces.load(key, ["samples"]):
+        return kept[0]["samples"]
+    samples = _decode(path, recipe).samples
+    if samples is None:
+        raise AssertionError(f"{path} decoded before, and now does not")
+    return samples
+
+
+def _decode(path: Path, recipe: Recipe) -> Decoded:
+    decoded = decode(path, recipe.sample_rate_hz, recipe.max_duration_s, recipe.rendering)
+    if decoded.samples is None:
+        return decoded
+    return replace(decoded, samples=np.ascontiguousarray(decoded.samples))

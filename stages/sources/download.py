@@ -1,0 +1,147 @@
+"""A large file from the web: resumed where it was cut off, in a later process too, and checked when whole."""
+
+import errno
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from stages.errors import EncoreError
+
+SILENCE_S = 60.0  # how long a server may say nothing before we give up on it
+
+
+def download(url: str, sha1: str, into: Path) -> None:
+    """Download `url` to the file `into`, unless it is there already.
+
+    What has come is kept beside it as ``NAME.partial``, and the server is asked for the rest only. A cut
+    connection is taken up again at once as long as every try brings something.
+
+    Parameters
+    ----------
+    url : str
+    sha1 : str
+        Published checksum of the file, in hexadecimal.
+    into : Path
+        Appears whole and checked or not at all; its folder exists.
+
+    Raises
+    ------
+    EncoreError
+        If the file cannot be had, is not the one that `sha1` names, or the disk is full.
+    """
+    from requests import RequestException
+
+    if into.exists():
+        return
+    partial = into.with_name(f"{into.name}.partial")
+    try:
+        while True:
+            before = _size(partial)
+            try:
+                _receive(url, partial)
+                break
+            except RequestException as error:
+                if _size(partial) <= before:
+                    raise EncoreError(_explain(error, url, _size(partial))) from None
+        with partial.open("rb") as file:
+            found = hashlib.file_digest(file, "sha1").hexdigest()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise EncoreError(_disk_full(partial)) from None
+        raise EncoreError(f"{error.filename or into}: {error.strerror or error}") from None
+    _validator(partial).unlink(missing_ok=True)
+    if found != sha1:
+        partial.unlink()
+        raise EncoreError(
+            f"{url}: damaged on the way, or another file than expected (its sha1 is {found}, should be "
+            f"{sha1}); deleted, run again to download it anew"
+        )
+    partial.replace(into)
+
+
+def _receive(url: str, partial: Path) -> None:
+    """Append to `partial` what it lacks of `url`, or start anew if another file is there by now."""
+    import requests
+    from tqdm import tqdm
+
+    kept = _size(partial)
+    # Ranges and checksum are of the file itself, not of a compressed form of it.
+    headers = {"Accept-Encoding": "identity"}
+    if kept:
+        headers["Range"] = f"bytes={kept}-"
+        if _validator(partial).exists():
+            headers["If-Range"] = _validator(partial).read_text("utf-8")
+    with requests.get(url, headers=headers, stream=True, timeout=SILENCE_S) as answer:
+        if kept and answer.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing is lacking, or so the checksum will say
+        answer.raise_for_status()
+        if answer.status_code != requests.codes.partial_content:
+            kept = 0
+        lacking = int(answer.headers.get("Content-Length", 0))
+        if lacking > shutil.disk_usage(partial.parent).free + (0 if kept else _size(partial)):
+            raise EncoreError(_disk_full(partial, lacking))
+        with (
+            partial.open("ab" if kept else "wb") as file,
+            tqdm(
+                desc=f"download {partial.stem}",
+                total=kept + lacking or None,
+                initial=kept,
+                unit="B",
+                unit_scale=True,
+                disable=None,
+            ) as bar,
+        ):
+            if not kept:
+                _remember_validator(answer.headers, partial)
+            for block in answer.iter_content(1 << 16):
+                file.write(block)
+                bar.update(len(block))
+
+
+def _validator(partial: Path) -> Path:
+    """Where the server's name for this version of the file is kept."""
+    return partial.with_name(f"{partial.name}.etag")
+
+
+def _remember_validator(headers: Mapping[str, str], partial: Path) -> None:
+    etag = headers.get("ETag", "W/")
+    # A weak ETag does not promise the same bytes, and If-Range takes none.
+    known = headers.get("Last-Modified", "") if etag.startswith("W/") else etag
+    if known:
+        _validator(partial).write_text(known, "utf-8")
+    else:
+        _validator(partial).unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _explain(error: Exception, url: str, kept: int) -> str:
+    """What a failed request means and what to do about it."""
+    from requests import exceptions
+
+    keeps = f"{kept / 1e6:.0f} MB are kept, " if kept else ""
+    if isinstance(error, exceptions.HTTPError) and error.response is not None:
+        status = f"{error.response.status_code} {error.response.reason}".strip()
+        if error.response.status_code in (408, 429) or error.response.status_code >= 500:
+            return f"{url}: the server cannot deliver now ({status}); {keeps}run again later"
+        return f"{url}: the server refuses it ({status}); see whether it has moved, or use a copy of your own"
+    if not isinstance(
+        error, (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError)
+    ):
+        return f"{url}: cannot be asked for ({error})"
+    cause: BaseException = error
+    while inner := cause.__cause__ or cause.__context__:
+        cause = inner
+    unnamed = f"silent for {SILENCE_S:g} s" if isinstance(cause, TimeoutError) else "cut off"
+    reason = getattr(cause, "strerror", None) or unnamed
+    advice = f"{keeps}run again to resume" if kept else "check the network and run again"
+    return f"connection to {urlsplit(url).hostname} failed ({reason}): {advice}"
+
+
+def _disk_full(partial: Path, lacking: int = 0) -> str:
+    needs = f"{partial.stem} needs {lacking / 1e9:.1f} GB more in" if lacking else "no room left in"
+    return f"disk full: {needs} {partial.parent}; make room and run again, what is downloaded is kept"

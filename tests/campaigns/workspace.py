@@ -1,0 +1,101 @@
+"""Stages in folders of their own: started, watched, and looked for in the process table."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.synthetic import REPO, composed
+
+SAMPLING_S = 0.05
+
+
+@dataclass
+class Ended:
+    """How a stage ended.
+
+    Attributes
+    ----------
+    status : int
+    stdout, stderr : str
+    seconds : float
+    peaks_mb : dict of int to float
+        Peak resident memory of each of its processes, by process id.
+    pid : int
+        The stage's own.
+    """
+
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+    pid: int
+    peaks_mb: dict[int, float] = field(default_factory=dict)
+
+
+def new_workspace(folder: Path, *overrides: str) -> Path:
+    """A folder that holds what conf/ composes to under `overrides`."""
+    folder.mkdir(parents=True)
+    (folder / "params.yaml").write_text(composed(*overrides), "utf-8")
+    return folder.resolve()
+
+
+def start(stage: str, folder: Path, hooks: str = "", **streams: object) -> subprocess.Popen[bytes]:
+    """Start ``python -m stages.STAGE`` in `folder`; `hooks` come before the repository in its path."""
+    path = os.pathsep.join(part for part in (hooks, str(REPO)) if part)
+    environment = {**os.environ, "PYTHONPATH": path, "DVC_ROOT": str(folder)}
+    command = [sys.executable, "-m", f"stages.{stage}"]
+    return subprocess.Popen(command, cwd=folder, env=environment, **streams)  # type: ignore[call-overload]
+
+
+def run(stage: str, folder: Path, hooks: str = "") -> Ended:
+    """Run a stage to its end, with an eye on the memory of all its processes."""
+    started = time.monotonic()
+    peaks_mb: dict[int, float] = {}
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = start(stage, folder, hooks, stdout=stdout, stderr=stderr)
+        while process.poll() is None:
+            peaks_mb |= {pid: peak for pid in processes(folder) if (peak := peak_mb(pid))}
+            time.sleep(SAMPLING_S)
+        seconds = time.monotonic() - started
+        out, err = (_text(stream) for stream in (stdout, stderr))
+    return Ended(process.returncode, out, err, seconds, process.pid, peaks_mb)
+
+
+def _text(stream: object) -> str:
+    stream.seek(0)  # type: ignore[attr-defined]
+    return stream.read().decode()  # type: ignore[attr-defined,no-any-return]
+
+
+def processes(folder: Path) -> list[int]:
+    """Those that work in `folder`: a stage and all that it started, even where the stage itself is gone."""
+    found = []
+    for pid in os.listdir("/proc"):
+        if pid.isdigit():
+            with suppress(OSError):  # it has ended since, or is another user's
+                if os.readlink(f"/proc/{pid}/cwd") == str(folder):
+                    found.append(int(pid))
+    return found
+
+
+def peak_mb(pid: int) -> float:
+    """The most resident memory that a process ever had, in 10⁶ bytes; 0 if it is gone."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file below `folder`, by its path; empty if there is no such folder."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

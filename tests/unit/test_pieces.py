@@ -1,0 +1,85 @@
+"""The work cache gives back what was put in under the same key, or nothing."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from stages import pieces
+from stages.workspace import work_cache
+
+SAMPLES = np.arange(1000, dtype=np.int16)
+KEY = pieces.piece_key("a piece")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+
+def keep(name: str) -> str:
+    key = pieces.piece_key(name)
+    pieces.save(key, {"samples": SAMPLES}, {"name": name})
+    return key
+
+
+def files() -> list[str]:
+    return [path.name for path in work_cache("pieces").rglob("*") if path.is_file()]
+
+
+def test_what_is_kept_comes_back():
+    pieces.save(KEY, {"samples": SAMPLES, "other": np.ones((2, 3), np.float32)}, {"rate": 0.1, "name": "é"})
+    arrays, about = pieces.load(KEY, ["samples", "never"])
+    assert list(arrays) == ["samples"]
+    np.testing.assert_array_equal(arrays["samples"], SAMPLES)
+    assert arrays["samples"].dtype == np.int16
+    assert about == {"rate": 0.1, "name": "é"}
+
+
+def test_what_was_never_kept_is_none():
+    assert pieces.load(KEY, ["samples"]) is None
+
+
+def test_a_damaged_piece_is_none_and_gone():
+    key = keep("x")
+    [path] = [path for path in work_cache("pieces").rglob("*") if path.is_file()]
+    path.write_bytes(path.read_bytes()[:-100])
+    assert pieces.load(key, ["samples"]) is None
+    assert files() == []
+
+
+def test_keys_tell_all_parts_apart():
+    parts = [("a", 1), ("a", 1.5), ("a", "1"), ("a1",), ("a", [1]), ("a", True)]
+    assert len({pieces.piece_key(*part) for part in parts}) == len(parts)
+
+
+def test_the_oldest_go_first_and_use_makes_young():
+    keys = [keep(name) for name in "abcd"]
+    for age, path in enumerate(sorted(work_cache("pieces").glob("*/*"), key=lambda p: keys.index(p.stem))):
+        os.utime(path, (time.time() - 100 + age,) * 2)
+    pieces.load(keys[0], [])
+    size = next(work_cache("pieces").glob("*/*")).stat().st_size
+    pieces.trim(2.5 * size / 1e9)
+    assert sorted(files()) == sorted(f"{key}.safetensors" for key in (keys[0], keys[3]))
+    pieces.trim(0)
+    assert files() == []
+
+
+def test_what_a_killed_process_left_goes_once_it_is_old():
+    folder = work_cache("pieces") / "ab"
+    folder.mkdir()
+    for name, age_s in ((".young.1", 10), (".old.2", 2 * pieces.ABANDONED_S)):
+        (folder / name).write_bytes(b"half")
+        os.utime(folder / name, (time.time() - age_s,) * 2)
+    pieces.trim(1)
+    assert files() == [".young.1"]
+
+
+def test_code_and_versions_are_in_the_key(tmp_path, monkeypatch):
+    before = pieces.code_key("stages.audio.decode", ["numpy"])
+    assert pieces.code_key("stages.audio.decode", ["numpy"]) == before
+    assert pieces.code_key("stages.audio.decode", ["numpy", "soxr"]) != before
+    assert pieces.code_key("stages.audio.spectra", ["numpy"]) != before
+    monkeypatch.setattr(pieces, "version", lambda package: "0.0")
+    assert pieces.code_key("stages.audio.decode", ["numpy"]) != before
