@@ -127,7 +127,7 @@ def judge(tracks: Sequence[RawTrack], heard: Sequence[Heard], params: QualityPar
     exact = {i: first_of.setdefault(heard[i].sound.digest, i) for i in usable}
     unlike = [i for i in usable if exact[i] == i]
     pairs = duplicates.near_duplicates([heard[i].fingerprint for i in unlike])
-    component = duplicates.groups(len(unlike), [(a, b) for a, b, _ in pairs])
+    component = duplicates.groups(len(unlike), pairs)
     near = {i: unlike[component[place]] for place, i in enumerate(unlike)}
 
     judgements = []

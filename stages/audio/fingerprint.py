@@ -1,52 +1,72 @@
-"""Acoustic fingerprints, which survive lossy coding, resampling and gain.
+"""Acoustic fingerprints, which survive lossy coding, resampling, gain and cuts.
 
-The sub-fingerprints of J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR
-2002: one 32-bit word a frame, each bit the sign of how the energy difference of two neighbouring bands
-changes from the frame before.
+After J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002: each frame
+gives a 32-bit word, its sub-fingerprint, and each bit says whether the energy difference of two
+neighbouring bands grew or shrank since the frame before. Unlike the paper, frames step by 23.2 ms
+rather than 11.6: that halves time and memory, and costs recall nothing that was asked for.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-RATE_HZ = 5512.5  # a quarter of 22,050 Hz; the bands end far below its half
-N_FFT = 2048  # 0.37 s, as published
+RATE_HZ = 5512.5  # a quarter of 22,050 Hz, and well over twice the highest band
+N_FFT = 2048  # 0.37 s
 HOP_LENGTH = 128  # 23.2 ms
 N_BANDS = 33
 LOWEST_HZ, HIGHEST_HZ = 300.0, 2000.0
-SILENCE = 1e-8  # of the loudest frame's energy
-STEADY = 1e-4
+NYQUIST_SHARE = 0.9  # above it a resampler's filter may already fall off
+SILENCE = 1e-8  # -80 dB: what lossy coding leaves of silence lies below
+STEADY = 1e-4  # relative; float32 noise lies far below, and music changes by more in 23 ms
+NOTHING = 0  # the word of a frame that says nothing about its track
+BLOCK = 64  # frames transformed at a time, so that they stay in the cache
 
 
 def fingerprint(samples: NDArray[np.float32], sample_rate_hz: int) -> NDArray[np.uint32]:
+    """Sub-fingerprints of one track.
+
+    Parameters
+    ----------
+    samples : ndarray of float32 (n_samples,)
+        Mono; any scale.
+    sample_rate_hz : int
+        From 1000. Bands end at 2000 Hz or 90 % of half the rate, so below 4445 Hz fingerprints compare
+        only with those of the same rate.
+
+    Returns
+    -------
+    ndarray of uint32 (n_frames,)
+        One word per 23.2 ms, the lowest band's bit first; empty if the track is shorter than two frames
+        (0.4 s). `NOTHING` (0) where the bands hold less than `SILENCE` of what a sine of the track's peak
+        would, or where no band changes by `STEADY` of its energy: silence and constant tones look alike
+        in all tracks.
+    """
     import soxr
 
     resampled = soxr.resample(samples, sample_rate_hz, RATE_HZ)
-    if len(resampled) < N_FFT:
+    if len(resampled) < N_FFT + HOP_LENGTH:
         return np.empty(0, np.uint32)
-    highest_hz = min(HIGHEST_HZ, 0.45 * sample_rate_hz)
-    edges = np.round(np.geomspace(LOWEST_HZ, highest_hz, N_BANDS + 1) * N_FFT / RATE_HZ).astype(int)
-    energies, totals = _energies(resampled, edges)
-    steps = np.diff(energies, axis=1)
-    changes = np.diff(steps, axis=0)
-    pairs = energies[:, :-1] + energies[:, 1:]
-    bits = changes > STEADY * (pairs[1:] + pairs[:-1])
-    words = np.packbits(bits, axis=1).view(np.uint32)[:, 0]
-    words[energies[1:].sum(axis=1) <= SILENCE * totals.max()] = 0
+    highest_hz = min(HIGHEST_HZ, NYQUIST_SHARE * sample_rate_hz / 2)
+    energies = _band_energies(resampled, highest_hz)
+    of_two = energies[:, :-1] + energies[:, 1:]
+    change = np.diff(energies[:, :-1] - energies[:, 1:], axis=0)
+    bits = change > STEADY * (of_two[1:] + of_two[:-1])
+    words = np.packbits(bits, axis=1, bitorder="little").view("<u4")[:, 0].astype(np.uint32)
+    sine = (np.abs(resampled).max() * N_FFT / 4) ** 2  # squared magnitude of its peak under a Hann window
+    words[energies[1:].sum(axis=1) <= SILENCE * sine] = NOTHING
     return words
 
 
-def _energies(samples, edges):
+def _band_energies(samples: NDArray[np.float32], highest_hz: float) -> NDArray[np.float32]:
+    """Energies (n_frames, N_BANDS) of bands that are equally wide on a logarithmic scale."""
     import scipy.fft
 
+    edges = np.round(np.geomspace(LOWEST_HZ, highest_hz, N_BANDS + 1) * N_FFT / RATE_HZ).astype(int)
     window = np.hanning(N_FFT).astype(np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::HOP_LENGTH]
-    e = np.empty((len(frames), N_BANDS), np.float32)
-    t = np.empty(len(frames), np.float32)
-    for first in range(0, len(frames), 64):
-        rows = slice(first, first + 64)
-        block = frames[rows] * window
-        s = scipy.fft.rfft(block, axis=1)
-        t[rows] = np.square(block).sum(axis=1) * N_FFT / 2
-        s = s[:, edges[0] : edges[-1]]
-        e[rows] = np.add.reduceat(s.real**2 + s.imag**2, edges[:-1] - edges[0], axis=1)
-    return e, t
+    energies = np.empty((len(frames), N_BANDS), np.float32)
+    for first in range(0, len(frames), BLOCK):
+        rows = slice(first, first + BLOCK)
+        spectra = scipy.fft.rfft(frames[rows] * window)[:, edges[0] : edges[-1]]
+        power = spectra.real**2 + spectra.imag**2
+        np.add.reduceat(power, edges[:-1] - edges[0], axis=1, out=energies[rows])
+    return energies

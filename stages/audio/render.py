@@ -25,7 +25,7 @@ CONTROL_VELOCITY = 80
 PREROLL_S = 2.0
 RING_OUT_S = 1.0  # what a piece shorter than its window gets after its last note
 MAX_DURATION_S = 24 * 3600.0
-MAX_BYTES = 2**21  # parsing takes some 300 bytes of memory a byte of file
+MAX_BYTES = 2**20  # parsing takes some 300 bytes of memory a byte of file
 MAX_TRACKS = 1024  # the parser visits every track at every tick
 DEFAULT_TEMPO = bytes.fromhex("00 FF 51 03 07 A1 20")  # set_tempo, 120 beats a minute, after no time
 
@@ -127,13 +127,12 @@ def render_windows(
     """
     import numpy as np
 
-    events = _events(midi)
-    relevance = _relevance(events)
-    duration_s = max((until for until in relevance if until < math.inf), default=0.0)
+    timed = _timed(_events(midi))
+    duration_s = max((until for _, until in timed if math.isfinite(until)), default=0.0)
     if duration_s > MAX_DURATION_S:
         raise EncoreError(f"MIDI file claims to last {duration_s / 3600:.0f} hours; leave it out")
     if control:
-        events, relevance = _notes_alone(events, relevance)
+        timed = _notes_alone(timed)
     n_windows = min(n_windows, max(1, int(duration_s / window_s)))
     n_samples = round(min(window_s, duration_s + RING_OUT_S) * sample_rate_hz)
     windows = []
@@ -142,7 +141,7 @@ def render_windows(
         # tails and pedalled notes from just before the window are heard in it as they should be
         from_s = max(0.0, float(start_s) - PREROLL_S)
         n_preroll = round((float(start_s) - from_s) * sample_rate_hz)
-        chased = _chased(events, relevance, from_s, float(start_s) + window_s)
+        chased = _chased(timed, from_s, float(start_s) + window_s)
         windows.append(_play(chased, sample_rate_hz, n_preroll + n_samples)[n_preroll:])
     mono = np.concatenate(windows)
     if _is_silent(mono):
@@ -187,6 +186,8 @@ def _digestible(midi: bytes) -> bytes:
     ValueError
         If parsing would take more time or memory than any music is worth.
     """
+    if not midi.startswith(b"MThd"):
+        raise ValueError("it does not start with MThd")
     n_tracks, ticks_per_beat = (int.from_bytes(midi[at : at + 2], "big") for at in (10, 12))
     if len(midi) > MAX_BYTES:
         raise ValueError(f"{len(midi) / 2**20:.1f} MiB, over the limit of {MAX_BYTES / 2**20:g}")
@@ -202,52 +203,55 @@ def _digestible(midi: bytes) -> bytes:
     return midi[:18] + length.to_bytes(4, "big") + DEFAULT_TEMPO + midi[22:]
 
 
-def _relevance(events: "list[Event]") -> list[float]:
-    """Until when each event bears on what is heard, in seconds.
+def _timed(events: "list[Event]") -> "list[tuple[Event, float]]":
+    """Each event with the time in seconds until which it bears on what is heard.
 
     A note does until it ends, and a note that never ends no longer than its attack: somebody forgot it.
-    A note's end does not in itself; everything else does for ever.
+    The end of a note never does by itself; everything else does for ever.
     """
     from tinysoundfont.midi import NoteOff, NoteOn
 
-    relevance = []
+    until = []
     sounding: dict[tuple[int, int], deque[int]] = defaultdict(deque)  # indices of notes, oldest first
     for index, event in enumerate(events):
         match event.action:
             case NoteOff(key) | NoteOn(key, 0):
-                relevance.append(-math.inf)
+                until.append(-math.inf)
                 notes = sounding[event.channel, key]
                 if notes:  # the synthesiser too ends the oldest
-                    relevance[notes.popleft()] = event.t
+                    until[notes.popleft()] = event.t
             case NoteOn(key):
-                relevance.append(event.t)
+                until.append(event.t)
                 sounding[event.channel, key].append(index)
             case _:
-                relevance.append(math.inf)
-    return relevance
+                until.append(math.inf)
+    return list(zip(events, until, strict=True))
 
 
-def _notes_alone(events: "list[Event]", relevance: list[float]) -> "tuple[list[Event], list[float]]":
-    """Pitched notes at one velocity, with their relevance, and nothing else."""
+def _notes_alone(timed: "list[tuple[Event, float]]") -> "list[tuple[Event, float]]":
+    """The pitched notes among the events, all at one velocity."""
     from tinysoundfont.midi import NoteOff, NoteOn
 
-    notes, kept = [], []
-    for event, until in zip(events, relevance, strict=True):
-        if event.channel != DRUM_CHANNEL and isinstance(event.action, NoteOn | NoteOff):
-            is_struck = until > -math.inf
-            notes.append(replace(event, action=NoteOn(event.action.key, CONTROL_VELOCITY * is_struck)))
-            kept.append(until)
-    return notes, kept
+    notes = []
+    for event, until in timed:
+        match event.action:
+            case _ if event.channel == DRUM_CHANNEL:
+                pass
+            case NoteOff() | NoteOn(velocity=0):
+                notes.append((event, until))
+            case NoteOn(key):
+                notes.append((replace(event, action=NoteOn(key, CONTROL_VELOCITY)), until))
+    return notes
 
 
-def _chased(events: "list[Event]", relevance: list[float], from_s: float, to_s: float) -> "list[Event]":
+def _chased(timed: "list[tuple[Event, float]]", from_s: float, to_s: float) -> "list[Event]":
     """The events between two times, after all earlier ones that still matter, at once and in their order.
 
     That order keeps parameter numbers before their data, and each note on the program it was struck with.
     """
     return [
         replace(event, t=max(0.0, event.t - from_s))
-        for event, until in zip(events, relevance, strict=True)
+        for event, until in timed
         if event.t <= to_s and (event.t >= from_s or until > from_s)
     ]
 
