@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from pydantic import Field
 
 from stages import decoded, pieces, store
@@ -14,7 +15,7 @@ from stages.errors import EncoreError, run
 from stages.isolated import Lost, isolated_map
 from stages.params import Params, load
 from stages.quality import Judgement, QualityParams, judge
-from stages.runtime import ordered_map, runtime
+from stages.runtime import runtime
 from stages.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
 from stages.workspace import new_folder
 
@@ -102,9 +103,14 @@ def _hear(found: Sequence[RawTrack], recipe: decoded.Recipe) -> Iterator[decoded
 
 def _waveforms(
     found: Sequence[RawTrack], heard: Sequence[decoded.Heard], kept: Sequence[int], recipe: decoded.Recipe
-) -> Iterator[Any]:
+) -> Iterator[NDArray[Any]]:
+    """The samples of the kept files, which the work cache has unless it is smaller than all of them."""
+    read = functools.partial(decoded.waveform, recipe=recipe)
     wanted = ((RAW / found[i].path, heard[i].key) for i in kept)
-    return ordered_map(functools.partial(decoded.waveform, recipe=recipe), wanted, len(kept), "store")
+    for samples in isolated_map(read, wanted, len(kept), "store", TIMEOUT_S):
+        if isinstance(samples, Lost):
+            raise EncoreError(f"decode: a file that decoded before now {samples.reason}; run again")
+        yield samples
 
 
 def _track(track: RawTrack, recording: str, n_samples: int, n_windows: int) -> AudioTrack:

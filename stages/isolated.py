@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 8  # items a worker that are handed out before their turn to be yielded: bounds the memory
+AHEAD = 4  # items a worker that are handed out before their turn to be yielded: bounds the memory
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ N_BANDS = 33
 LOWEST_HZ, HIGHEST_HZ = 300.0, 2000.0
 NYQUIST_SHARE = 0.9  # above it a resampler's filter may already fall off
 SILENCE = 1e-8  # -80 dB: what lossy coding leaves of silence lies below
-STEADY = 1e-4  # relative; float32 noise lies far below, and music changes by more in 23 ms
 NOTHING = 0  # the word of a frame that says nothing about its track
 BLOCK = 64  # frames transformed at a time, so that they stay in the cache
 
@@ -37,8 +36,7 @@ def fingerprint(samples: NDArray[np.float32], sample_rate_hz: int) -> NDArray[np
     ndarray of uint32 (n_frames,)
         One word per 23.2 ms, the lowest band's bit first; empty if the track is shorter than two frames
         (0.4 s). `NOTHING` (0) where the bands hold less than `SILENCE` of what a sine of the track's peak
-        would, or where no band changes by `STEADY` of its energy: silence and constant tones look alike
-        in all tracks.
+        would: silence and constant values look alike in all tracks.
     """
     import soxr
 
@@ -47,10 +45,8 @@ def fingerprint(samples: NDArray[np.float32], sample_rate_hz: int) -> NDArray[np
         return np.empty(0, np.uint32)
     highest_hz = min(HIGHEST_HZ, NYQUIST_SHARE * sample_rate_hz / 2)
     energies = _band_energies(resampled, highest_hz)
-    of_two = energies[:, :-1] + energies[:, 1:]
     change = np.diff(energies[:, :-1] - energies[:, 1:], axis=0)
-    bits = change > STEADY * (of_two[1:] + of_two[:-1])
-    words = np.packbits(bits, axis=1, bitorder="little").view("<u4")[:, 0].astype(np.uint32)
+    words = np.packbits(change > 0, axis=1, bitorder="little").view("<u4")[:, 0].astype(np.uint32)
     sine = (np.abs(resampled).max() * N_FFT / 4) ** 2  # squared magnitude of its peak under a Hann window
     words[energies[1:].sum(axis=1) <= SILENCE * sine] = NOTHING
     return words

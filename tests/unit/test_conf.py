@@ -44,27 +44,30 @@ def test_every_experiment_composes_and_is_valid():
             check(values[section])
 
 
-@pytest.mark.parametrize(
-    ("override", "key", "watched"),
-    [
-        ("dataset=folder", "dataset", "/some/music"),
-        ("split=file", "split", "/some/split.csv"),
-    ],
-)
-def test_what_the_user_names_is_watched(override, key, watched):
-    group, _, choice = override.partition("=")
-    assert composed_sections(override, *GIVEN[group, choice])[key]["watch"] == watched
+MAY_BE_GIVEN = [
+    ("dataset", "folder", "path", "watch"),
+    ("dataset", "folder", "labels", "watch_metadata"),
+    ("dataset", "gtzan", "archive", "watch"),
+    ("dataset", "fma", "path", "watch"),
+    ("dataset", "fma", "metadata_path", "watch_metadata"),
+    ("split", "file", "path", "watch"),
+]
 
 
-@pytest.mark.parametrize(
-    ("group", "choice"), [p for p in CHOICES if p[0] in {"dataset", "split"} and p not in GIVEN]
-)
-def test_built_in_choices_watch_a_file_of_the_project(group, choice):
-    """DVC crashes where a templated dependency is null or not there."""
-    assert (REPO / composed_sections(f"{group}={choice}")[group]["watch"]).is_file()
+@pytest.mark.parametrize(("group", "choice", "key", "watch"), MAY_BE_GIVEN)
+def test_what_the_user_names_is_watched(group, choice, key, watch):
+    values = composed_sections(f"{group}={choice}", f"{group}.{key}=/some/thing")
+    assert values[group][watch] == "/some/thing"
 
 
-@pytest.mark.parametrize(("group", "choice"), GIVEN)
-def test_a_path_not_given_is_watched_by_a_file_that_is_there(group, choice):
-    """`dvc exp run -S dataset=folder` alone must reach the stage, which then asks for the path."""
-    assert (REPO / composed_sections(f"{group}={choice}")[group]["watch"]).is_file()
+@pytest.mark.parametrize(("group", "choice"), [pair for pair in CHOICES if pair[0] in {"dataset", "split"}])
+def test_what_is_not_given_is_watched_by_files_of_the_project(group, choice):
+    """DVC crashes where a templated dependency is null, not there, or named twice."""
+    values = composed_sections(f"{group}={choice}")[group]
+    watched = [values[key] for key in values if key.startswith("watch")]
+    assert watched
+    assert len(set(watched)) == len(watched)
+    assert all((REPO / path).is_file() for path in watched)
+    if group == "dataset":
+        stage = (REPO / "dvc.yaml").read_text("utf-8").split("  decode:")[0]
+        assert not [path for path in watched if f"- {path}\n" in stage]

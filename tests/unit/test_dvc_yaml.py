@@ -10,6 +10,7 @@ from tests.synthetic import REPO
 
 STAGES = YAML(typ="safe", pure=True).load(REPO / "dvc.yaml")["stages"]
 UNTRACKED = {"stages/tracking.py"}  # changes no result
+FACTS = "data/facts/"
 
 
 def names(entries: list) -> list[str]:
@@ -26,7 +27,7 @@ def code_deps(stage: str) -> list[str]:
 
 
 def data_deps(stage: str) -> list[str]:
-    return [dep for dep in STAGES[stage]["deps"] if dep.startswith("data/")]
+    return [dep for dep in STAGES[stage]["deps"] if dep.startswith("data/") and not dep.startswith(FACTS)]
 
 
 def test_stages_are_the_story():
@@ -84,8 +85,16 @@ def test_each_data_path_in_the_code_is_a_dep_or_an_output(stage):
                 ), path
 
 
+def test_facts_that_the_code_reads_are_deps_of_fetch():
+    code = "".join((REPO / path).read_text("utf-8") for path in code_deps("fetch"))
+    read = {f"{FACTS}{path.name}" for path in (REPO / FACTS).glob("*.csv") if path.name in code}
+    watched = "".join(path.read_text("utf-8") for path in (REPO / "conf/dataset").glob("*.yaml"))
+    fixed = {dep for dep in STAGES["fetch"]["deps"] if dep.startswith(FACTS)}
+    assert fixed == {path for path in read if f"watch_metadata: {path}" not in watched}
+
+
 def test_music_and_split_files_are_watched():
-    assert "${dataset.watch}" in STAGES["fetch"]["deps"]
+    assert {"${dataset.watch}", "${dataset.watch_metadata}"} <= set(STAGES["fetch"]["deps"])
     assert "${split.watch}" in STAGES["split"]["deps"]
 
 
