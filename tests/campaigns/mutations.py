@@ -152,7 +152,7 @@ SELDOM = {
     "bomb": 12,
     "empty": 12,
     "original": 20,
-}  # so many of each; of the others, as many as of one another
+}  # so many; the others are equally frequent
 
 
 def mutated(rng: Random, files: Sequence[File], n_files: int) -> list[tuple[str, File]]:

@@ -76,11 +76,9 @@ def score(rng: Random) -> File:
 def _part(rng: Random, channel: int) -> mido.MidiTrack:
     part = mido.MidiTrack([mido.Message("program_change", channel=channel, program=rng.randrange(128))])
     for _ in range(rng.randint(10, 60)):
-        note = rng.randrange(36, 84)
+        note, control, value = rng.randrange(36, 84), rng.randrange(120), rng.randrange(128)
         part += [
-            mido.Message(
-                "control_change", channel=channel, control=rng.randrange(120), value=rng.randrange(128)
-            ),
+            mido.Message("control_change", channel=channel, control=control, value=value),
             mido.Message("pitchwheel", channel=channel, pitch=rng.randrange(-8192, 8192)),
             mido.Message("note_on", channel=channel, note=note, velocity=rng.randint(40, 127)),
             mido.Message("note_off", channel=channel, note=note, time=rng.choice((120, 240, 480))),

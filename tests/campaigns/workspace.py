@@ -75,12 +75,19 @@ def _text(stream: object) -> str:
 def processes(folder: Path) -> list[int]:
     """Those that work in `folder`: a stage and all that it started, even where the stage itself is gone."""
     found = []
-    for pid in os.listdir("/proc"):
-        if pid.isdigit():
-            with suppress(OSError):  # it has ended since, or is another user's
-                if os.readlink(f"/proc/{pid}/cwd") == str(folder):
-                    found.append(int(pid))
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended since, or is another user's
+            if (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
     return found
+
+
+def left_after(folder: Path, seconds: float) -> list[int]:
+    """Processes that still work in `folder` when they had some time to end."""
+    deadline = time.monotonic() + seconds
+    while (left := processes(folder)) and time.monotonic() < deadline:
+        time.sleep(SAMPLING_S)
+    return left
 
 
 def peak_mb(pid: int) -> float:
