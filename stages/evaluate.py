@@ -1,7 +1,7 @@
 """Stage evaluate: how good is it, honestly? Writes data/evaluation from data/model alone."""
 
-import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
@@ -12,7 +12,7 @@ from stages.params import Params, load
 from stages.runtime import runtime, wait_without_spinning
 from stages.splits import SIDES
 from stages.store import Features
-from stages.tables import Epoch, read_rows, write_rows
+from stages.tables import Confused, Epoch, read_rows, write_rows
 from stages.workspace import new_folder
 
 MODEL = Path("data/model")
@@ -77,7 +77,7 @@ def main() -> None:
         (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
         write_rows(folder / "classes.csv", classes, metrics.ClassScores)
         metrics.write_predictions(folder / "predictions.csv", tracks["test"], labels)
-        _write_confusion(folder / "confusion.csv", tracks, labels)
+        write_rows(folder / "confusion.csv", _confusion(tracks, labels), Confused)
         source = json.loads(Path("data/raw/source.json").read_text("utf-8"))
         n_tracks = {side: len(tracks[side].track_id) for side in SIDES}
         text = report.markdown(scores, description.model, classes, source, n_tracks)
@@ -104,15 +104,11 @@ def main() -> None:
         print(line)
 
 
-def _write_confusion(path: Path, tracks: dict[str, metrics.Predictions], labels: list[str]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["split", "label", "predicted", "n"])
-        for side, predictions in tracks.items():
-            counts = metrics.confusion(predictions)
-            for true, label in enumerate(labels):
-                for predicted, other in enumerate(labels):
-                    writer.writerow([side, label, other, counts[true, predicted]])
+def _confusion(tracks: dict[str, metrics.Predictions], labels: list[str]) -> Iterator[Confused]:
+    for side, predictions in tracks.items():
+        for row, label in zip(metrics.confusion(predictions), labels, strict=True):
+            for n, predicted in zip(row, labels, strict=True):
+                yield Confused(side, label, predicted, int(n))
 
 
 if __name__ == "__main__":

@@ -100,6 +100,16 @@ class Epoch:
     valid_accuracy: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Confused:
+    """Tracks of a class that were taken for one (``data/evaluation/confusion.csv``)."""
+
+    split: str
+    label: str
+    predicted: str
+    n: int
+
+
 Row = TypeVar("Row")
 
 

@@ -69,7 +69,7 @@ class Campaign:
         own = ended.peaks_mb.get(ended.pid, 0.0)
         print(
             f"{stage}: exit status {ended.status} after {ended.seconds:.1f} s; peak memory {own:.0f} MB, "
-            f"at most {max(others, default=0.0):.0f} MB in each of the {len(others)} processes that it started"
+            f"at most {max(others, default=0.0):.0f} MB in each of the {len(others)} that it started"
         )
         for line, n in Counter(ended.stderr.splitlines()).most_common():
             print(f"  stderr ({n} times): {line}")

@@ -64,18 +64,18 @@ def encoded(samples: np.ndarray, rate_hz: int, container: str, subtype: str) -> 
     return file.getvalue()
 
 
-def score(rng: Random) -> File:
+def score(rng: Random, n_notes: int = 30) -> File:
     """Melodic tracks with programs, controllers and bends, drums, and a tempo that changes."""
     conductor = mido.MidiTrack()
     for _ in range(4):
         conductor.append(mido.MetaMessage("set_tempo", tempo=rng.randrange(300_000, 900_000), time=960))
-    tracks = [conductor, *(_part(rng, channel) for channel in (*range(rng.randint(1, 5)), 9))]
+    tracks = [conductor, *(_part(rng, n_notes, channel) for channel in (*range(rng.randint(1, 5)), 9))]
     return File(".mid", _midi(tracks))
 
 
-def _part(rng: Random, channel: int) -> mido.MidiTrack:
+def _part(rng: Random, n_notes: int, channel: int) -> mido.MidiTrack:
     part = mido.MidiTrack([mido.Message("program_change", channel=channel, program=rng.randrange(128))])
-    for _ in range(rng.randint(10, 60)):
+    for _ in range(n_notes):
         note, control, value = rng.randrange(36, 84), rng.randrange(120), rng.randrange(128)
         part += [
             mido.Message("control_change", channel=channel, control=control, value=value),

@@ -1,0 +1,175 @@
+"""Stages that are killed again and again must end with the bytes of an undisturbed run.
+
+``python -m tests.campaigns.kill [--seed N] [--kills N] [--audio FOLDER]``. Once over a folder of music and
+over the sample, then the folder once more under DVC, in the workspace and as ``dvc exp run --temp``.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+from ruamel.yaml import YAML
+
+from tests.campaigns.originals import ENCODINGS, recording, score
+from tests.campaigns.workspace import digests, left_after, new_workspace, run, start
+from tests.pipeline.project import Project
+from tests.synthetic import CLASSES, composed
+
+OUTPUTS = {"fetch": "data/raw", "decode": "data/audio"}
+GONE_S = 10.0
+Digests = dict[str, dict[str, str]]  # by stage, then by path
+
+
+class Campaign:
+    """Collects what is not as it should be."""
+
+    def __init__(self, rng: Random, n_kills: int) -> None:
+        self.rng = rng
+        self.n_kills = n_kills
+        self.violations: list[str] = []
+
+    def expect(self, is_met: bool, what: str) -> None:
+        if not is_met:
+            self.violations.append(what)
+            print(f"VIOLATED: {what}", flush=True)
+
+    def compare(self, name: str, scratch: Path, *overrides: str) -> Digests:
+        """Undisturbed in one workspace, disturbed in another; return what both should hold."""
+        print(f"\n{name}")
+        calm = new_workspace(scratch / f"{name}-calm", *overrides)
+        killed = new_workspace(scratch / f"{name}-killed", *overrides)
+        expected: Digests = {}
+        for stage, output in OUTPUTS.items():
+            ended = run(stage, calm)
+            self.expect(ended.status == 0, f"{stage} ends with {ended.status}: {ended.stderr}")
+            expected[stage] = digests(calm / output)
+            print(f"{stage} undisturbed: {ended.seconds:.1f} s, {len(expected[stage])} files")
+            self.disturb(stage, killed, expected[stage], ended.seconds)
+        return expected
+
+    def disturb(self, stage: str, folder: Path, expected: Mapping[str, str], seconds: float) -> None:
+        """Kill a stage at random moments, each time a new start, and let the last one end."""
+        output, n_killed, n_absent, slowest_s = folder / OUTPUTS[stage], 0, 0, 0.0
+        while n_killed < self.n_kills:
+            after_s = self.rng.uniform(0, seconds)
+            started = time.monotonic()
+            if not self.is_killed(stage, folder, after_s):
+                # what is in the work cache makes it faster: later moments would all come too late
+                seconds = time.monotonic() - started
+            else:
+                n_killed += 1
+                slowest_s = max(slowest_s, self.wait_for_workers(stage, folder))
+            n_absent += not output.exists()
+            is_whole = not output.exists() or digests(output) == expected
+            self.expect(is_whole, f"{output} is absent or whole after {stage} was killed at {after_s:.2f} s")
+        done = len(list(folder.glob(".encore/pieces/*/*.safetensors")))
+        ended = run(stage, folder)
+        self.expect(ended.status == 0, f"{stage} ends with {ended.status}: {ended.stderr}")
+        self.expect(digests(output) == expected, f"{stage} writes the same bytes")
+        strays = [path.name for path in output.parent.glob(".*")]
+        self.expect(not strays, f"{stage} leaves nothing unfinished: {strays}")
+        print(
+            f"{stage} killed {n_killed} times: output absent {n_absent} times, its processes gone after at "
+            f"most {slowest_s:.1f} s; last run {ended.seconds:.1f} s with {done} pieces in the work cache"
+        )
+
+    def is_killed(self, stage: str, folder: Path, after_s: float) -> bool:
+        """Start a stage and kill its own process; false if it ended before."""
+        process = start(stage, folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            status = process.wait(after_s)
+            self.expect(status == 0, f"{stage}, started anew, ends with {status}")
+            return False
+        process.kill()
+        process.wait()
+        return True
+
+    def wait_for_workers(self, stage: str, folder: Path) -> float:
+        """How long the processes of a killed stage live on, in seconds; those that do not end are killed."""
+        killed = time.monotonic()
+        left = left_after(folder, GONE_S)
+        seconds = time.monotonic() - killed
+        self.expect(
+            not left, f"no process of {stage} outlives it by {GONE_S:g} s: {[_command(p) for p in left]}"
+        )
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return seconds
+
+    def under_dvc(self, scratch: Path, music: Path, expected: Digests, *overrides: str) -> None:
+        """`dvc repro` in a clone of the project and `dvc exp run --temp` in another."""
+        print("\nDVC")
+        plain, temporary = (Project(scratch / name, music) for name in ("plain", "temporary"))
+        (plain.folder / "params.yaml").write_text(composed(*overrides), "utf-8")
+        plain.dvc("repro", "decode")
+        for stage, output in OUTPUTS.items():
+            self.expect(
+                digests(plain.folder / output) == expected[stage], f"dvc repro {stage}: the same bytes"
+            )
+        settings = [word for override in overrides for word in ("-S", override)]
+        temporary.dvc("exp", "run", "--temp", *settings, "decode")
+        references = temporary.git("for-each-ref", "--format=%(refname)", "refs/exps").split()
+        experiment = next(name for name in references if not name.startswith("refs/exps/exec/"))
+        hashes = _hashes((plain.folder / "dvc.lock").read_text("utf-8"))
+        of_experiment = _hashes(temporary.git("show", f"{experiment}:dvc.lock"))
+        self.expect(set(hashes) == set(OUTPUTS.values()) and hashes == of_experiment, "the same dvc.lock")
+        for output in OUTPUTS.values():
+            print(f"{output}: dvc repro {hashes[output]}, dvc exp run --temp {of_experiment[output]}")
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
+
+
+def _hashes(lock: str) -> dict[str, str]:
+    """The hash of each output in a dvc.lock."""
+    stages = YAML(typ="safe", pure=True).load(lock)["stages"].values()
+    return {output["path"]: output["md5"] for stage in stages for output in stage["outs"]}
+
+
+def write_music(folder: Path, rng: Random) -> None:
+    """Forty-eight recordings and ten scores, each a few minutes long."""
+    files = [recording(rng, *encoding) for encoding in 3 * ENCODINGS]
+    files += [score(rng, n_notes=400) for _ in range(10)]
+    for i, (suffix, content) in enumerate(files):
+        path = folder / CLASSES[i % 3] / f"{i:02d}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--audio", type=Path)
+    given = parser.parse_args()
+    print(f"seed {given.seed}")
+    campaign = Campaign(Random(given.seed), given.kills)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name).resolve()
+        if given.audio:
+            music = given.audio.resolve()
+        else:
+            music = scratch / "music"
+            write_music(music, campaign.rng)
+        overrides = ("dataset=folder", f"dataset.path={music}", "render.windows=5")
+        expected = campaign.compare("folder", scratch, *overrides)
+        campaign.compare("sample", scratch, "dataset=sample", "dataset.tracks_per_class=1")
+        campaign.under_dvc(scratch, music, expected, *overrides)
+    if campaign.violations:
+        sys.exit(f"{len(campaign.violations)} expectations failed")
+
+
+if __name__ == "__main__":
+    main()
