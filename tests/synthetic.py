@@ -58,7 +58,9 @@ def composed_sections(*overrides: str) -> dict[str, Any]:
 
 def write_params(*overrides: str) -> None:
     """Write ./params.yaml: conf/, made small, with `overrides` on top."""
-    Path("params.yaml").write_text(composed(*SMALL, *overrides), "utf-8")
+    here = str(Path.cwd())  # stands in no composition, so that one serves the folders of all tests
+    text = composed(*SMALL, *(override.replace(here, "/HERE") for override in overrides))
+    Path("params.yaml").write_text(text.replace("/HERE", here), "utf-8")
 
 
 def edit_params(section: str, **changes: object) -> None:

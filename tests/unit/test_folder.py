@@ -24,8 +24,8 @@ def music(tmp_path):
 
 
 def source(path: Path | str, **changes: object) -> Folder:
-    values = composed_sections("dataset=folder", f"dataset.path='{path}'")["dataset"]
-    return Folder(check({**values, **changes}, FolderParams, "dataset"))
+    values = composed_sections("dataset=folder")["dataset"]
+    return Folder(check({**values, "path": str(path), **changes}, FolderParams, "dataset"))
 
 
 def fetched(music: Path, into: Path, **changes: object) -> dict[str, RawTrack]:
