@@ -1,6 +1,5 @@
 """Stage split: who learns, who judges? Writes data/split/split.csv."""
 
-import csv
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from pydantic import Field, model_validator
 from stages import splits
 from stages.errors import EncoreError, run
 from stages.params import Params, check, read
-from stages.tables import Assignment, SegmentedTrack, read_rows, write_rows
+from stages.tables import Assignment, SegmentedTrack, read_pairs, read_rows, write_rows
 from stages.workspace import new_folder
 
 
@@ -162,19 +161,7 @@ def main() -> None:
 
 
 def _read_sides(path: Path) -> dict[str, str]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"track_id", "split"} <= set(reader.fieldnames or ()):
-                raise EncoreError(
-                    f"split.path: {path} needs the columns track_id and split in its first line"
-                )
-            given: dict[str, str] = {}
-            for row in reader:
-                if given.setdefault(row["track_id"], row["split"]) != row["split"]:
-                    raise EncoreError(f"split.path: {path} puts {row['track_id']} on two sides")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EncoreError(f"split.path: cannot read {path}: {error}") from None
+    given = read_pairs(path, "track_id", "split", "split.path")
     wrong = next((item for item in given.items() if item[1] not in splits.SIDES), None)
     if wrong:
         raise EncoreError(f"split.path: {path}: {wrong[0]} is {wrong[1]!r}, should be train, valid or test")

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from stages.errors import EncoreError
+
 
 @dataclasses.dataclass(frozen=True)
 class RawTrack:
@@ -132,3 +134,37 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
         return [
             row_type(**{name: convert[name](line[name]) for name in convert}) for line in csv.DictReader(file)
         ]
+
+
+def read_pairs(path: Path, key: str, value: str, parameter: str) -> dict[str, str]:
+    """Two columns of a CSV file that a user wrote, as a mapping.
+
+    Parameters
+    ----------
+    path : Path
+    key, value : str
+        Names of the columns; others are passed over.
+    parameter : str
+        What the file was given as, for messages.
+
+    Raises
+    ------
+    EncoreError
+        If the file cannot be read, lacks a column, or gives one key two values.
+    """
+    pairs: dict[str, str] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {key, value} <= set(reader.fieldnames or ()):
+                raise EncoreError(
+                    f"{parameter}: {path} needs the columns {key} and {value} in its first line"
+                )
+            for row in reader:
+                given = row[value] or ""
+                if pairs.setdefault(row[key], given) != given:
+                    both = f"{pairs[row[key]]!r} and {given!r}"
+                    raise EncoreError(f"{parameter}: {path} gives {row[key]} both {both}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise EncoreError(f"{parameter}: cannot read {path}: {error}") from None
+    return pairs

@@ -133,13 +133,17 @@ def _explain(error: Exception, url: str, kept: int) -> str:
         error, (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError)
     ):
         return f"{url}: cannot be asked for ({error})"
+    advice = f"{keeps}run again to resume" if kept else "check the network and run again"
+    return f"connection to {urlsplit(url).hostname} failed ({broken_by(error, SILENCE_S)}): {advice}"
+
+
+def broken_by(error: Exception, silence_s: float) -> str:
+    """What lies at the bottom of a failed connection: "Connection refused", "silent for 60 s", "cut off"."""
     cause: BaseException = error
     while inner := cause.__cause__ or cause.__context__:
         cause = inner
-    unnamed = f"silent for {SILENCE_S:g} s" if isinstance(cause, TimeoutError) else "cut off"
-    reason = getattr(cause, "strerror", None) or unnamed
-    advice = f"{keeps}run again to resume" if kept else "check the network and run again"
-    return f"connection to {urlsplit(url).hostname} failed ({reason}): {advice}"
+    unnamed = f"silent for {silence_s:g} s" if isinstance(cause, TimeoutError) else "cut off"
+    return getattr(cause, "strerror", None) or unnamed
 
 
 def _disk_full(partial: Path, lacking: int = 0) -> str:

@@ -1,6 +1,5 @@
 """Any folder of music: one sub-folder per class, or a table of labels."""
 
-import csv
 import hashlib
 import os
 import re
@@ -19,7 +18,7 @@ from stages.errors import EncoreError
 from stages.sources import Contents
 from stages.sources.choice import choose
 from stages.sources.params import SourceParams
-from stages.tables import RawTrack
+from stages.tables import RawTrack, read_pairs
 
 
 class FolderParams(SourceParams):
@@ -102,9 +101,12 @@ class Folder:
         if self.params.labels is None:
             return {track_id: track_id.partition("/")[0] if "/" in track_id else "" for track_id in files}
         table = Path(self.params.labels)
-        given = _read_labels(table)
         # Systems differ in how they spell an accent; to the user it is one name.
-        names = {track_id: unicodedata.normalize("NFC", track_id) for track_id in files}
+        given = {
+            _spelled(path): label
+            for path, label in read_pairs(table, "path", "label", "dataset.labels").items()
+        }
+        names = {track_id: _spelled(track_id) for track_id in files}
         if strangers := sorted(given.keys() - set(names.values())):
             print(f"fetch: {table} names files that are not there: {_some(strangers)}")
         labels = {track_id: given.get(name, "") for track_id, name in names.items()}
@@ -184,22 +186,8 @@ def _assert_nameable(name: str) -> None:
         raise EncoreError(f"dataset.path: {name!r} has control characters in its name; rename it")
 
 
-def _read_labels(table: Path) -> dict[str, str]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"path", "label"} <= set(reader.fieldnames or ()):
-                raise EncoreError(
-                    f"dataset.labels: {table} needs the columns path and label in its first line"
-                )
-            labels: dict[str, str] = {}
-            for row in reader:
-                path, label = unicodedata.normalize("NFC", row["path"]), (row["label"] or "").strip()
-                if labels.setdefault(path, label) != label:
-                    raise EncoreError(f"dataset.labels: {table} gives {path} two labels")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EncoreError(f"dataset.labels: cannot read {table}: {error}") from None
-    return labels
+def _spelled(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _some(names: list[str]) -> str:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from stages.errors import EncoreError
 from stages.sources import Contents
 from stages.sources.choice import choose
+from stages.sources.download import broken_by
 from stages.sources.params import SourceParams
 from stages.tables import RawTrack, read_rows
 from stages.workspace import new_folder, work_cache
@@ -250,18 +251,13 @@ def _explain(error: Exception, partial: Path) -> str:
         error, (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError)
     ):
         return f"Kaggle's client cannot ask for the dataset ({error})"
-    cause: BaseException = error
-    while inner := cause.__cause__ or cause.__context__:
-        cause = inner
-    unnamed = f"silent for {SILENCE_S:g} s" if isinstance(cause, TimeoutError) else "cut off"
-    reason = getattr(cause, "strerror", None) or unnamed
     # Without the client's marker it would not resume but start anew.
     marker = partial.with_name(f"{partial.name}.kaggle-partial")
     kept_mb = partial.stat().st_size / 1e6 if marker.exists() and partial.exists() else 0
     advice = (
         f"{kept_mb:.0f} MB are kept, run again to resume" if kept_mb else "check the network and run again"
     )
-    return f"connection to Kaggle failed ({reason}): {advice}"
+    return f"connection to Kaggle failed ({broken_by(error, SILENCE_S)}): {advice}"
 
 
 def _wait(answer: Any) -> str:

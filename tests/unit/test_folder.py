@@ -160,7 +160,7 @@ class TestLabels:
         [
             ("file,genre\na,b\n", "needs the columns path and label"),
             ("", "needs the columns path and label"),
-            ("path,label\nrock/b.wav,x\nrock/b.wav,y\n", "gives rock/b.wav two labels"),
+            ("path,label\nrock/b.wav,x\nrock/b.wav,y\n", "gives rock/b.wav both 'x' and 'y'"),
             ("path,label\nb.wav,x\n", "labels none of the files; its paths should look like blues/e.au"),
         ],
     )

@@ -513,7 +513,7 @@ def test_an_unreadable_clip_is_listed_and_the_run_goes_on(kaggle, tmp_path, caps
     assert "4 found = 3 kept + 1 dropped" in capsys.readouterr().out
     quality = {row["track_id"]: row for row in rows(tmp_path / "data/audio/quality.csv")}
     assert sorted(quality) == CLIPS
-    assert quality["jazz.00054"]["verdict"] == "unreadable"
+    assert quality["jazz.00054"]["verdict"] == "decode error"
     assert "Format not recognised" in quality["jazz.00054"]["reason"]
 
 

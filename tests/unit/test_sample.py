@@ -41,8 +41,8 @@ from pathlib import Path
 from stages import runtime
 from stages.sources.sample import Sample, SampleParams
 runtime.workers = lambda: int(sys.argv[1])
-params = SampleParams(name="sample", classes=["jazz", "rock"], tracks_per_class=1, fraction=1.0, seed=3, watch="x",
-                      watch_metadata="x")
+given = {"name": "sample", "classes": ["jazz", "rock"], "tracks_per_class": 1, "fraction": 1.0, "seed": 3}
+params = SampleParams(**given, watch="x", watch_metadata="x")
 for row in Sample(params).fetch(Path(sys.argv[2])):
     print(row)
 """

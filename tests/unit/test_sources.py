@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stages import fetch
+from stages import decode, fetch
 from stages.sources import Contents, build
-from stages.tables import RawTrack, read_rows
+from stages.tables import AudioTrack, Quality, RawTrack, read_rows
 from tests.kaggle_server import member, write_artists, zipped
 from tests.synthetic import REPO, composed_sections, line_of, write_music, write_params
 from tests.unit.test_fma import TRACKS, members, tracks_csv, write_files
@@ -128,9 +128,16 @@ def test_a_class_that_is_not_there_is_one_line_and_leaves_the_old(given):
     assert files() == before
 
 
-def test_published_splits_and_known_faults_reach_the_manifest(workspace):
-    tracks = {track.track_id: track for track in fetched(["dataset=fma", *fma_clips(workspace)])}
-    assert {track.split for track in tracks.values()} == {"train", "valid", "test"}
+def test_published_splits_and_known_faults_go_all_the_way(workspace, capsys):
+    tracks = fetched(["dataset=fma", *fma_clips(workspace)], "quality.min_duration_s=0.1")
+    assert {track.track_id for track in tracks if track.fault} == {"098565", "133297"}
     assert len(tracks) == sum(track[1] == "small" for track in TRACKS.values())
-    assert tracks["098565"].fault
-    assert not tracks["000002"].fault
+    decode.main()
+    quality = {row.track_id: row for row in read_rows(Path("data/audio/quality.csv"), Quality)}
+    assert {row.verdict for row in quality.values()} == {"good", "known fault", "decode error"}
+    assert quality["000002"].encoding == "MP3/MPEG_LAYER_III"
+    assert quality["098565"].outcome == "kept"
+    assert quality["133297"].outcome == "dropped"
+    kept = read_rows(Path("data/audio/tracks.csv"), AudioTrack)
+    assert {track.split for track in kept} == {"train", "valid", "test"}
+    assert "6 found = 5 kept + 1 dropped" in capsys.readouterr().out
