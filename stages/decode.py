@@ -4,9 +4,7 @@ import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
 from pydantic import Field
 
 from stages import decoded, pieces, store
@@ -64,6 +62,8 @@ def main() -> None:
         Rendering(render.window_s, render.windows, render.control),
         decoded.code(),
     )
+    from tqdm import tqdm
+
     found = read_rows(RAW / "tracks.csv", RawTrack)
     heard = list(_hear(found, recipe))
     judged = judge(found, heard, quality)
@@ -79,7 +79,9 @@ def main() -> None:
     with new_folder(Path("data/audio")) as folder:
         tracks: list[AudioTrack] = []
         with store.create_audio(folder / "audio.h5", audio.sample_rate_hz) as file:
-            for i, samples in zip(kept, _waveforms(found, heard, kept, recipe), strict=True):
+            for i in tqdm(kept, "store", unit="track", disable=None):
+                # one at a time, from the work cache: a waveform may have hundreds of megabytes
+                samples = decoded.waveform(RAW / found[i].path, heard[i].key, recipe)
                 store.append_waveform(file, len(tracks), found[i].track_id, samples)
                 recording = found[judged[i].recording].track_id
                 tracks.append(_track(found[i], recording, len(samples), heard[i].sound.n_windows))
@@ -99,18 +101,6 @@ def _hear(found: Sequence[RawTrack], recipe: decoded.Recipe) -> Iterator[decoded
         yield heard
         if i % 1000 == 999:
             pieces.trim(runtime().cache_gb)
-
-
-def _waveforms(
-    found: Sequence[RawTrack], heard: Sequence[decoded.Heard], kept: Sequence[int], recipe: decoded.Recipe
-) -> Iterator[NDArray[Any]]:
-    """The samples of the kept files, which the work cache has unless it is smaller than all of them."""
-    read = functools.partial(decoded.waveform, recipe=recipe)
-    wanted = ((RAW / found[i].path, heard[i].key) for i in kept)
-    for samples in isolated_map(read, wanted, len(kept), "store", TIMEOUT_S):
-        if isinstance(samples, Lost):
-            raise EncoreError(f"decode: a file that decoded before now {samples.reason}; run again")
-        yield samples
 
 
 def _track(track: RawTrack, recording: str, n_samples: int, n_windows: int) -> AudioTrack:

@@ -1,7 +1,7 @@
 """Decodes each file once: what is decoded is kept in the work cache."""
 
 import hashlib
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages import pieces
-from stages.audio.decode import Decoded, Rendering, Sound, decode
+from stages.audio.decode import Rendering, Sound, decode
 
 # The packages whose version may change a waveform.
 PACKAGES = ("numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont")
@@ -52,11 +52,12 @@ def hear(path: Path, recipe: Recipe) -> Heard:
     """Decode a file, unless the work cache has it."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    key = pieces.piece_key("decoded", sha256, astuple(recipe))
+    # libsndfile takes the name into account where the content leaves it in doubt
+    key = pieces.piece_key("decoded", sha256, path.suffix.lower(), astuple(recipe))
     if kept := pieces.load(key, ["fingerprint"]):
         arrays, about = kept
         return Heard(key, Sound(**about), arrays["fingerprint"])
-    decoded = _decode(path, recipe)
+    decoded = decode(path, recipe.sample_rate_hz, recipe.max_duration_s, recipe.rendering)
     arrays = {"fingerprint": decoded.fingerprint}
     if decoded.samples is not None:
         arrays["samples"] = decoded.samples
@@ -69,19 +70,11 @@ def unheard(reason: str) -> Heard:
     return Heard("", Sound(problem="decode error", reason=reason), np.empty(0, np.uint32))
 
 
-def waveform(file: tuple[Path, str], recipe: Recipe) -> NDArray[Any]:
-    """The samples of a file (its path, its key) that was heard: from the work cache, or decoded again."""
-    path, key = file
+def waveform(path: Path, key: str, recipe: Recipe) -> NDArray[Any]:
+    """The samples of a file that was heard: from the work cache, or decoded again."""
     if kept := pieces.load(key, ["samples"]):
         return kept[0]["samples"]
-    samples = _decode(path, recipe).samples
+    samples = decode(path, recipe.sample_rate_hz, recipe.max_duration_s, recipe.rendering).samples
     if samples is None:
         raise AssertionError(f"{path} decoded before, and now does not")
     return samples
-
-
-def _decode(path: Path, recipe: Recipe) -> Decoded:
-    decoded = decode(path, recipe.sample_rate_hz, recipe.max_duration_s, recipe.rendering)
-    if decoded.samples is None:
-        return decoded
-    return replace(decoded, samples=np.ascontiguousarray(decoded.samples))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ def isolated_map(
 
     # a process forked from a clean one has neither our threads nor their locks
     context = get_context("forkserver")
-    context.set_forkserver_preload([function.__module__, "numpy", "soundfile"])
+    module = getattr(function, "func", function).__module__  # of what a functools.partial wraps
+    context.set_forkserver_preload([module, "numpy", "soundfile"])
     n_workers = workers()
     waiting: deque[ProcessFuture[Result]] = deque()
     with (
@@ -70,6 +72,8 @@ def isolated_map(
 
 def _adopt(environment: dict[str, str]) -> None:
     os.environ.update(environment)
+    # decoders print what they think of a damaged file; what we raise does not come this way
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _answer(future: "ProcessFuture[Any]", timeout_s: float) -> Any:

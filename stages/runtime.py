@@ -55,20 +55,15 @@ Result = TypeVar("Result")
 
 
 def ordered_map(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    total: int,
-    doing: str,
-    prefer: Literal["threads", "processes"] = "threads",
+    function: Callable[[Item], Result], items: Iterable[Item], total: int, doing: str
 ) -> Iterator[Result]:
-    """Yield ``function(item)`` in the order of `items`, a few at a time on all workers, with a progress bar.
+    """Yield ``function(item)`` in the order of `items`, a few at a time in threads, with a progress bar.
 
-    Threads suit work that leaves Python (decoding, transforms); processes suit the rest and need a
-    picklable `function`.
+    Threads suit work that leaves Python, such as transforms; for the rest there is `stages.isolated`.
     """
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    parallel: Any = Parallel(n_jobs=workers(), prefer=prefer, return_as="generator")
+    parallel: Any = Parallel(n_jobs=workers(), prefer="threads", return_as="generator")
     results = parallel(delayed(function)(item) for item in items)
     yield from tqdm(results, total=total, desc=doing, unit="track", disable=None)

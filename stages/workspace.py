@@ -30,15 +30,21 @@ def work_cache(name: str) -> Path:
 def new_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path` that takes its place when the block ends without an error.
 
-    A block that fails, or a process that is killed, leaves `path` as it was.
+    A block that fails, or a process that is killed, leaves `path` as it was, or for a moment at the very
+    end absent; it is never seen in part.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    # named for the process, since workers of one that was killed may still write for a second
+    partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
+    for kind in ("partial", "old"):
+        for left in path.parent.glob(f".{path.name}.*.{kind}"):
+            shutil.rmtree(left, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
     partial.rename(path)
+    shutil.rmtree(old, ignore_errors=True)

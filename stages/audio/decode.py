@@ -1,6 +1,7 @@
 """Turns a file into one mono waveform at one rate, with what is measured in it, or says why it cannot."""
 
 import hashlib
+from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ RATES_HZ = range(1000, 768_001)
 BLOCK = 1 << 20  # samples read at a time, because a damaged header may claim any length
 FULL_SCALE = {"PCM_S8": 127 / 128, "PCM_U8": 127 / 128}  # the greatest value there is
 FULL_SCALE_16 = 32767 / 32768
+MISLEADING = {7: "No MP3 in it."}  # in libsndfile's words such a file "does not exist"
 LOUDEST = 1e6  # 120 dB over full scale: no sample but a damaged float, as useless as an infinite one
 
 
@@ -116,15 +118,19 @@ def decode(path: Path, sample_rate_hz: int, max_duration_s: float, rendering: Re
     """
     try:
         with path.open("rb") as file:
-            is_midi = file.read(len(MIDI_MAGIC)) == MIDI_MAGIC
-        if is_midi:
+            start = file.read(len(MIDI_MAGIC))
+        if not start:
+            raise _UnusableError("empty", "is an empty file")
+        if start == MIDI_MAGIC:
             sound, samples = _render(path.read_bytes(), sample_rate_hz, rendering)
         else:
             sound, samples = _read(path, sample_rate_hz, max_duration_s)
     except _UnusableError as unusable:
         return Decoded(unusable.sound, None, np.empty(0, np.uint32))
-    full = samples.astype(np.float32) / np.float32(32768) if samples.dtype == np.int16 else samples
-    digest = hashlib.sha256(full.tobytes()).hexdigest()
+    full = samples.astype(np.float32, copy=False)
+    if samples.dtype == np.int16:
+        full /= np.float32(32768)
+    digest = hashlib.sha256(full.data).hexdigest()
     return Decoded(replace(sound, digest=digest), samples, fingerprint(full, sample_rate_hz))
 
 
@@ -155,8 +161,8 @@ def _read(path: Path, sample_rate_hz: int, max_duration_s: float) -> tuple[Sound
         with soundfile.SoundFile(path) as file:
             return _read_open(file, sample_rate_hz, max_duration_s)
     except soundfile.LibsndfileError as error:
-        reason = f"cannot be decoded: {error.error_string.strip()}"
-        raise _UnusableError("decode error", reason) from None
+        reason = MISLEADING.get(error.code, error.error_string.strip())
+        raise _UnusableError("decode error", f"cannot be decoded: {reason}") from None
 
 
 def _read_open(
@@ -164,13 +170,15 @@ def _read_open(
 ) -> tuple[Sound, NDArray[Any]]:
     rate_hz, n_channels = file.samplerate, file.channels
     sound = Sound(encoding=f"{file.format}/{file.subtype}", sample_rate_hz=rate_hz, n_channels=n_channels)
+    if file.format == "RAW":  # what libsndfile makes of any file called .au
+        raise _UnusableError("decode error", "cannot be decoded: no header says what it holds")
     if rate_hz not in RATES_HZ:
         reason = f"claims a sample rate of {rate_hz} Hz, which no music has"
         raise _UnusableError("decode error", reason, sound)
     is_exact = file.subtype == "PCM_16" and rate_hz == sample_rate_hz and n_channels == 1
     resampler = _Resampler(rate_hz, sample_rate_hz)
     meter = _Meter(FULL_SCALE.get(file.subtype, FULL_SCALE_16))
-    blocks = []
+    blocks: deque[NDArray[Any]] = deque()
     n_frames, dtype = max(1, BLOCK // n_channels), "int16" if is_exact else "float32"
     while len(block := file.read(n_frames, dtype, always_2d=True)):
         if is_exact:
@@ -182,10 +190,21 @@ def _read_open(
             reason = f"lasts longer than quality.max_duration_s, {max_duration_s:g} s"
             raise _UnusableError("too long", reason, sound)
     blocks += resampler.rest()
-    if not any(len(block) for block in blocks):
+    samples = _joined(blocks)
+    if len(samples) == 0:
         raise _UnusableError("empty", "holds no samples", sound)
-    samples = np.concatenate(blocks)
     return meter.complete(replace(sound, duration_s=meter.n_frames / rate_hz)), samples
+
+
+def _joined(blocks: "deque[NDArray[Any]]") -> NDArray[Any]:
+    """All blocks one after another; each is let go once it is copied, so that little stands there twice."""
+    samples = np.empty(sum(map(len, blocks)), blocks[0].dtype if blocks else np.float32)
+    filled = 0
+    while blocks:
+        block = blocks.popleft()
+        samples[filled : filled + len(block)] = block
+        filled += len(block)
+    return samples
 
 
 class _Resampler:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from stages.runtime import ordered_map
+from stages.errors import EncoreError
+from stages.isolated import Lost, isolated_map
 from stages.sources import Contents
 from stages.sources.choice import choose
 from stages.sources.composer.artists import artists
@@ -20,6 +21,7 @@ from stages.tables import RawTrack
 SAMPLE_RATE_HZ = 22_050
 DURATION_S = 30.0
 SONGS_PER_GENRE = 100
+TIMEOUT_S = 600.0  # far more than a track takes
 
 
 class SampleParams(SourceParams):
@@ -63,7 +65,12 @@ class Sample:
         for genre in sorted({songs[track_id] for track_id in wanted}):
             (into / genre).mkdir()
         make = functools.partial(_make, seed=self.params.seed, into=into)
-        return list(ordered_map(make, wanted, len(wanted), "composing", prefer="processes"))
+        tracks = []
+        for track in isolated_map(make, wanted, len(wanted), "composing", TIMEOUT_S):
+            if isinstance(track, Lost):
+                raise EncoreError(f"dataset sample: a track {track.reason}; run again")
+            tracks.append(track)
+        return tracks
 
 
 def track_seed(seed: int, track_id: str) -> int:

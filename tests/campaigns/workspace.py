@@ -7,8 +7,9 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from tests.synthetic import REPO, composed
 
@@ -24,10 +25,10 @@ class Ended:
     status : int
     stdout, stderr : str
     seconds : float
-    peaks_mb : dict of int to float
-        Peak resident memory of each of its processes, by process id.
     pid : int
         The stage's own.
+    peaks_mb : dict of int to float
+        Peak resident memory of each of its processes, by process id.
     """
 
     status: int
@@ -35,7 +36,7 @@ class Ended:
     stderr: str
     seconds: float
     pid: int
-    peaks_mb: dict[int, float] = field(default_factory=dict)
+    peaks_mb: dict[int, float]
 
 
 def new_workspace(folder: Path, *overrides: str) -> Path:
@@ -45,12 +46,12 @@ def new_workspace(folder: Path, *overrides: str) -> Path:
     return folder.resolve()
 
 
-def start(stage: str, folder: Path, hooks: str = "", **streams: object) -> subprocess.Popen[bytes]:
+def start(stage: str, folder: Path, hooks: str = "", **streams: Any) -> subprocess.Popen[bytes]:
     """Start ``python -m stages.STAGE`` in `folder`; `hooks` come before the repository in its path."""
     path = os.pathsep.join(part for part in (hooks, str(REPO)) if part)
     environment = {**os.environ, "PYTHONPATH": path, "DVC_ROOT": str(folder)}
     command = [sys.executable, "-m", f"stages.{stage}"]
-    return subprocess.Popen(command, cwd=folder, env=environment, **streams)  # type: ignore[call-overload]
+    return subprocess.Popen(command, cwd=folder, env=environment, **streams)
 
 
 def run(stage: str, folder: Path, hooks: str = "") -> Ended:
@@ -67,9 +68,9 @@ def run(stage: str, folder: Path, hooks: str = "") -> Ended:
     return Ended(process.returncode, out, err, seconds, process.pid, peaks_mb)
 
 
-def _text(stream: object) -> str:
-    stream.seek(0)  # type: ignore[attr-defined]
-    return stream.read().decode()  # type: ignore[attr-defined,no-any-return]
+def _text(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode()
 
 
 def processes(folder: Path) -> list[int]:

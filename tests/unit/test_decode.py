@@ -137,7 +137,6 @@ class TestDamaged:
     @pytest.mark.parametrize(
         "content",
         [
-            b"",
             b"not audio at all",
             b"RIFF\x00\x00\x00\x00WAVE",
             encoded(MUSIC)[:30],
@@ -155,8 +154,15 @@ class TestDamaged:
         assert result.sound.problem in {"decode error", "empty"}
         assert len(result.sound.reason) > 10
 
-    def test_no_samples(self, tmp_path):
-        assert decoded(tmp_path, encoded(np.zeros(0))).sound.problem == "empty"
+    @pytest.mark.parametrize("content", [b"", encoded(np.zeros(0)), encoded(np.zeros(0), 44100)])
+    def test_no_samples(self, tmp_path, content):
+        assert decoded(tmp_path, content).sound.problem == "empty"
+
+    @pytest.mark.parametrize("name", ["a.au", "a.snd", "a.wav", "a.mp3"])
+    def test_what_is_no_music_is_none_under_any_name(self, tmp_path, name):
+        result = decoded(tmp_path, b"Words, words, words. " * 2000, name)
+        assert (result.sound.problem, result.samples) == ("decode error", None)
+        assert "does not exist" not in result.sound.reason
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
     @pytest.mark.parametrize("channels", [1, 2])
@@ -311,7 +317,7 @@ class TestStage:
         assert {path: (row.outcome, row.verdict) for path, row in quality.items()} == {
             "jazz/good16.wav": ("kept", "good"),
             "jazz/garbage.wav": ("dropped", "decode error"),
-            "jazz/empty.wav": ("dropped", "decode error"),
+            "jazz/empty.wav": ("dropped", "empty"),
             "jazz/good24.flac": ("kept", "near-duplicate"),
             "jazz/piece.mid": ("kept", "good"),
             "rock/zero.wav": ("dropped", "empty"),
@@ -329,7 +335,7 @@ class TestStage:
         assert quality["rock/copy.wav"].same_as == "jazz/good16.wav"
         printed = capsys.readouterr().out
         assert "12 found = 6 kept + 6 dropped" in printed
-        assert "dropped: 2 decode error, 1 empty, 1 silent, 1 not finite, 1 too short" in printed
+        assert "dropped: 2 empty, 1 decode error, 1 silent, 1 not finite, 1 too short" in printed
         assert "dropped rock/nan.wav: not finite: has NaN" in printed
 
     def test_rules_decide_what_stays(self, raw, files):
@@ -372,6 +378,19 @@ class TestStage:
         stage.main()
         assert {path: path.stat().st_ino for path in Path(".encore/pieces").glob("*/*")} == pieces
         assert {path: path.read_bytes() for path in Path("data/audio").iterdir()} == before
+
+    def test_a_name_that_decides_is_in_the_key(self, workspace):
+        """Else what is kept under one name would answer for the same bytes under another."""
+        headless = encoded(MUSIC, file_format="MP3", subtype="MPEG_LAYER_III")[500:]
+        verdicts = {}
+        for first, second in (("a.mp3", "b.wav"), ("a.wav", "b.mp3")):
+            write_raw({first: headless, second: headless, "good.wav": encoded(MUSIC)})
+            write_params()
+            stage.main()
+            verdicts[first] = [
+                self.rows()[path].outcome for path in sorted((first, second), key=lambda p: p[2:])
+            ]
+        assert verdicts["a.mp3"] == verdicts["a.wav"]
 
     def test_a_file_that_changed_since_is_decoded_again(self, raw, files):
         stage.main()

@@ -22,10 +22,9 @@ def slow_square(n: int) -> int:
 
 
 @pytest.mark.parametrize("n_workers", [1, 2, 4])
-@pytest.mark.parametrize("prefer", ["threads", "processes"])
-def test_results_come_in_order(n_workers, prefer):
+def test_results_come_in_order(n_workers):
     edit_params("runtime", workers=n_workers)
-    assert list(ordered_map(slow_square, range(9), 9, "square", prefer)) == [n * n for n in range(9)]
+    assert list(ordered_map(slow_square, range(9), 9, "square")) == [n * n for n in range(9)]
 
 
 def test_items_are_taken_a_few_at_a_time():
@@ -72,5 +71,5 @@ def test_progress_stays_out_of_logs(capfd):
 
 def test_defaults_are_checked():
     assert runtime().tracking == "off"
-    Path("params.yaml").write_text("runtime: {device: cpu, workers: 1, tracking: on}\n")
+    Path("params.yaml").write_text("runtime: {device: cpu, workers: 1, tracking: on, cache_gb: 1}\n")
     assert runtime().tracking == "on"

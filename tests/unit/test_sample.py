@@ -38,9 +38,9 @@ DEFAULTS = composed_sections()["dataset"]
 FETCH = """
 import sys
 from pathlib import Path
-from stages import runtime
+from stages import isolated
 from stages.sources.sample import Sample, SampleParams
-runtime.workers = lambda: int(sys.argv[1])
+isolated.workers = lambda: int(sys.argv[1])
 given = {"name": "sample", "classes": ["jazz", "rock"], "tracks_per_class": 1, "fraction": 1.0, "seed": 3}
 params = SampleParams(**given, watch="x", watch_metadata="x")
 for row in Sample(params).fetch(Path(sys.argv[2])):
@@ -101,7 +101,7 @@ def fetched(tmp_path_factory):
     """Five tracks of two genres: one by each of four artists, and the first once more."""
     into = tmp_path_factory.mktemp("sample")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stages.runtime.workers", lambda: 1)
+        patch.setattr("stages.isolated.workers", lambda: 1)
         rows = Sample(params(classes=["metal", "jazz"], tracks_per_class=5)).fetch(into)
     return into, rows
 
@@ -139,7 +139,7 @@ def test_thirty_seconds_neither_silent_nor_clipped(fetched):
 
 
 def test_a_track_depends_on_nothing_but_its_own_id(fetched, tmp_path, monkeypatch):
-    monkeypatch.setattr("stages.runtime.workers", lambda: 1)
+    monkeypatch.setattr("stages.isolated.workers", lambda: 1)
     rows = Sample(params(classes=["metal"], tracks_per_class=1)).fetch(tmp_path)
     assert rows == [row for row in fetched[1] if row.track_id == "metal.00000"]
 
