@@ -80,11 +80,11 @@ def main() -> None:
         tracks: list[AudioTrack] = []
         with store.create_audio(folder / "audio.h5", audio.sample_rate_hz) as file:
             for i in tqdm(kept, "store", unit="track", disable=None):
-                # one at a time, from the work cache: a waveform may have hundreds of megabytes
-                samples = decoded.waveform(RAW / found[i].path, heard[i].key, recipe)
-                store.append_waveform(file, len(tracks), found[i].track_id, samples)
+                waveform = decoded.waveform(RAW / found[i].path, heard[i].key, recipe)
+                store.append_waveform(file, len(tracks), found[i].track_id, waveform)
                 recording = found[judged[i].recording].track_id
-                tracks.append(_track(found[i], recording, len(samples), heard[i].sound.n_windows))
+                tracks.append(_track(found[i], recording, len(waveform), heard[i].sound.n_windows))
+                del waveform  # else the next one, of hundreds of megabytes perhaps, is read beside it
         write_rows(folder / "tracks.csv", tracks, AudioTrack)
         write_rows(folder / "quality.csv", rows, Quality)
     pieces.trim(runtime().cache_gb)
