@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages import decoded, pieces, store
 from stages.audio.decode import Rendering, Sound
@@ -19,6 +19,7 @@ from stages.workspace import new_folder
 
 RAW = Path("data/raw")
 TIMEOUT_S = 300.0  # far more than the longest file takes
+MOST_RENDERED_S = 3600.0
 LISTED = 20  # dropped files that are printed; quality.csv has all of them
 
 
@@ -47,9 +48,18 @@ class RenderParams(Params):
         Everything on one instrument at one velocity without controllers.
     """
 
-    window_s: float = Field(gt=0, le=600)
-    windows: int = Field(ge=1, le=100)
+    window_s: float = Field(gt=0)
+    windows: int = Field(ge=1)
     control: bool
+
+    @model_validator(mode="after")
+    def _end_some_time(self) -> "RenderParams":
+        if self.windows * self.window_s > MOST_RENDERED_S:
+            raise ValueError(
+                f"windows is {self.windows}, should be at most {MOST_RENDERED_S / self.window_s:.0f}, for "
+                f"windows of {self.window_s:g} s"
+            )
+        return self
 
 
 def main() -> None:
@@ -95,12 +105,15 @@ def _hear(found: Sequence[RawTrack], recipe: decoded.Recipe) -> Iterator[decoded
     """Every file decoded into the work cache, in processes that a file may kill."""
     hear = functools.partial(decoded.hear, recipe=recipe)
     paths = (RAW / track.path for track in found)
-    for i, heard in enumerate(isolated_map(hear, paths, len(found), "decode", TIMEOUT_S)):
-        if isinstance(heard, Lost):
-            heard = decoded.unheard(heard.reason)
+    limit_gb = runtime().cache_gb
+    written_gb = 0.0
+    for answer in isolated_map(hear, paths, len(found), "decode", TIMEOUT_S):
+        heard = decoded.unheard(answer.reason) if isinstance(answer, Lost) else answer
         yield heard
-        if i % 1000 == 999:
-            pieces.trim(runtime().cache_gb)
+        written_gb += heard.sound.duration_s * recipe.sample_rate_hz * 4 / 1e9  # at most
+        if written_gb > 0.1 * limit_gb + 0.1:
+            pieces.trim(limit_gb)
+            written_gb = 0.0
 
 
 def _track(track: RawTrack, recording: str, n_samples: int, n_windows: int) -> AudioTrack:

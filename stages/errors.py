@@ -1,5 +1,6 @@
 """The one exception for mistakes a user can mend, and the one place that turns it into a line."""
 
+import errno
 import sys
 from collections.abc import Callable
 
@@ -27,5 +28,9 @@ def run(stage: Callable[[], None]) -> None:
         if "data/" not in str(error):
             raise
         sys.exit(f"error: {error}; `dvc repro` makes what is missing")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit("error: disk full: make room and run again; what is downloaded or decoded is kept")
     except KeyboardInterrupt:
         sys.exit(130)

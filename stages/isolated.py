@@ -5,18 +5,21 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stages.errors import EncoreError
 from stages.runtime import workers
 
 if TYPE_CHECKING:
-    from pebble import ProcessFuture
+    from pebble import ProcessFuture, ProcessPool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 AHEAD = 4  # items a worker that are handed out before their turn to be yielded: bounds the memory
+FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)  # no decoder does this to itself
 
 
 @dataclass(frozen=True)
@@ -37,52 +40,98 @@ def isolated_map(
 ) -> "Iterator[Result | Lost]":
     """Yield ``function(item)``, or `Lost`, in the order of `items`, with a progress bar.
 
-    A process that dies or takes longer than `timeout_s` over an item is replaced by a new one; what the
-    function raises is raised here. `function` must be picklable.
+    A process that dies or takes longer than `timeout_s` over an item is replaced by a new one. An item is
+    lost only if that happens again when it is alone, so that no neighbour or busy machine is to blame.
+
+    Parameters
+    ----------
+    function : callable
+        Picklable; what it raises is raised here.
+    items : iterable
+        Taken a few ahead.
+    total : int
+        How many items there are.
+    doing : str
+        Name of the progress bar.
+    timeout_s : float
+
+    Raises
+    ------
+    EncoreError
+        If something outside keeps killing the processes.
     """
+    from pebble import ProcessExpired
+    from tqdm import tqdm
+
+    n_workers = workers()
+    pool = _pool(n_workers, function)
+    waiting: deque[tuple[Item, ProcessFuture[Result]]] = deque()
+
+    def hand_out(item: Item) -> None:
+        waiting.append((item, pool.schedule(function, args=[item], timeout=timeout_s)))
+
+    rest = iter(items)
+    try:
+        with tqdm(total=total, desc=doing, unit="track", disable=None) as bar:
+            while True:
+                for item in rest:
+                    hand_out(item)
+                    if len(waiting) > AHEAD * n_workers:
+                        break
+                if not waiting:
+                    break
+                item, future = waiting.popleft()
+                try:
+                    yield future.result()
+                except (ProcessExpired, TimeoutError):
+                    yield _alone(function, item, timeout_s)
+                except BrokenProcessPool:  # a process died before it could say over which item
+                    pool.stop()  # type: ignore[no-untyped-call]
+                    pool = _pool(n_workers, function)
+                    others = [other for other, _ in waiting]
+                    waiting.clear()
+                    yield _alone(function, item, timeout_s)
+                    for other in others:
+                        hand_out(other)
+                bar.update()
+    finally:
+        pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
+
+
+def _alone(function: Callable[[Item], Result], item: Item, timeout_s: float) -> Result | Lost:
+    """Another try in a process that does nothing else."""
+    from pebble import ProcessExpired
+
+    with _pool(1, function) as pool:
+        try:
+            return pool.schedule(function, args=[item], timeout=timeout_s).result()
+        except TimeoutError:
+            return Lost(f"keeps the process that reads it busy for over {timeout_s:g} s")
+        except (ProcessExpired, BrokenProcessPool) as death:
+            code = getattr(death, "exitcode", None) or 0
+            if code in FROM_OUTSIDE:
+                raise EncoreError(
+                    f"{signal.Signals(-code).name} from outside has ended a worker twice, perhaps for want "
+                    "of memory; runtime.workers=1 needs less"
+                ) from None
+            how = signal.Signals(-code).name if code < 0 else code
+            return Lost(f"kills the process that reads it ({how})")
+
+
+def _pool(n_workers: int, function: Callable[..., Any]) -> "ProcessPool":
     from multiprocessing import get_context
 
     from pebble import ProcessPool
-    from tqdm import tqdm
 
     # a process forked from a clean one has neither our threads nor their locks
     context = get_context("forkserver")
     module = getattr(function, "func", function).__module__  # of what a functools.partial wraps
     context.set_forkserver_preload([module, "numpy", "soundfile"])
-    n_workers = workers()
-    waiting: deque[ProcessFuture[Result]] = deque()
-    with (
-        # a fork server keeps the environment that it was started in
-        ProcessPool(n_workers, 0, _adopt, [dict(os.environ)], context) as pool,
-        tqdm(total=total, desc=doing, unit="track", disable=None) as bar,
-    ):
-        try:
-            for item in items:
-                waiting.append(pool.schedule(function, args=[item], timeout=timeout_s))
-                if len(waiting) > AHEAD * n_workers:
-                    yield _answer(waiting.popleft(), timeout_s)
-                    bar.update()
-            while waiting:
-                yield _answer(waiting.popleft(), timeout_s)
-                bar.update()
-        except BaseException:
-            pool.stop()  # type: ignore[no-untyped-call]
-            raise
+    return ProcessPool(n_workers, 0, _adopt, [dict(os.environ)], context)
 
 
 def _adopt(environment: dict[str, str]) -> None:
-    os.environ.update(environment)
+    os.environ.update(environment)  # the fork server keeps the one that it was started in
     # decoders print what they think of a damaged file; what we raise does not come this way
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-
-
-def _answer(future: "ProcessFuture[Any]", timeout_s: float) -> Any:
-    from pebble import ProcessExpired
-
-    try:
-        return future.result()
-    except ProcessExpired as death:
-        code = death.exitcode or 0
-        return Lost(f"kills the process that reads it ({signal.Signals(-code).name if code < 0 else code})")
-    except TimeoutError:
-        return Lost(f"keeps the process that reads it busy for over {timeout_s:g} s")

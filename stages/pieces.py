@@ -1,14 +1,16 @@
 """The content-addressed part of the work cache: results that survive a kill and are shared by runs.
 
-A piece is named by everything that it depends on, its code included, so it is never stale; it may be
-deleted at any time and is then made again.
+A piece is named by everything that it depends on, its code included, so it is never stale. The cache is
+there for speed alone: a piece that cannot be kept, or is gone or damaged, is made again.
 """
 
 import hashlib
 import json
 import os
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,6 @@ from stages.closure import import_closure
 from stages.workspace import work_cache
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 ABANDONED_S = 3600.0  # an unfinished file of this age belongs to a process that is gone
@@ -36,36 +37,37 @@ def piece_key(*parts: Any) -> str:
 
 
 def save(key: str, arrays: "Mapping[str, NDArray[Any]]", about: Mapping[str, Any]) -> None:
-    """Keep `arrays` and the plain values `about` under `key`; it is there whole or not at all."""
-    from safetensors.numpy import save_file
+    """Keep `arrays` and the plain values `about` under `key`, whole or, for want of room, not at all."""
+    import numpy as np
 
-    path = _path(key)
-    path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f".{key}.{os.getpid()}")
-    save_file(dict(arrays), unfinished, {"about": json.dumps(about)})
-    unfinished.replace(path)
+    record = json.dumps({"about": about, "arrays": list(arrays)})
+    name = f".{key}.{os.getpid()}"
+    try:
+        with _path(key).with_name(name).open("wb") as file:
+            np.savez(file, allow_pickle=False, record=np.array(record), **arrays)
+        _path(key).with_name(name).replace(_path(key))
+    except OSError:
+        with suppress(OSError):
+            _path(key).with_name(name).unlink()
 
 
 def load(key: str, names: Sequence[str]) -> "tuple[dict[str, NDArray[Any]], dict[str, Any]] | None":
-    """Those of `names` that a piece has, and its plain values; None if the piece is not there."""
-    from safetensors import SafetensorError, safe_open
+    """Those of `names` that a piece has, and its plain values; None if there is no such piece."""
+    import numpy as np
 
-    path = _path(key)
     try:
-        with safe_open(path, framework="np") as file:
-            about = json.loads(file.metadata()["about"])
-            arrays: dict[str, NDArray[np.generic]] = {
-                name: file.get_tensor(name)
-                for name in names
-                if name in file.keys()  # noqa: SIM118
-            }
-        path.touch()  # the oldest go first
+        with np.load(_path(key)) as file:  # which compares checksums
+            record = json.loads(str(file["record"]))
+            arrays = {name: file[name] for name in names if name in record["arrays"]}
     except FileNotFoundError:
         return None
-    except SafetensorError:  # damaged on disk
-        path.unlink(missing_ok=True)
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile):
+        with suppress(OSError):
+            _path(key).unlink()
         return None
-    return arrays, about
+    with suppress(OSError):
+        os.utime(_path(key))  # the ones unused for longest go first
+    return arrays, record["about"]
 
 
 def trim(limit_gb: float) -> None:
@@ -73,21 +75,22 @@ def trim(limit_gb: float) -> None:
     now = time.time()
     files = []
     for path in work_cache("pieces").glob("*/*"):
-        try:
+        with suppress(OSError):  # another process trims as well
             about = path.stat()
-        except FileNotFoundError:  # another process trims as well
-            continue
-        if not path.name.startswith("."):
-            files.append((about.st_mtime, about.st_size, path))
-        elif now - about.st_mtime > ABANDONED_S:
-            path.unlink(missing_ok=True)
+            if not path.name.startswith("."):
+                files.append((about.st_mtime, about.st_size, path))
+            elif now - about.st_mtime > ABANDONED_S:
+                path.unlink()
     excess = sum(size for _, size, _ in files) - limit_gb * 1e9
     for _, size, path in sorted(files):
         if excess <= 0:
             break
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
         excess -= size
 
 
 def _path(key: str) -> Path:
-    return work_cache("pieces") / key[:2] / f"{key}.safetensors"
+    folder = work_cache("pieces") / key[:2]
+    folder.mkdir(exist_ok=True)
+    return folder / f"{key}.npz"

@@ -143,7 +143,7 @@ def judge(tracks: Sequence[RawTrack], heard: Sequence[Heard], params: QualityPar
             twins.append(
                 _twin("near-duplicate", "recording", tracks[i], tracks[like], params.on_near_duplicate)
             )
-            if params.on_near_duplicate == "group" and recording == copy_of:
+            if params.on_near_duplicate == "group":
                 recording = like
         judgements.append(Judgement(twins + findings, like, recording))
     return judgements

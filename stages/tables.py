@@ -46,7 +46,7 @@ class Quality:
     outcome: str  # kept or dropped
     verdict: str  # good, or the gravest finding
     reason: str  # all findings in a sentence, with numbers; empty: none
-    same_as: str  # track_id of the first file with the same recording; empty: there is no other
+    same_as: str  # track_id of the first file with the same recording; empty: this one is the first, or alone
     encoding: str  # such as WAV/PCM_16 or MIDI; empty: not readable
     sample_rate_hz: int  # of the file; 0: not readable, or MIDI
     n_channels: int
@@ -161,10 +161,13 @@ def read_pairs(path: Path, key: str, value: str, parameter: str) -> dict[str, st
                     f"{parameter}: {path} needs the columns {key} and {value} in its first line"
                 )
             for row in reader:
-                given = row[value] or ""
-                if pairs.setdefault(row[key], given) != given:
-                    both = f"{pairs[row[key]]!r} and {given!r}"
-                    raise EncoreError(f"{parameter}: {path} gives {row[key]} both {both}")
+                name, given = row[key], row[value]
+                if name is None or given is None:
+                    raise EncoreError(f"{parameter}: {path}, line {reader.line_num}: ends too early")
+                if any(sign in name + given for sign in "\0\n\r"):
+                    raise EncoreError(f"{parameter}: {path}, line {reader.line_num}: has control characters")
+                if pairs.setdefault(name, given) != given:
+                    raise EncoreError(f"{parameter}: {path} gives {name} both {pairs[name]!r} and {given!r}")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EncoreError(f"{parameter}: cannot read {path}: {error}") from None
     return pairs

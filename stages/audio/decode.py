@@ -192,7 +192,8 @@ def _read_open(
     blocks += resampler.rest()
     samples = _joined(blocks)
     if len(samples) == 0:
-        raise _UnusableError("empty", "holds no samples", sound)
+        reason = "holds too few samples to be resampled" if meter.n_frames else "holds no samples"
+        raise _UnusableError("empty", reason, sound)
     return meter.complete(replace(sound, duration_s=meter.n_frames / rate_hz)), samples
 
 

@@ -27,13 +27,7 @@ def choose(labels: Mapping[str, str], params: SourceParams, place: str) -> list[
     EncoreError
         If one of `params.classes` is not there.
     """
-    there = set(labels.values()) - {""}
-    wanted = there if params.classes is None else set(params.classes)
-    if missing := sorted(wanted - there):
-        raise EncoreError(
-            f"dataset.classes: no class {', '.join(missing)} in {place}; "
-            f"there are: {', '.join(sorted(there))}"
-        )
+    wanted = wanted_classes(labels, params, place)
     classes = defaultdict(list)
     for track_id, label in labels.items():
         if label in wanted | {""}:
@@ -44,7 +38,21 @@ def choose(labels: Mapping[str, str], params: SourceParams, place: str) -> list[
         if params.tracks_per_class is not None:
             n_wanted = min(n_wanted, params.tracks_per_class)
         chosen += sorted(track_ids, key=lambda track_id: _rank(params.seed, track_id))[:n_wanted]
+    if len(chosen) < len(labels):
+        print(f"fetch: chose {len(chosen)} of the {len(labels)} tracks in {place}")
     return sorted(chosen)
+
+
+def wanted_classes(labels: Mapping[str, str], params: SourceParams, place: str) -> set[str]:
+    """The classes to take; the parameters and the error are those of `choose`."""
+    there = set(labels.values()) - {""}
+    wanted = there if params.classes is None else set(params.classes)
+    if missing := sorted(wanted - there):
+        raise EncoreError(
+            f"dataset.classes: no class {', '.join(missing)} in {place}; "
+            f"there are: {', '.join(sorted(there))}"
+        )
+    return wanted
 
 
 def _rank(seed: int, track_id: str) -> bytes:

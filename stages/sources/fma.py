@@ -16,7 +16,7 @@ from typing import Literal
 
 from stages.errors import EncoreError
 from stages.sources import Contents
-from stages.sources.choice import choose
+from stages.sources.choice import choose, wanted_classes
 from stages.sources.download import download
 from stages.sources.params import SourceParams
 from stages.tables import RawTrack, read_rows
@@ -92,6 +92,7 @@ class Fma:
     def __init__(self, params: FmaParams):
         self.params = params
         self._clips = f"fma_{params.subset}"
+        self._place = f"FMA {params.subset}"
         self.expected = Contents(
             n_tracks=N_TRACKS[params.subset],
             checksums={f"{name}.zip": f"sha1:{SHA1[name]}" for name in (METADATA, self._clips)},
@@ -111,7 +112,8 @@ class Fma:
             clips = _folder_of(self._clips, self.params.path, "path")
             with _opened(METADATA, metadata) as root:
                 known = _read_tracks(root, self.params.subset)
-            self._choose(known)  # so that a slip in `classes` costs no gigabytes
+            # known before the download, so that a slip costs no gigabytes
+            wanted_classes(_labels(known), self.params, self._place)
             with _opened(self._clips, clips) as root, new_folder(into) as folder:
                 there = {
                     track_id: track for track_id, track in known.items() if (root / track.path).is_file()
@@ -119,8 +121,9 @@ class Fma:
                 _report_missing(sorted(known.keys() - there.keys()), len(known), root)
                 from tqdm import tqdm
 
-                chosen = tqdm(self._choose(there), "fetch", unit="track", disable=None)
-                return [_copy(root, there[track_id], folder) for track_id in chosen]
+                chosen = choose(_labels(there), self.params, self._place)
+                bar = tqdm(chosen, "fetch", unit="track", disable=None)
+                return [_copy(root, there[track_id], folder) for track_id in bar]
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise EncoreError(
@@ -129,9 +132,9 @@ class Fma:
                 ) from None
             raise EncoreError(f"{error.filename or into}: {error.strerror or error}") from None
 
-    def _choose(self, tracks: dict[str, RawTrack]) -> list[str]:
-        labels = {track_id: track.label for track_id, track in tracks.items()}
-        return choose(labels, self.params, f"FMA {self.params.subset}")
+
+def _labels(tracks: dict[str, RawTrack]) -> dict[str, str]:
+    return {track_id: track.label for track_id, track in tracks.items()}
 
 
 def _folder_of(name: str, copy: str | None, key: str) -> Path | None:

@@ -86,7 +86,14 @@ class Folder:
         from tqdm import tqdm
 
         found = _Found()
-        files = {path.relative_to(root).as_posix(): path for path in _walk(root, root.resolve(), found)}
+        try:
+            files = {path.relative_to(root).as_posix(): path for path in _walk(root, root.resolve(), found)}
+        except OSError as error:
+            raise EncoreError(
+                f"dataset.path: cannot look into {error.filename}: {error.strerror or error}"
+            ) from None
+        except RecursionError:
+            raise EncoreError(f"dataset.path: {root} has folders in folders without end") from None
         labels = self._labels(files)
         groups = {track_id: self._group(track_id) for track_id in files}
         found.report()
@@ -99,9 +106,8 @@ class Folder:
 
     def _labels(self, files: Mapping[str, Path]) -> dict[str, str]:
         if self.params.labels is None:
-            return {track_id: track_id.partition("/")[0] if "/" in track_id else "" for track_id in files}
+            return {name: _spelled(name.partition("/")[0]) if "/" in name else "" for name in files}
         table = Path(self.params.labels)
-        # Systems differ in how they spell an accent; to the user it is one name.
         given = {
             _spelled(path): label
             for path, label in read_pairs(table, "path", "label", "dataset.labels").items()
@@ -117,7 +123,9 @@ class Folder:
         return labels
 
     def _group(self, track_id: str) -> str:
-        match = re.search(self.params.group_pattern, track_id) if self.params.group_pattern else None
+        match = (
+            re.search(self.params.group_pattern, _spelled(track_id)) if self.params.group_pattern else None
+        )
         return " / ".join(part for part in match.groupdict().values() if part) if match else ""
 
     def _copy(self, path: Path, track_id: str, label: str, group: str, into: Path) -> RawTrack:
@@ -128,7 +136,7 @@ class Folder:
             with copy.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise EncoreError(f"dataset.path: cannot copy {path}: {error.strerror}") from None
+            raise EncoreError(f"dataset.path: cannot copy {path}: {error.strerror or error}") from None
         return RawTrack(
             track_id=track_id,
             path=track_id,
@@ -146,19 +154,28 @@ class Folder:
 class _Found:
     """What lies below the folder and is not taken."""
 
-    astray: list[str] = field(default_factory=list)  # links that lead out of the folder, or nowhere
+    astray: list[str] = field(default_factory=list)  # links
     others: Counter[str] = field(default_factory=Counter)  # files that hold no music, by suffix
 
     def report(self) -> None:
         if self.astray:
-            print(f"fetch: left out links that lead out of the folder or nowhere: {_some(self.astray)}")
+            print(
+                "fetch: left out links that lead out of the folder or nowhere, or on from another link: "
+                f"{_some(self.astray)}"
+            )
         if self.others:
-            kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in self.others.most_common(5))
+            kinds = ", ".join(f"{_some([suffix])} {n}" for suffix, n in self.others.most_common(5))
             print(f"fetch: left out {self.others.total()} files that are no music by their names: {kinds}")
 
 
-def _walk(folder: Path, root: Path, found: _Found, above: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Music below `folder` in sorted order, hidden files apart; links are followed inside `root` only."""
+def _walk(
+    folder: Path, root: Path, found: _Found, above: tuple[str, ...] = (), is_linked: bool = False
+) -> Iterator[Path]:
+    """Music below `folder` in sorted order, hidden files apart.
+
+    Links are followed inside `root` only, and not on from where a link has led, since folders that are
+    linked to one another would multiply.
+    """
     here = os.path.realpath(folder)
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
@@ -167,29 +184,35 @@ def _walk(folder: Path, root: Path, found: _Found, above: tuple[str, ...] = ()) 
         if not (target.exists() and target.is_relative_to(root)):
             found.astray.append(str(path))
         elif target.is_dir():
-            if str(target) not in (*above, here):  # a link to a folder above would lead round in circles
-                yield from _walk(path, root, found, (*above, here))
-        elif is_music(path):
-            _assert_nameable(str(path))
+            if path.is_symlink() and is_linked:
+                found.astray.append(str(path))
+            elif str(target) not in (*above, here):  # a link to a folder above would lead round in circles
+                _assert_nameable(path.name)
+                yield from _walk(path, root, found, (*above, here), is_linked or path.is_symlink())
+        elif is_music(path) and target.is_file():
+            _assert_nameable(path.name)
             yield path
         else:
-            found.others[path.suffix.lower()] += 1
+            found.others[path.suffix.lower() or "no suffix"] += 1
 
 
 def _assert_nameable(name: str) -> None:
-    """Raise `EncoreError` on a name that no UTF-8 table can hold."""
+    """Raise `EncoreError` on a name that a table in UTF-8 cannot hold, or that fetch uses itself."""
     try:
         name.encode()
     except UnicodeEncodeError:
         raise EncoreError(f"dataset.path: {name!r} is not named in UTF-8; rename it") from None
-    if not name.isprintable():
+    if any(unicodedata.category(sign) in ("Cc", "Zl", "Zp") for sign in name):
         raise EncoreError(f"dataset.path: {name!r} has control characters in its name; rename it")
+    if name in ("source.json", "tracks.csv"):
+        raise EncoreError(f"dataset.path: a folder called {name!r} is in the way of fetch's own; rename it")
 
 
 def _spelled(name: str) -> str:
+    """Systems differ in how they spell an accent; to the user it is one name."""
     return unicodedata.normalize("NFC", name)
 
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more}"
+    return ", ".join(names[:3]).encode("utf-8", "backslashreplace").decode() + more

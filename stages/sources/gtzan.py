@@ -37,6 +37,7 @@ VERIFIED = ("replica of", "same recording as", "distorted", UNREADABLE)  # the f
 # A clip below whatever folder the archive has it in; AppleDouble's ._* files do not match.
 CLIP = re.compile(r"(?:.*/)?(?P<label>[a-z]+)/(?P<track_id>(?P=label)\.[0-9]{5})(?P<suffix>\.wav|\.au)")
 MAX_CLIP_BYTES = 64 << 20  # a clip has 1.3 MB; zipfile never reads more than a member claims
+MAX_BYTES = 8 << 30  # all clips have 1.3 GB
 
 # What zipfile and the decompressors below it raise for damaged archives.
 DAMAGE = (
@@ -354,6 +355,8 @@ def _checked_clips(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             if member.file_size > MAX_CLIP_BYTES:
                 raise _UnusableError(f"has a clip of {member.file_size / 1e6:.0f} MB ({name!r})")
             clips[clip["track_id"]] = member
+    if (n_bytes := sum(member.file_size for member in clips.values())) > MAX_BYTES:
+        raise _UnusableError(f"has {n_bytes / 1e9:.0f} GB of clips")
     return clips
 
 

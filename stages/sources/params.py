@@ -1,6 +1,8 @@
 """The parameters that every source has."""
 
-from pydantic import Field
+import unicodedata
+
+from pydantic import Field, field_validator
 
 from stages.params import Params
 
@@ -31,3 +33,8 @@ class SourceParams(Params):
     seed: int = Field(ge=0)
     watch: str
     watch_metadata: str
+
+    @field_validator("classes")
+    @classmethod
+    def _spelled_one_way(cls, classes: list[str] | None) -> list[str] | None:
+        return classes and [unicodedata.normalize("NFC", label) for label in classes]

@@ -93,7 +93,7 @@ def test_links_are_followed_inside_the_folder_only_and_those_astray_are_named(mu
     assert tracks["all-time/1998/c.mp3"].label == "all-time"
     assert not any(path.is_symlink() for path in (tmp_path / "raw").rglob("*"))
     printed = capsys.readouterr().out
-    assert "links that lead out of the folder or nowhere: " in printed
+    assert "links that lead out of the folder or nowhere, or on" in printed
     for name in ("pop", "rock/gone.wav", "rock/out.wav"):
         assert str(music / name) in printed
 
@@ -115,6 +115,26 @@ def test_loops_of_links_end(music, tmp_path):
     assert len(fetched(music, tmp_path / "raw")) == 6
 
 
+def test_folders_linked_to_one_another_do_not_multiply(tmp_path):
+    names = [f"f{i}" for i in range(9)]
+    for name in names:
+        write(tmp_path / "web", f"{name}/{name}.wav")
+        for other in set(names) - {name}:
+            (tmp_path / "web" / name / other).symlink_to(tmp_path / "web" / other)
+    assert len(fetched(tmp_path / "web", tmp_path / "raw")) == 9 * 9
+
+
+def test_what_is_no_file_is_left(music, tmp_path):
+    os.mkfifo(music / "rock" / "pipe.wav")
+    assert len(fetched(music, tmp_path / "raw")) == 6
+
+
+@pytest.mark.parametrize("name", ["source.json", "tracks.csv"])
+def test_a_folder_in_the_way_of_the_manifest_is_one_line(music, tmp_path, name):
+    write(music, f"{name}/a.wav")
+    assert name in line_of(lambda: fetched(music, tmp_path / "raw"))
+
+
 class TestGroups:
     """`dataset.group_pattern` takes artist, album or work from the path."""
 
@@ -124,6 +144,16 @@ class TestGroups:
         assert tracks["jazz/live/1998/c.mp3"].group == "live"
         printed = capsys.readouterr().out
         assert "finds no group in blues/e.au, jazz/d.ogg, loose.wav and 2 more" in printed
+
+    def test_an_accent_spelled_in_two_ways_is_one_artist_and_one_class(self, music, tmp_path):
+        write(music, "M\u00fasica/Dvo\u0159\u00e1k/1.wav", "Mu\u0301sica/Dvor\u030ca\u0301k/2.wav")
+        tracks = fetched(
+            music, tmp_path / "raw", group_pattern="^[^/]+/(?P<artist>[^/]+)/", classes=["Mu\u0301sica"]
+        )
+        assert {(track.label, track.group) for track in tracks.values() if track.label} == {
+            ("M\u00fasica", "Dvo\u0159\u00e1k")
+        }
+        assert len(tracks) == 3
 
     def test_several_named_groups_make_one(self, music, tmp_path):
         pattern = r"(?P<place>live)/(?P<year>\d+)|(?P<letter>\w)\.wav"
@@ -161,6 +191,8 @@ class TestLabels:
             ("file,genre\na,b\n", "needs the columns path and label"),
             ("", "needs the columns path and label"),
             ("path,label\nrock/b.wav,x\nrock/b.wav,y\n", "gives rock/b.wav both 'x' and 'y'"),
+            ("label,path\njazz\n", "line 2: ends too early"),
+            ('path,label\nrock/b.wav,"x\ny"\n', "has control characters"),
             ("path,label\nb.wav,x\n", "labels none of the files; its paths should look like blues/e.au"),
         ],
     )
@@ -187,10 +219,17 @@ def test_unknown_class_lists_those_there(music, tmp_path):
 
 
 def test_unicode_and_odd_names_stay(music, tmp_path):
-    names = ["Песни/Ночь.wav", '日本/夜, と "霧".wav', "rock/ a  b .wav", "rock/#1%20.wav", "emoji 🎷/s.wav"]
+    names = [
+        "曲\u3000名/夜\u00a0.wav",
+        "👩\u200d🎤/a.wav",
+        "Песни/Ночь.wav",
+        '日本/夜, と "霧".wav',
+        "rock/ a  b .wav",
+        "rock/#1%20.wav",
+        "emoji 🎷/s.wav",
+    ]
     for name in names:
-        (music / name).parent.mkdir(exist_ok=True)
-        (music / name).write_bytes(name.encode())
+        write(music, name)
     tracks = fetched(music, tmp_path / "raw")
     assert set(names) <= set(tracks)
     assert tracks["Песни/Ночь.wav"].label == "Песни"

@@ -3,10 +3,13 @@
 import os
 import signal
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from stages import isolated
+from stages.errors import EncoreError
 from stages.isolated import Lost, isolated_map
 
 
@@ -14,6 +17,8 @@ def answer(item: object) -> object:
     match item:
         case "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
         case "exit":
             os._exit(3)
         case "hang":
@@ -42,6 +47,28 @@ def test_a_death_and_a_hang_are_told_and_the_others_answered():
     assert died == Lost("kills the process that reads it (SIGSEGV)")
     assert left == Lost("kills the process that reads it (3)")
     assert hung == Lost("keeps the process that reads it busy for over 1 s")
+
+
+def test_many_deaths_end_no_run():
+    assert [type(answer) for answer in answers(*["segfault"] * 6)] == [Lost] * 6
+
+
+def test_a_neighbour_that_dies_or_a_single_mishap_costs_nothing(tmp_path):
+    """The first process that takes an item is killed; the second is not."""
+    done = isolated_map(partial(answer_once_killed, folder=tmp_path), range(4), 4, "test", 5.0)
+    assert list(done) == list(range(4))
+
+
+def answer_once_killed(item: int, folder: Path) -> int:
+    if not (folder / str(item)).exists():
+        (folder / str(item)).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def test_what_something_outside_keeps_killing_is_no_verdict_on_the_item():
+    with pytest.raises(EncoreError, match="SIGKILL from outside"):
+        answers("kill")
 
 
 def test_an_exception_is_raised_here():

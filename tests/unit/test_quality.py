@@ -115,6 +115,8 @@ class TestTwins:
         [
             ("group", "group", [0, 1, 0, 3, 0], [0, 1, 2, 3, 4]),
             ("keep", "group", [0, 1, 2, 3, 0], [0, 1, 2, 3, 4]),
+            ("keep", "drop", [0, 1, 2, 3, 4], [0, 1, 2, 3]),
+            ("drop", "keep", [0, 1, 2, 3, 4], [0, 1, 3, 4]),
             ("group", "keep", [0, 1, 0, 3, 4], [0, 1, 2, 3, 4]),
             ("keep", "keep", [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]),
             ("drop", "group", [0, 1, 2, 3, 0], [0, 1, 3, 4]),
@@ -126,6 +128,13 @@ class TestTwins:
         judged = self.judged(on_duplicate=exact, on_near_duplicate=near)
         assert [judgement.recording for judgement in judged] == recordings
         assert [i for i, judgement in enumerate(judged) if judgement.is_kept] == kept
+
+    @pytest.mark.parametrize("exact", ["group", "keep"])
+    def test_a_copy_of_a_near_duplicate_goes_with_its_original(self, exact):
+        tracks = [track(f"{i}.wav") for i in range(3)]
+        cut = heard(1, ORDINARY[0][43:])
+        judged = judge(tracks, [heard(0), cut, cut], rules(on_duplicate=exact))
+        assert [judgement.recording for judgement in judged] == [0, 0, 0]
 
     def test_the_labelled_one_is_kept_not_the_first(self):
         tracks = [track("0.wav", ""), track("1.wav", "rock")]

@@ -224,7 +224,7 @@ class TestFile:
                 "track_id,split\n" + ALL + "jazz/9.wav,dev\n",
                 "jazz/9.wav is 'dev', should be train, valid or test",
             ),
-            ("track_id,split\njazz/0-0.wav\n", "jazz/0-0.wav is ''"),
+            ("track_id,split\njazz/0-0.wav\n", "line 2: ends too early"),
             ("track,side\n" + ALL, "needs the columns track_id and split"),
             ("", "needs the columns track_id and split"),
             (b"track_id,split\n\xff\xfe,train\n", "cannot read"),
