@@ -130,13 +130,14 @@ def test_a_file_added_to_the_folder_is_noticed(project: Project) -> None:
     soundfile.write(good, 0.1 * np.random.default_rng(1).standard_normal(22050 * 2), 22050)
     bad.write_bytes(b"this is no audio")
     assert set(project.status()) == {"fetch"}
-    output = project.dvc("repro")
-    assert stages_run(output) == ALL
+    output = project.dvc("repro", "decode")
+    assert stages_run(output) == ["fetch", "decode"]
+    assert {"segment", "extract"} <= set(project.status())
     assert "20 found = 19 kept + 1 dropped" in output
-    assert "broken.wav: unreadable: " in output
+    assert "broken.wav: decode error: " in output
     quality = (project.folder / "data/audio/quality.csv").read_text().splitlines()
     assert len(quality) == 1 + 20
-    assert sum(",unreadable," in line for line in quality) == 1
+    assert sum(",decode error," in line for line in quality) == 1
     good.unlink()
     bad.unlink()
     project.reset()

@@ -95,6 +95,8 @@ def test_the_source_says_what_it_should_hold(given):
 
 
 def test_the_same_again_gives_the_same_bytes(given):
+    if given[0] == "dataset=sample":
+        pytest.skip("tests/unit/test_sample.py tries harder")
     fetched(given)
     before = files()
     fetched(given)
