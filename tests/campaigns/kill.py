@@ -81,7 +81,7 @@ class Campaign:
             f"processes of {stage} outlived it by {GONE_S:g} s after {len(outliving)} of {n_killed} kills, "
             f"such as {outliving[-1:]}",
         )
-        done = len(list(folder.glob(".encore/pieces/*/*.safetensors")))
+        done = len(list(folder.glob(".encore/pieces/*/*.npz")))
         ended = run(stage, folder)
         self.expect(ended.status == 0, f"{stage} ends with {ended.status}: {ended.stderr}")
         self.expect(digests(output) == expected, f"{stage} writes the same bytes")
