@@ -408,6 +408,12 @@ def test_a_name_that_is_there_twice_is_refused(into, home, tmp_path, capfd):
     assert " has 'Data/features_30_sec.csv' twice; give" in failure(into, capfd, archive=str(own))
 
 
+def test_an_archive_of_absurd_size_in_all_is_refused(into, home, tmp_path, capfd, monkeypatch):
+    (tmp_path / "own.zip").write_bytes(gtzan_zip())
+    monkeypatch.setattr(gtzan, "MAX_BYTES", 200_000)
+    assert "has 0 GB of clips" in failure(into, capfd, archive=str(tmp_path / "own.zip"))
+
+
 def test_no_more_is_unpacked_than_a_clip_claims(into, home, tmp_path, capfd):
     (tmp_path / "own.zip").write_bytes(claiming_less())
     write_artists(tmp_path / "artists.csv", [*CLIPS, "rock.00001"])

@@ -1,6 +1,7 @@
 """The work cache gives back what was put in under the same key, or nothing."""
 
 import os
+import shutil
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from stages import pieces
 from stages.workspace import work_cache
+from tests.synthetic import REPO
 
 SAMPLES = np.arange(1000, dtype=np.int16)
 KEY = pieces.piece_key("a piece")
@@ -90,6 +92,16 @@ def test_what_a_killed_process_left_goes_once_it_is_old():
         os.utime(folder / name, (time.time() - age_s,) * 2)
     pieces.trim(1)
     assert files() == [".young.1"]
+
+
+def test_a_change_of_imported_code_is_a_change_of_the_key(tmp_path, monkeypatch):
+    shutil.copytree(REPO / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(pieces, "__file__", str(tmp_path / "stages/pieces.py"))
+    before = pieces.code_key("stages.decoded", [])
+    for path, is_part in (("stages/train.py", False), ("stages/audio/fingerprint.py", True)):
+        with (tmp_path / path).open("a") as file:
+            file.write("# changed\n")
+        assert (pieces.code_key("stages.decoded", []) != before) == is_part
 
 
 def test_code_and_versions_are_in_the_key(tmp_path, monkeypatch):
