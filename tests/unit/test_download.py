@@ -9,6 +9,7 @@ import shutil
 import socket
 import threading
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -229,7 +230,7 @@ def test_wrong_checksum_deletes_the_file(server, into, kept):
     [
         (403, "the server refuses it (403 Forbidden); see whether it has moved, or use a copy of your own"),
         (404, "the server refuses it (404 Not Found); see whether it has moved, or use a copy of your own"),
-        (416, "the server refuses it (416 Requested Range Not Satisfiable); see whether it has moved"),
+        (416, f"the server refuses it (416 {HTTPStatus(416).phrase}); see whether it has moved"),
         (429, "the server cannot deliver now (429 Too Many Requests); run again later"),
         (503, "the server cannot deliver now (503 Service Unavailable); run again later"),
     ],
