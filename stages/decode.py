@@ -69,7 +69,7 @@ def main() -> None:
     recipe = decoded.Recipe(
         audio.sample_rate_hz,
         quality.max_duration_s,
-        Rendering(render.window_s, render.windows, render.control),
+        Rendering(**render.model_dump()),
         decoded.code(),
     )
     from tqdm import tqdm

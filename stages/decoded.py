@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stages import pieces
 from stages.audio.decode import Rendering, Sound, decode
-from stages.audio.formats import MIDI_MAGIC
+from stages.audio.formats import is_midi
 
 # The packages whose version may change a waveform.
 PACKAGES = ("numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont")
@@ -54,10 +54,8 @@ def code() -> str:
 def hear(path: Path, recipe: Recipe) -> Heard:
     """Decode a file, unless the work cache has it."""
     with path.open("rb") as file:
-        is_midi = file.read(len(MIDI_MAGIC)) == MIDI_MAGIC
-        file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    manner = astuple(recipe.rendering) if is_midi else recipe.max_duration_s
+    manner = astuple(recipe.rendering) if is_midi(path) else recipe.max_duration_s
     # libsndfile takes the name into account where the content leaves it in doubt
     key = pieces.piece_key(sha256, path.suffix.lower(), recipe.sample_rate_hz, manner, recipe.code)
     if kept := pieces.load(key, ["fingerprint"]):

@@ -41,14 +41,16 @@ def save(key: str, arrays: "Mapping[str, NDArray[Any]]", about: Mapping[str, Any
     import numpy as np
 
     record = json.dumps({"about": about, "arrays": list(arrays)})
-    name = f".{key}.{os.getpid()}"
-    try:
-        with _path(key).with_name(name).open("wb") as file:
-            np.savez(file, allow_pickle=False, record=np.array(record), **arrays)
-        _path(key).with_name(name).replace(_path(key))
-    except OSError:
-        with suppress(OSError):
-            _path(key).with_name(name).unlink()
+    with suppress(OSError):
+        path = _path(key)
+        path.parent.mkdir(exist_ok=True)
+        unfinished = path.with_name(f".{key}.{os.getpid()}")
+        try:
+            with unfinished.open("wb") as file:
+                np.savez(file, allow_pickle=False, record=np.array(record), **arrays)
+            unfinished.replace(path)
+        except OSError:
+            unfinished.unlink()
 
 
 def load(key: str, names: Sequence[str]) -> "tuple[dict[str, NDArray[Any]], dict[str, Any]] | None":
@@ -91,6 +93,4 @@ def trim(limit_gb: float) -> None:
 
 
 def _path(key: str) -> Path:
-    folder = work_cache("pieces") / key[:2]
-    folder.mkdir(exist_ok=True)
-    return folder / f"{key}.npz"
+    return work_cache("pieces") / key[:2] / f"{key}.npz"

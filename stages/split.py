@@ -118,10 +118,11 @@ def main() -> None:
     keep_groups = isinstance(params, KFoldParams) or params.scheme == "grouped"
     groups = [track.group for track in labelled]
     recordings = [track.recording for track in labelled]
-    units = splits.units(recordings, groups if keep_groups else [""] * len(labelled))
     if isinstance(params, FileParams | PublishedParams):
         # whoever deals the sides answers for them, and is told below what stands on two
         units = [track.track_id for track in labelled]
+    else:
+        units = splits.units(recordings, groups if keep_groups else [""] * len(labelled))
     folds = [-1] * len(labelled)
     match params:
         case HoldoutParams():

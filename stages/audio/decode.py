@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.audio.fingerprint import fingerprint
-from stages.audio.formats import MIDI, MIDI_MAGIC
+from stages.audio.formats import MIDI, is_midi
 from stages.errors import EncoreError
 
 if TYPE_CHECKING:
@@ -117,11 +117,9 @@ def decode(path: Path, sample_rate_hz: int, max_duration_s: float, rendering: Re
     rendering : Rendering
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(len(MIDI_MAGIC))
-        if not start:
+        if path.stat().st_size == 0:
             raise _UnusableError("empty", "is an empty file")
-        if start == MIDI_MAGIC:
+        if is_midi(path):
             sound, samples = _render(path.read_bytes(), sample_rate_hz, rendering)
         else:
             sound, samples = _read(path, sample_rate_hz, max_duration_s)

@@ -1,6 +1,6 @@
 """Which kinds of files hold music, and what their names promise."""
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 MIDI = "MIDI"
 MIDI_MAGIC = b"MThd"
@@ -29,6 +29,12 @@ UNDECODABLE = {".aac", ".ape", ".m4a", ".mp4", ".wma", ".wv"}
 def is_music(path: PurePath) -> bool:
     """Whether a file of this name should hold music."""
     return path.suffix.lower() in CONTAINERS.keys() | UNDECODABLE
+
+
+def is_midi(path: Path) -> bool:
+    """Whether a file is MIDI by its content."""
+    with path.open("rb") as file:
+        return file.read(len(MIDI_MAGIC)) == MIDI_MAGIC
 
 
 def is_mislabelled(path: PurePath, encoding: str) -> bool:

@@ -18,7 +18,7 @@ from stages.errors import EncoreError
 from stages.sources import Contents
 from stages.sources.choice import choose, wanted_classes
 from stages.sources.download import download
-from stages.sources.params import SourceParams
+from stages.sources.params import SourceParams, absolute
 from stages.tables import RawTrack, read_rows
 from stages.workspace import new_folder, work_cache
 
@@ -141,11 +141,7 @@ def _folder_of(name: str, copy: str | None, key: str) -> Path | None:
     """What a user's path stands for: FMA's folder `name`, one that holds it, or the file tracks.csv."""
     if copy is None:
         return None
-    path = Path(copy)
-    if not path.is_absolute():
-        raise EncoreError(
-            f"dataset.{key}: {copy!r} is relative; give the absolute path, such as {Path.cwd() / path}"
-        )
+    path = absolute(copy, key)
     if name == METADATA and path.is_file():
         return path
     if not path.is_dir():

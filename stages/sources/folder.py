@@ -17,7 +17,7 @@ from stages.audio.formats import is_music
 from stages.errors import EncoreError
 from stages.sources import Contents
 from stages.sources.choice import choose
-from stages.sources.params import SourceParams
+from stages.sources.params import SourceParams, absolute
 from stages.tables import RawTrack, read_pairs
 
 
@@ -75,12 +75,7 @@ class Folder:
             If the folder is not absolute or not there, a class of `classes` is not in it, the table of
             labels is wrong, a file cannot be read, or the disk is full.
         """
-        root = Path(self.params.path)
-        if not root.is_absolute():
-            raise EncoreError(
-                f"dataset.path: {self.params.path!r} is relative; give the absolute path, "
-                f"such as {Path.cwd() / root}"
-            )
+        root = absolute(self.params.path, "path")
         if not root.is_dir():
             raise EncoreError(f"dataset.path: no folder {root}")
         from tqdm import tqdm

@@ -22,7 +22,7 @@ from stages.errors import EncoreError
 from stages.sources import Contents
 from stages.sources.choice import choose
 from stages.sources.download import broken_by
-from stages.sources.params import SourceParams
+from stages.sources.params import SourceParams, absolute
 from stages.tables import RawTrack, read_rows
 from stages.workspace import new_folder, work_cache
 
@@ -272,11 +272,7 @@ class _UnusableError(Exception):
 
 
 def _given(path: str) -> Path:
-    archive = Path(path)
-    if not archive.is_absolute():
-        raise EncoreError(
-            f"dataset.archive: {path!r} is relative; give the absolute path, such as {Path.cwd() / archive}"
-        )
+    archive = absolute(path, "archive")
     if not archive.is_file():
         raise EncoreError(f"dataset.archive: no file {archive}")
     return archive

@@ -1,9 +1,11 @@
 """The parameters that every source has."""
 
 import unicodedata
+from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from stages.errors import EncoreError
 from stages.params import Params
 
 
@@ -38,3 +40,19 @@ class SourceParams(Params):
     @classmethod
     def _spelled_one_way(cls, classes: list[str] | None) -> list[str] | None:
         return classes and [unicodedata.normalize("NFC", label) for label in classes]
+
+
+def absolute(path: str, key: str) -> Path:
+    """The path that the user gives as ``dataset.KEY``.
+
+    Raises
+    ------
+    EncoreError
+        If it is relative, since experiments may run in a temporary copy of the project.
+    """
+    given = Path(path)
+    if not given.is_absolute():
+        raise EncoreError(
+            f"dataset.{key}: {path!r} is relative; give the absolute path, such as {Path.cwd() / given}"
+        )
+    return given

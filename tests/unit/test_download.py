@@ -10,7 +10,7 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Self
@@ -20,6 +20,7 @@ import pytest
 
 from stages.sources import download as module
 from stages.sources.download import download
+from tests.loopback import serving
 from tests.synthetic import line_of
 
 CONTENT = np.random.default_rng(0).bytes(400_000)
@@ -55,16 +56,13 @@ class Server:
 
     def __enter__(self) -> Self:
         self.released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"file": self}))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/music.zip"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._serving = serving(type("Handler", (_Handler,), {"file": self}))
+        self.url = f"{self._serving.__enter__()}/music.zip"
         return self
 
     def __exit__(self, *_: object) -> None:
         self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._serving.__exit__(None, None, None)
 
 
 class _Handler(BaseHTTPRequestHandler):

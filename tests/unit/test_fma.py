@@ -5,11 +5,10 @@ import errno
 import hashlib
 import io
 import os
-import threading
 import zipfile
 from collections.abc import Callable
 from functools import cache, partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import soundfile
 from stages.sources import Contents, fma
 from stages.sources.fma import Fma, FmaParams
 from stages.tables import RawTrack, read_rows
+from tests.loopback import serving
 from tests.synthetic import REPO, line_of, noise
 
 # split, subset, top genre and artist of each track; 98565 and 133297 are known to be faulty
@@ -147,14 +147,11 @@ def server(tmp_path, monkeypatch):
         def log_message(self, *_: object) -> None:
             """Keep the terminal clean."""
 
-    started = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    threading.Thread(target=started.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setattr(fma, "SERVER", f"http://127.0.0.1:{started.server_port}")
     offered.offer("fma_metadata", {"tracks.csv": tracks_csv()})
     offered.offer("fma_small", members("small"))
-    yield offered
-    started.shutdown()
-    started.server_close()
+    with serving(partial(Handler, directory=str(folder))) as url:
+        monkeypatch.setattr(fma, "SERVER", url)
+        yield offered
 
 
 def source(**values: Any) -> Fma:
