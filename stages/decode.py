@@ -91,7 +91,7 @@ def main() -> None:
         with store.create_audio(folder / "audio.h5", audio.sample_rate_hz) as file:
             for i in tqdm(kept, "store", unit="track", disable=None):
                 waveform = decoded.waveform(RAW / found[i].path, heard[i].key, recipe)
-                store.append_waveform(file, len(tracks), found[i].track_id, waveform)
+                store.append_waveform(file, len(tracks), found[i].track_id, waveform, heard[i].sound.digest)
                 recording = found[judged[i].recording].track_id
                 tracks.append(_track(found[i], recording, len(waveform), heard[i].sound.n_windows))
                 del waveform  # else the next one, of hundreds of megabytes perhaps, is read beside it

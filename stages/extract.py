@@ -1,132 +1,182 @@
 """Stage extract: what do the segments look like? Writes data/features/features.h5."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+import hashlib
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
-from stages import store
-from stages.errors import EncoreError, run
-from stages.params import Params, load
-from stages.runtime import ordered_map
-from stages.tables import AudioTrack, Segment, read_rows
+from stages import pieces, store
+from stages.errors import run
+from stages.features import FeaturesParams, build
+from stages.parallel import ordered_map
+from stages.params import load
+from stages.runtime import runtime
+from stages.tables import AudioTrack, Segment, each_row
 from stages.workspace import new_folder
 
+if TYPE_CHECKING:
+    import h5py
+
+    from stages.audio.features import Feature
+    from stages.extracted import Stretch
+
 AUDIO = Path("data/audio")
+SEGMENTS = Path("data/segments/segments.csv")
+SAMPLES_PER_STRETCH = 1 << 22  # three minutes at 22,050 Hz: bounds the memory, however long a track is
 
 
-class MfccParams(Params):
-    """Attributes: `n_mfcc`, how many coefficients."""
-
-    n_mfcc: int = Field(ge=1)
-
-
-class MelParams(Params):
-    """Attributes: `n_mels`, how many mel bands, also behind MFCC."""
-
-    n_mels: int = Field(ge=1, le=1024)
-
-
-class FeaturesParams(Params):
-    """The `features` section.
+@dataclass(frozen=True)
+class Index:
+    """The segments, one after another.
 
     Attributes
     ----------
-    n_fft, hop_length : int
-        In samples.
-    pad_mode : {'constant', 'reflect'}
-        What stands beyond both ends of a segment.
-    include : list of {'mfcc', 'mel'}
-    mfcc, mel
-        Settings of each feature.
+    length : int
+        Of each, in samples.
+    tracks : mapping of str to (int, str)
+        Row in data/audio/tracks.csv and label of each track, by its track_id.
+    track_id : sequence of str
+        Of each segment.
+    segment, start : array of int
+        Of each segment: its number within the track, and its first sample there.
     """
 
-    n_fft: int = Field(ge=16, le=65536)
-    hop_length: int = Field(ge=1)
-    pad_mode: Literal["constant", "reflect"]
-    include: list[Literal["mfcc", "mel"]] = Field(min_length=1)
-    mfcc: MfccParams
-    mel: MelParams
+    length: int
+    tracks: Mapping[str, tuple[int, str]]
+    track_id: Sequence[str]
+    segment: "array[int]"
+    start: "array[int]"
 
-    @model_validator(mode="after")
-    def _fit_together(self) -> "FeaturesParams":
-        if self.hop_length > self.n_fft:
-            raise ValueError(f"hop_length is {self.hop_length}, should be at most n_fft, {self.n_fft}")
-        if self.mfcc.n_mfcc > self.mel.n_mels:
-            raise ValueError(
-                f"mfcc.n_mfcc is {self.mfcc.n_mfcc}, should be at most mel.n_mels, {self.mel.n_mels}"
-            )
-        return self
+    @classmethod
+    def read(cls) -> "Index":
+        """Read what segment wrote."""
+        rows = enumerate(each_row(AUDIO / "tracks.csv", AudioTrack))
+        tracks = {track.track_id: (row, track.label) for row, track in rows}
+        names = {name: name for name in tracks}  # one string for each track, however many segments it has
+        track_id, segment, start, length = [], array("i"), array("q"), 0
+        for row in each_row(SEGMENTS, Segment):
+            track_id.append(names[row.track_id])
+            segment.append(row.segment)
+            start.append(row.start)
+            length = row.stop - row.start
+        return cls(length, tracks, track_id, segment, start)
+
+    def stretches(self) -> list[slice]:
+        """Neighbouring segments of one track, as many as are extracted in one go."""
+        at_once = max(1, SAMPLES_PER_STRETCH // self.length)
+        stretches, first = [], 0
+        for _, of_track in groupby(self.track_id):
+            stop = first + sum(1 for _ in of_track)
+            stretches += [slice(i, min(i + at_once, stop)) for i in range(first, stop, at_once)]
+            first = stop
+        return stretches
+
+    def table(self) -> store.SegmentTable:
+        """The segments as features.h5 names them."""
+        label = [self.tracks[track_id][1] for track_id in self.track_id]
+        return store.SegmentTable(self.track_id, self.segment, self.start, label)
 
 
 def main() -> None:
     """Extract the features of every segment in the index."""
     params = load("features", FeaturesParams)
-    tracks = {t.track_id: (row, t) for row, t in enumerate(read_rows(AUDIO / "tracks.csv", AudioTrack))}
-    segments = read_rows(Path("data/segments/segments.csv"), Segment)
-    cuts: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for segment in segments:
-        cuts[segment.track_id].append((segment.start, segment.stop))
-    length = segments[0].stop - segments[0].start
-    if params.pad_mode == "reflect" and params.n_fft // 2 >= length:
-        raise EncoreError(
-            f"params.yaml: features.n_fft is {params.n_fft}, but a segment has {length} samples, too few "
-            "to reflect half a window; choose a smaller n_fft or features.pad_mode=constant"
-        )
+    index = Index.read()
+    sample_rate_hz = store.read_sample_rate_hz(AUDIO / "audio.h5")
+    features = build(params, sample_rate_hz, index.length)
+    arrays = {name: stored_as(name, feature, params, index.length) for name, feature in features.items()}
 
-    import torch
-
-    from stages.audio.spectra import Spectra, extract
-
-    # Tracks run side by side; threads inside a transform would only fight over the cores.
-    torch.set_num_threads(1)
     with store.open_audio(AUDIO / "audio.h5") as audio, new_folder(Path("data/features")) as folder:
-        spectra = Spectra(
-            sample_rate_hz=int(audio.attrs["sample_rate_hz"]),
-            n_fft=params.n_fft,
-            hop_length=params.hop_length,
-            pad_mode=params.pad_mode,
-            n_mels=params.mel.n_mels,
-            n_mfcc=params.mfcc.n_mfcc,
-            include=tuple(params.include),
-        )
-        rows = [(s.track_id, s.segment, tracks[s.track_id][1].label) for s in segments]
+        made_with = (f"{name} {version(name).partition('+')[0]}" for name in ("librosa", "torch"))
         attributes = {
-            **params.model_dump(exclude={"mfcc", "mel"}),
-            "sample_rate_hz": spectra.sample_rate_hz,
-            "n_mfcc": spectra.n_mfcc,
-            "n_mels": spectra.n_mels,
-            "segment_length": length,
+            **params.model_dump(include={"n_fft", "hop_length", "window", "pad_mode", "include"}),
+            "sample_rate_hz": sample_rate_hz,
+            "segment_length": index.length,
+            "audio_sha256": _digest(index, audio),
+            "made_with": ", ".join(made_with),
+        }
+        path = folder / "features.h5"
+        with store.NewFeatures(path, arrays, index.table(), attributes, params.compression) as file:
+            for stretch, values in _extracted(index, features, audio):
+                for name, of_stretch in values.items():
+                    file.write(name, stretch.start, of_stretch)
+    pieces.trim(runtime().cache_gb)
+    for name, stored in arrays.items():
+        shape = (len(index.track_id), len(stored.bins.values), len(stored.time.values))
+        print(f"extract: {name} {shape} {stored.dtype}")
+
+
+def stored_as(name: str, feature: "Feature", params: FeaturesParams, length: int) -> store.Array:
+    """How a feature is stored."""
+    framing = feature.framing
+    time_s = framing.time_s(length, feature.sample_rate_hz)
+    shares_time = (framing.n_fft, framing.hop_length) == (params.n_fft, params.hop_length)
+    settings = asdict(feature)
+    del settings["sample_rate_hz"]
+    return store.Array(
+        np.dtype(params.dtype if feature.dtype == np.float32 else feature.dtype),
+        feature.unit,
+        store.Axis(*feature.bins()),
+        store.Axis("time_s" if shares_time else f"time_s_{name}", time_s),
+        settings.pop("framing") | settings,
+    )
+
+
+def _digest(index: Index, audio: "h5py.File") -> str:
+    """One digest of the samples of all tracks."""
+    digest = hashlib.sha256()
+    for track_id, _ in groupby(index.track_id):
+        digest.update(store.read_digest(audio, index.tracks[track_id][0]).encode())
+    return digest.hexdigest()
+
+
+def _extracted(
+    index: Index, features: "Mapping[str, Feature]", audio: "h5py.File"
+) -> Iterator[tuple[slice, dict[str, NDArray[Any]]]]:
+    """The features of every stretch, in order: from the work cache where it has them."""
+    from stages import extracted
+
+    code, limit_gb = extracted.code(), runtime().cache_gb
+
+    def keys(stretch: slice) -> dict[str, str]:
+        row, _ = index.tracks[index.track_id[stretch.start]]
+        digest = store.read_digest(audio, row)
+        starts = index.start[stretch]
+        return {
+            name: extracted.key(digest, starts, index.length, feature, code)
+            for name, feature in features.items()
         }
 
-        def waveforms() -> Iterator[tuple[NDArray[np.float32], list[tuple[int, int]]]]:
-            for track_id, places in cuts.items():
-                yield store.read_waveform(audio, tracks[track_id][0]), places
+    def read(stretch: slice, names: Sequence[str]) -> "Stretch":
+        row, _ = index.tracks[index.track_id[stretch.start]]
+        wanted = {name: features[name] for name in names}
+        return extracted.read(audio, row, index.start[stretch], index.length, wanted)
 
-        def extract_track(item: tuple[NDArray[np.float32], list[tuple[int, int]]]) -> dict[str, Any]:
-            return extract(*item, spectra)
-
-        with store.create_features(
-            folder / "features.h5",
-            spectra.shapes(length),
-            spectra.scales(),
-            spectra.time_s(length),
-            rows,
-            attributes,
-        ) as file:
-            first = 0
-            for values in ordered_map(extract_track, waveforms(), len(cuts), "extract"):
-                n_segments = 0
-                for name, array in values.items():
-                    n_segments = len(array)
-                    file[name][first : first + n_segments] = array
-                first += n_segments
-    shapes = ", ".join(f"{name} {(len(rows), *shape)}" for name, shape in spectra.shapes(length).items())
-    print(f"extract: {shapes} float32")
+    stretches = index.stretches()
+    missing = [[name for name, key in keys(stretch).items() if not pieces.keep(key)] for stretch in stretches]
+    to_do = (read(stretch, names) for stretch, names in zip(stretches, missing, strict=True) if names)
+    computed = ordered_map(extracted.compute, to_do, sum(map(bool, missing)), "extract")
+    written_gb = 0.0
+    for stretch, names in zip(stretches, missing, strict=True):
+        key = keys(stretch)
+        values: dict[str, NDArray[Any]] = next(computed) if names else {}
+        for name in names:
+            extracted.save(key[name], values[name])
+            written_gb += values[name].nbytes / 1e9
+        for name in features.keys() - values.keys():
+            kept = extracted.load(key[name])
+            # a piece that has gone since, or is damaged, is made here
+            values[name] = extracted.compute(read(stretch, [name]))[name] if kept is None else kept
+        yield stretch, {name: values[name] for name in features}
+        if written_gb > 0.1 * limit_gb + 0.1:
+            pieces.trim(limit_gb)
+            written_gb = 0.0
 
 
 if __name__ == "__main__":

@@ -67,9 +67,17 @@ def load(key: str, names: Sequence[str]) -> "tuple[dict[str, NDArray[Any]], dict
         with suppress(OSError):
             _path(key).unlink()
         return None
-    with suppress(OSError):
-        os.utime(_path(key))  # the ones unused for longest go first
+    keep(key)
     return arrays, record["about"]
+
+
+def keep(key: str) -> bool:
+    """Whether there is such a piece; if so, it is now the last one to go."""
+    try:
+        os.utime(_path(key))
+    except OSError:
+        return False
+    return True
 
 
 def trim(limit_gb: float) -> None:

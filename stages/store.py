@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA = "encore/1"
+from stages.errors import EncoreError
+
+SCHEMA = "encore/2"
+CHUNK_BYTES = 1 << 16  # at most, unless one segment takes more: random batches decompress little in vain
 
 
 def create_audio(path: Path, sample_rate_hz: int) -> h5py.File:
@@ -19,7 +23,7 @@ def create_audio(path: Path, sample_rate_hz: int) -> h5py.File:
     return file
 
 
-def append_waveform(file: h5py.File, row: int, track_id: str, samples: NDArray[Any]) -> None:
+def append_waveform(file: h5py.File, row: int, track_id: str, samples: NDArray[Any], digest: str) -> None:
     """Write row `row` of tracks.csv.
 
     Parameters
@@ -32,20 +36,27 @@ def append_waveform(file: h5py.File, row: int, track_id: str, samples: NDArray[A
         Kept as an attribute, so that the file reads without its table.
     samples : ndarray of int16 or float32 (n_samples,)
         int16 at full scale 32768, float32 at full scale 1.
+    digest : str
+        SHA-256 of the samples as float32, by which later work knows them without reading them.
     """
     dataset = file.create_dataset(f"waveform/{row:06d}", data=samples)
-    dataset.attrs["track_id"] = track_id
+    dataset.attrs.update(track_id=track_id, sha256=digest)
 
 
 def read_sample_rate_hz(path: Path) -> int:
     """The sample rate of an audio file."""
-    with h5py.File(path, "r") as file:
+    with open_audio(path) as file:
         return int(file.attrs["sample_rate_hz"])
 
 
-def read_waveform(file: h5py.File, row: int) -> NDArray[np.float32]:
-    """Row `row` of tracks.csv as float32 (n_samples,) with full scale 1."""
-    samples: NDArray[Any] = file[f"waveform/{row:06d}"][:]
+def read_digest(file: h5py.File, row: int) -> str:
+    """SHA-256 of row `row` of tracks.csv as float32."""
+    return str(file[f"waveform/{row:06d}"].attrs["sha256"])
+
+
+def read_waveform(file: h5py.File, row: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+    """Samples `start` to `stop` of row `row` of tracks.csv as float32 (n_samples,) with full scale 1."""
+    samples: NDArray[Any] = file[f"waveform/{row:06d}"][start:stop]
     if samples.dtype == np.int16:
         return samples.astype(np.float32) / np.float32(32768)
     return samples
@@ -53,55 +64,165 @@ def read_waveform(file: h5py.File, row: int) -> NDArray[np.float32]:
 
 def open_audio(path: Path) -> h5py.File:
     """Open an audio file for `read_waveform`."""
-    return h5py.File(path, "r")
+    return _open(path)
 
 
-def create_features(
-    path: Path,
-    shapes: Mapping[str, tuple[int, int]],
-    scales: Mapping[str, tuple[str, NDArray[np.float64]]],
-    time_s: NDArray[np.float64],
-    rows: Sequence[tuple[str, int, str]],
-    attributes: Mapping[str, Any],
-) -> h5py.File:
-    """Create a features file whose arrays are filled afterwards, segment by segment.
+def _open(path: Path) -> h5py.File:
+    file = h5py.File(path, "r")
+    if (schema := file.attrs["schema"]) != SCHEMA:
+        file.close()
+        raise EncoreError(f"{path} has the schema {schema}, not {SCHEMA}; `dvc repro` makes it anew")
+    return file
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of an array: features that have one of the same name share it.
+
+    Attributes
+    ----------
+    name : str
+    values : ndarray (n,)
+    """
+
+    name: str
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Array:
+    """A feature as an array (n_segments, n_bins, n_frames).
+
+    Attributes
+    ----------
+    dtype : numpy dtype
+        As stored.
+    unit : str
+    bins, time : Axis
+    settings : mapping
+        How the feature was made; plain values.
+    """
+
+    dtype: np.dtype[Any]
+    unit: str
+    bins: Axis
+    time: Axis
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SegmentTable:
+    """What the rows of every array are.
+
+    Attributes
+    ----------
+    track_id : sequence of str (n_segments,)
+    segment : sequence of int (n_segments,)
+        Number within the track.
+    start : sequence of int (n_segments,)
+        Its first sample in the track.
+    label : sequence of str (n_segments,)
+        Empty: unlabelled; stored as index -1.
+    """
+
+    track_id: Sequence[str]
+    segment: Sequence[int]
+    start: Sequence[int]
+    label: Sequence[str]
+
+
+class NewFeatures:
+    """A features file that is being written, feature by feature and from the first row to the last.
 
     Parameters
     ----------
     path : Path
         File to create.
-    shapes : mapping of str to (n_bins, n_frames)
-        Each feature becomes a float32 dataset (n_segments, n_bins, n_frames).
-    scales : mapping of str to (str, ndarray)
-        For each feature the name and the values of its frequency axis.
-    time_s : ndarray (n_frames,)
-        Centre of each frame.
-    rows : sequence of (track_id, segment, label)
-        One for each segment; an empty label is stored as index -1.
+    arrays : mapping of str to Array
+    table : SegmentTable
     attributes : mapping
-        Everything that was set when the features were made; nested values are stored as JSON.
+        Everything that holds for all features; nested values are stored as JSON.
+    compression : {'none', 'lzf', 'gzip'}
     """
-    labels = sorted({label for _, _, label in rows if label})
-    index = {label: i for i, label in enumerate(labels)} | {"": -1}
-    file = h5py.File(path, "w")
-    file.attrs.update(schema=SCHEMA, labels=np.array(labels, dtype=h5py.string_dtype()))
-    for key, value in attributes.items():
-        file.attrs[key] = value if isinstance(value, str | int | float) else json.dumps(value)
-    file["track_id"] = np.array([row[0] for row in rows], dtype=h5py.string_dtype())
-    file["segment"] = np.array([row[1] for row in rows], dtype=np.int32)
-    file["label"] = np.array([index[row[2]] for row in rows], dtype=np.int32)
-    file["time_s"] = time_s
-    file["time_s"].make_scale("time_s")
-    for name, (n_bins, n_frames) in shapes.items():
-        dataset = file.create_dataset(name, (len(rows), n_bins, n_frames), np.float32)
-        scale_name, values = scales[name]
-        file[scale_name] = values
-        file[scale_name].make_scale(scale_name)
-        for axis, label in enumerate(("segment", scale_name, "time_s")):
-            dataset.dims[axis].label = label
-        dataset.dims[1].attach_scale(file[scale_name])
-        dataset.dims[2].attach_scale(file["time_s"])
-    return file
+
+    def __init__(
+        self,
+        path: Path,
+        arrays: Mapping[str, Array],
+        table: SegmentTable,
+        attributes: Mapping[str, Any],
+        compression: str,
+    ):
+        labels = sorted({label for label in table.label if label})
+        index = {label: i for i, label in enumerate(labels)} | {"": -1}
+        self._file = h5py.File(path, "w")
+        self._file.attrs.update(schema=SCHEMA, labels=np.array(labels, dtype=h5py.string_dtype()))
+        for key, value in attributes.items():
+            self._file.attrs[key] = _attribute(value)
+        n_segments = len(table.track_id)
+        self._file["track_id"] = np.array(table.track_id, dtype=h5py.string_dtype())
+        self._file["segment"] = np.array(table.segment, np.int32)
+        self._file["start"] = np.array(table.start, np.int64)
+        self._file["label"] = np.fromiter((index[label] for label in table.label), np.int32, n_segments)
+        for name, array in arrays.items():
+            self._create(name, array, n_segments, compression)
+
+    def _create(self, name: str, array: Array, n_segments: int, compression: str) -> None:
+        shape = (n_segments, len(array.bins.values), len(array.time.values))
+        how: dict[str, Any] = {}
+        if compression != "none":  # else in one piece, which reads fastest whatever the order
+            per_chunk = max(1, CHUNK_BYTES // (array.dtype.itemsize * shape[1] * shape[2]))
+            how = {
+                "compression": compression,
+                "shuffle": True,
+                "chunks": (min(per_chunk, n_segments), *shape[1:]),
+            }
+        dataset = self._file.create_dataset(name, shape, array.dtype, **how)
+        dataset.attrs["unit"] = array.unit
+        for key, value in array.settings.items():
+            dataset.attrs[key] = _attribute(value)
+        dataset.dims[0].label = "segment"
+        for dimension, axis in ((1, array.bins), (2, array.time)):
+            if axis.name not in self._file:
+                self._file[axis.name] = axis.values
+                self._file[axis.name].make_scale(axis.name)
+            dataset.dims[dimension].label = axis.name
+            dataset.dims[dimension].attach_scale(self._file[axis.name])
+
+    def write(self, name: str, first: int, values: NDArray[Any]) -> None:
+        """Write rows of a feature.
+
+        Parameters
+        ----------
+        name : str
+        first : int
+            Number of the first row.
+        values : ndarray (n_rows, n_bins, n_frames)
+
+        Raises
+        ------
+        EncoreError
+            If a number is too great for the array's dtype.
+        """
+        dataset = self._file[name]
+        with np.errstate(over="ignore"):
+            stored = values.astype(dataset.dtype, copy=False)
+        if dataset.dtype == np.float16 and not np.isfinite(stored).all():
+            raise EncoreError(
+                f"params.yaml: features.dtype is 'float16', which ends at 65504, but {name} reaches "
+                f"{np.abs(values).max():.0f}; choose float32"
+            )
+        dataset[first : first + len(stored)] = stored
+
+    def __enter__(self) -> "NewFeatures":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _attribute(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) else json.dumps(value)
 
 
 class Features:
@@ -121,6 +242,10 @@ class Features:
     def __init__(self, path: Path):
         self._file = h5py.File(path, "r")
         attributes = dict(self._file.attrs)
+        if attributes["schema"] != SCHEMA:
+            raise EncoreError(
+                f"{path} is of schema {attributes['schema']}, not {SCHEMA}; `dvc repro` renews it"
+            )
         self.labels = [str(label) for label in attributes.pop("labels")]
         self.attributes = {
             key: value.item() if isinstance(value, np.generic) else value for key, value in attributes.items()
@@ -150,10 +275,19 @@ class Features:
         values: NDArray[np.float64] = self._file[name].dims[axis][0][:]
         return values
 
-    def read(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """The segments `rows` (ascending) of a feature, float32 (len(rows), n_bins, n_frames)."""
+    def settings(self, name: str) -> dict[str, Any]:
+        """How a feature was made, as `Array.settings` says."""
+        return {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in self._file[name].attrs.items()
+            if key.islower() and key != "unit"  # HDF5's own are in capitals
+        }
+
+    def read(self, name: str, rows: NDArray[np.intp]) -> NDArray[Any]:
+        """The segments `rows` (ascending) of a feature (len(rows), n_bins, n_frames), float32 or uint8."""
         dataset = self._file[name]
-        values = np.empty((len(rows), *dataset.shape[1:]), np.float32)
+        dtype = np.float32 if np.issubdtype(dataset.dtype, np.floating) else dataset.dtype
+        values = np.empty((len(rows), *dataset.shape[1:]), dtype)
         filled = 0
         for run in runs(rows):
             dataset.read_direct(values, np.s_[run[0] : run[-1] + 1], np.s_[filled : filled + len(run)])

@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,12 +128,16 @@ def write_rows(path: Path, rows: Iterable[Any], row_type: type[Any]) -> None:
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     """Read what `write_rows` wrote."""
+    return list(each_row(path, row_type))
+
+
+def each_row(path: Path, row_type: type[Row]) -> Iterator[Row]:
+    """Read what `write_rows` wrote, one row at a time."""
     fields = dataclasses.fields(row_type)  # type: ignore[arg-type]
     with path.open(newline="", encoding="utf-8") as file:
         convert: dict[str, Any] = {field.name: field.type for field in fields}
-        return [
-            row_type(**{name: convert[name](line[name]) for name in convert}) for line in csv.DictReader(file)
-        ]
+        for line in csv.DictReader(file):
+            yield row_type(**{name: convert[name](line[name]) for name in convert})
 
 
 def read_pairs(path: Path, key: str, value: str, parameter: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Made-up audio, features and workspaces for the tests; everything comes from numpy and a seed."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -148,7 +149,9 @@ def write_audio(waveforms: dict[str, np.ndarray], rate_hz: int = RATE_HZ, label:
     rows = []
     with store.create_audio(audio / "audio.h5", rate_hz) as file:
         for row, (track_id, samples) in enumerate(waveforms.items()):
-            store.append_waveform(file, row, track_id, samples)
+            full = samples.astype(np.float32) / 32768 if samples.dtype == np.int16 else samples
+            digest = hashlib.sha256(full.tobytes()).hexdigest()
+            store.append_waveform(file, row, track_id, samples, digest)
             rows.append(AudioTrack(track_id, label, "", track_id, "", len(samples), 1))
     write_rows(audio / "tracks.csv", rows, AudioTrack)
 
@@ -159,6 +162,23 @@ def class_patterns(n_per_class: int, shape: tuple[int, int], seed: int = 0) -> t
     label = np.repeat(np.arange(len(CLASSES)), n_per_class)
     x = 3 * patterns[label] + np.random.default_rng(seed).standard_normal((len(label), *shape))
     return x.astype(np.float32), label
+
+
+def write_arrays(
+    path: Path, values: dict[str, np.ndarray], rows: Sequence[tuple[str, int, str]], **settings: object
+) -> None:
+    """A features file with these arrays, whose rows are (track_id, segment, label)."""
+    track_id, segment, label = zip(*rows, strict=True)
+    arrays = {}
+    for name, array in values.items():
+        bins = store.Axis(f"{name}_bin", np.arange(array.shape[1], dtype=np.float64))
+        time_s = store.Axis("time_s", np.arange(array.shape[2]) / 10)
+        arrays[name] = store.Array(array.dtype, "1", bins, time_s, settings)
+    table = store.SegmentTable(track_id, segment, [RATE_HZ * number for number in segment], label)
+    attributes = {"sample_rate_hz": RATE_HZ, "hop_length": 256, "include": list(values)}
+    with store.NewFeatures(path, arrays, table, attributes, "none") as file:
+        for name, array in values.items():
+            file.write(name, 0, array)
 
 
 def write_features(
@@ -174,15 +194,7 @@ def write_features(
     x, _ = class_patterns(len(order) // len(CLASSES) * segments, shape, seed)
     rows = [(track_id, segment, label) for track_id, label, _ in order for segment in range(segments)]
     Path("data/features").mkdir(parents=True, exist_ok=True)
-    with store.create_features(
-        Path("data/features/features.h5"),
-        {"mfcc": shape},
-        {"mfcc": ("mfcc_coefficient", np.arange(shape[0], dtype=np.float64))},
-        np.arange(shape[1]) / 10,
-        rows,
-        {"sample_rate_hz": RATE_HZ, "hop_length": 256, "include": ["mfcc"]},
-    ) as file:
-        file["mfcc"][:] = x
+    write_arrays(Path("data/features/features.h5"), {"mfcc": x}, rows)
     write_split([Assignment(track_id, label, track_id, side, -1) for track_id, label, side in order])
 
 

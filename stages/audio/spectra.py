@@ -1,141 +1,152 @@
-"""Spectral features of segments, all from one STFT.
+"""Power spectra of segments: one transform for each framing, shared by all features."""
 
-Definitions are librosa's (McFee et al., 2015), so that values can be compared: power spectrogram of
-Hann-windowed frames centred on their time stamps; mel filters of Slaney's Auditory Toolbox with unit
-area; decibels against 1 with 80 dB below each segment's maximum as the floor; MFCC as the orthonormal
-DCT-II of mel decibels.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-AMIN = 1e-10
-TOP_DB = 80.0
-SEGMENTS_PER_CALL = 4  # more fall out of the cache and cost up to twice the time
+FRAMES_PER_CALL = 128  # what a transform works on stays in a core's cache
+FILTERS_PER_PRODUCT = 16
 
 
 @dataclass(frozen=True)
-class Spectra:
-    """What to compute.
+class Framing:
+    """How a segment is cut into frames.
+
+    Frames are centred on their time stamps, as librosa's are: frame t is about sample ``t * hop_length``.
 
     Attributes
     ----------
-    sample_rate_hz, n_fft, hop_length : int
-        `n_fft` and `hop_length` in samples.
+    n_fft, hop_length : int
+        Length of a frame and of the step to the next one, in samples.
+    window : str
+        One that `scipy.signal.get_window` knows, periodic.
     pad_mode : {'constant', 'reflect'}
         What stands beyond both ends of a segment.
-    n_mels, n_mfcc : int
-    include : tuple of {'mel', 'mfcc'}
     """
 
-    sample_rate_hz: int
     n_fft: int
     hop_length: int
+    window: str
     pad_mode: str
-    n_mels: int
-    n_mfcc: int
-    include: tuple[str, ...]
 
     def n_frames(self, length: int) -> int:
-        """Frames of a segment of `length` samples, padded by half a window at both ends."""
+        """Frames of a segment of `length` samples, padded by half a frame at both ends."""
         return 1 + (length + 2 * (self.n_fft // 2) - self.n_fft) // self.hop_length
 
-    def shapes(self, length: int) -> dict[str, tuple[int, int]]:
-        """(n_bins, n_frames) of each feature of a segment of `length` samples."""
-        n_bins = {"mel": self.n_mels, "mfcc": self.n_mfcc}
-        return {name: (n_bins[name], self.n_frames(length)) for name in self.include}
+    def time_s(self, length: int, sample_rate_hz: int) -> NDArray[np.float64]:
+        """Centre of each frame of a segment of `length` samples, from the segment's start."""
+        return np.arange(self.n_frames(length)) * self.hop_length / sample_rate_hz
 
-    def scales(self) -> dict[str, tuple[str, NDArray[np.float64]]]:
-        """Name and values of each feature's frequency axis; MFCC are numbered, they have no frequency."""
-        import librosa
+    def frequency_hz(self, sample_rate_hz: int) -> NDArray[np.float64]:
+        """Centre of each of the ``1 + n_fft // 2`` bins."""
+        return np.arange(1 + self.n_fft // 2, dtype=np.float64) * (sample_rate_hz / self.n_fft)
 
-        mel_hz = librosa.mel_frequencies(self.n_mels + 2, fmax=self.sample_rate_hz / 2)[1:-1]
-        axes = {
-            "mel": ("mel_frequency_hz", mel_hz),
-            "mfcc": ("mfcc_coefficient", np.arange(self.n_mfcc, dtype=np.float64)),
-        }
-        return {name: axes[name] for name in self.include}
+    def frames(self, samples: NDArray[np.float32], pad_mode: str = "") -> NDArray[np.float32]:
+        """A view of padded segments, frame by frame.
 
-    def time_s(self, length: int) -> NDArray[np.float64]:
-        """Centre of each frame of a segment of `length` samples."""
-        return np.arange(self.n_frames(length)) * self.hop_length / self.sample_rate_hz
+        Parameters
+        ----------
+        samples : ndarray of float32 (n_segments, length)
+        pad_mode : str
+            Instead of the framing's own, one of `numpy.pad`.
+
+        Returns
+        -------
+        ndarray of float32 (n_segments, n_frames, n_fft)
+        """
+        around = self.n_fft // 2
+        padded = np.pad(samples, ((0, 0), (around, around)), pad_mode or self.pad_mode)  # type: ignore[call-overload]
+        view = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft, axis=1)
+        frames: NDArray[np.float32] = view[:, :: self.hop_length]
+        return frames
 
 
-def extract(
-    waveform: NDArray[np.float32], cuts: Sequence[tuple[int, int]], spectra: Spectra
-) -> dict[str, NDArray[np.float32]]:
-    """Features of one track.
+class Segments:
+    """Segments of one length, with all that has been computed of them.
 
     Parameters
     ----------
-    waveform : ndarray of float32 (n_samples,)
+    samples : ndarray of float32 (n_segments, length)
         Full scale 1.
-    cuts : sequence of (start, stop)
-        In samples, all of one length; what lies beyond the end is silence.
-    spectra : Spectra
-
-    Returns
-    -------
-    dict of str to ndarray of float32 (n_segments, n_bins, n_frames)
-        `mel` in dB, `mfcc` in the units of librosa's.
     """
-    length = cuts[0][1] - cuts[0][0]
-    beyond = max(stop for _, stop in cuts) - len(waveform)
-    if beyond > 0:
-        waveform = np.pad(waveform, (0, beyond))
-    samples = torch.from_numpy(np.stack([waveform[start:stop] for start, stop in cuts]))
-    results = {
-        name: np.empty((len(cuts), *shape), np.float32) for name, shape in spectra.shapes(length).items()
-    }
-    for first in range(0, len(cuts), SEGMENTS_PER_CALL):
-        rows = slice(first, first + SEGMENTS_PER_CALL)
-        for name, values in _of_batch(samples[rows], spectra).items():
-            results[name][rows] = values.numpy()
-    return results
+
+    def __init__(self, samples: NDArray[np.float32]):
+        self.samples = samples
+        self._known: dict[Any, NDArray[Any]] = {}
+
+    def once(self, key: Any, compute: Callable[["Segments"], NDArray[Any]]) -> NDArray[Any]:
+        """``compute(self)``, or what it returned before under the same key."""
+        if key not in self._known:
+            self._known[key] = compute(self)
+        return self._known[key]
+
+    def power(self, framing: Framing) -> NDArray[np.float32]:
+        """Squared magnitudes of the windowed Fourier transform, (n_segments, n_frames, 1 + n_fft // 2)."""
+        return self.once(framing, lambda segments: _power(segments.samples, framing))
+
+    def magnitude(self, framing: Framing) -> NDArray[np.float32]:
+        """Magnitudes of the same."""
+        return self.once((framing, "magnitude"), lambda segments: np.sqrt(segments.power(framing)))
 
 
-def _of_batch(samples: torch.Tensor, spectra: Spectra) -> Mapping[str, torch.Tensor]:
-    basis = _basis(spectra)
-    stft = torch.stft(
-        samples,
-        spectra.n_fft,
-        spectra.hop_length,
-        window=basis.window,
-        center=True,
-        pad_mode=spectra.pad_mode,
-        return_complex=True,
-    )
-    power = stft.real.square() + stft.imag.square()
-    mel_db = 10 * torch.log10(torch.clamp(basis.mel @ power, min=AMIN))
-    mel_db = torch.maximum(mel_db, mel_db.amax(dim=(1, 2), keepdim=True) - TOP_DB)
-    results = {"mel": mel_db}
-    if "mfcc" in spectra.include:
-        # In float32 the sum over bands would err by over 1e-3 where all are at the floor.
-        results["mfcc"] = (basis.dct @ mel_db.double()).float()
-    return {name: results[name] for name in spectra.include}
+def _power(samples: NDArray[np.float32], framing: Framing) -> NDArray[np.float32]:
+    frames = framing.frames(samples)
+    n_segments, n_frames, n_fft = frames.shape
+    window = _window(framing.window, n_fft)
+    power = np.empty((n_segments, n_frames, 1 + n_fft // 2), np.float32)
+    at_once = max(1, FRAMES_PER_CALL // n_frames)
+    block = (min(at_once, n_segments), min(n_frames, FRAMES_PER_CALL))
+    # the same memory again and again: new one would cost more than the transform
+    windowed, spectra = torch.empty(*block, n_fft), torch.empty(*block, 1 + n_fft // 2, dtype=torch.complex64)
+    for segment in range(0, n_segments, at_once):
+        for frame in range(0, n_frames, FRAMES_PER_CALL):
+            part = frames[segment : segment + at_once, frame : frame + FRAMES_PER_CALL]
+            used = np.s_[: part.shape[0], : part.shape[1]]
+            np.multiply(part, window, out=windowed[used].numpy())
+            torch.fft.rfft(windowed[used], out=spectra[used])
+            transformed = spectra[used].numpy()
+            result = power[segment : segment + at_once, frame : frame + FRAMES_PER_CALL]
+            np.square(transformed.real, out=result)
+            result += np.square(transformed.imag)
+    return power
 
 
-@dataclass(frozen=True)
-class _Basis:
-    window: torch.Tensor  # (n_fft,)
-    mel: torch.Tensor  # (n_mels, 1 + n_fft // 2)
-    dct: torch.Tensor  # (n_mfcc, n_mels), float64
+@lru_cache(maxsize=8)
+def _window(name: str, n_fft: int) -> NDArray[np.float32]:
+    import scipy.signal
+
+    window: NDArray[np.float32] = scipy.signal.get_window(name, n_fft, fftbins=True).astype(np.float32)
+    return window
 
 
-@lru_cache(maxsize=1)
-def _basis(spectra: Spectra) -> _Basis:
-    import librosa
-    import scipy.fft
+class FilterBank:
+    """Weighted sums over frequency; filters that stand side by side share only the bins that they need.
 
-    mel = librosa.filters.mel(sr=spectra.sample_rate_hz, n_fft=spectra.n_fft, n_mels=spectra.n_mels)
-    dct = scipy.fft.dct(np.eye(spectra.n_mels), norm="ortho", axis=0)[: spectra.n_mfcc]
-    return _Basis(
-        window=torch.hann_window(spectra.n_fft),
-        mel=torch.from_numpy(mel.astype(np.float32)),
-        dct=torch.from_numpy(dct),
-    )
+    Parameters
+    ----------
+    weights : ndarray (n_filters, n_bins)
+    """
+
+    def __init__(self, weights: NDArray[Any]):
+        self.n_filters = len(weights)
+        self._parts: list[tuple[slice, slice, torch.Tensor]] = []
+        for first in range(0, self.n_filters, FILTERS_PER_PRODUCT):
+            part = weights[first : first + FILTERS_PER_PRODUCT].astype(np.float32)
+            bins = np.flatnonzero(part.any(axis=0))
+            if len(bins):
+                used = slice(bins[0], bins[-1] + 1)
+                filters = slice(first, first + len(part))
+                self._parts.append((filters, used, torch.from_numpy(part[:, used].T.copy())))
+
+    def __call__(self, power: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The sums of (n_segments, n_frames, n_bins): (n_segments, n_frames, n_filters), float32."""
+        rows = torch.from_numpy(power.reshape(-1, power.shape[-1]))
+        sums = torch.zeros(len(rows), self.n_filters)
+        for filters, bins, weights in self._parts:
+            torch.mm(rows[:, bins], weights, out=sums[:, filters])
+        return sums.numpy().reshape(*power.shape[:-1], self.n_filters)

@@ -11,6 +11,7 @@ from stages.errors import EncoreError
 from stages.evaluate import EvaluateParams
 from stages.extract import FeaturesParams
 from stages.params import Params, check, load, read
+from stages.pictures import PicturesParams
 from stages.quality import QualityParams
 from stages.runtime import RuntimeParams
 from stages.segment import SegmentParams
@@ -27,6 +28,7 @@ CHECKS = {
     "segment": lambda values: check(values, SegmentParams, "segment"),
     "split": check_split,
     "features": lambda values: check(values, FeaturesParams, "features"),
+    "pictures": lambda values: check(values, PicturesParams, "pictures"),
     "baseline": lambda values: check(values, BaselineParams, "baseline"),
     "model": check_model,
     "train": lambda values: check(values, TrainParams, "train"),
@@ -132,10 +134,53 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("features", "n_fft", 0, "16"),
         ("features", "pad_mode", "wrap", "reflect"),
         ("features", "include", [], "1"),
-        ("features", "include", ["chroma"], "mel"),
+        ("features", "include", ["mel", "tempo"], "'mel', 'mel_levels', 'chroma'"),
+        ("features", "include", ["mel", "rms", "mel"], "twice"),
+        ("features", "n_fft", 65537, "65536"),
+        ("features", "window", "kaiser", "'hann', 'hamming', 'blackman' or 'boxcar'"),
+        ("features", "dtype", "float64", "'float32' or 'float16'"),
+        ("features", "compression", "zip", "'none', 'lzf' or 'gzip'"),
         ("features", "mfcc.n_mfcc", 0, "1"),
         ("features", "mfcc.n_mfcc", 129, "n_mels"),
+        ("features", "mfcc.deltas", 3, "2"),
+        ("features", "mfcc.deltas", True, "integer"),
+        ("features", "mfcc.delta_width", 1, "3"),
+        ("features", "mfcc.delta_width", 8, "odd"),
         ("features", "mel.n_mels", 0, "1"),
+        ("features", "mel.n_mels", 1025, "1024"),
+        ("features", "mel.fmin_hz", -1.0, "0"),
+        ("features", "mel.fmax_hz", 0, "greater than 0"),
+        ("features", "mel.htk", 1, "boolean"),
+        ("features", "mel.norm", None, "'slaney' or 'none'"),
+        ("features", "mel.top_db", 0.0, "greater than 0"),
+        ("features", "mel.top_db", 1e300, "1000"),
+        ("features", "mel.ref", 0.0, "'max' or a number greater than 0"),
+        ("features", "mel.ref", "min", "'max' or a number greater than 0"),
+        ("features", "mel_levels.n_levels", 1, "2"),
+        ("features", "mel_levels.n_levels", 257, "256"),
+        ("features", "mel_levels.range_db", 0.0, "0.001"),
+        ("features", "mel_levels.range_db", 1e300, "1000"),
+        ("features", "chroma.tuning", 0.6, "'estimate' or a number from -0.5 to 0.5"),
+        ("features", "chroma.tuning", "auto", "'estimate' or a number from -0.5 to 0.5"),
+        ("features", "chroma.tuning", None, "'estimate' or a number from -0.5 to 0.5"),
+        ("features", "pitch.scale", "dB", "'db' or 'power'"),
+        ("features", "pitch.top_db", -80.0, "greater than 0"),
+        ("features", "pitch_chroma.scale", "linear", "'db' or 'power'"),
+        ("features", "contrast.n_bands", 0, "1"),
+        ("features", "contrast.n_bands", 10_000, "16"),
+        ("features", "contrast.fmin_hz", 0.0, "greater than 0"),
+        ("features", "contrast.quantile", 1.0, "less than 1"),
+        ("features", "rolloff.roll_percent", 85, "less than 1"),
+        ("features", "zcr.framing", "reflect", "dictionary"),
+        ("features", "mel.framing", {"n_fft": 8}, "16"),
+        ("features", "mel.framing", {"hop_length": 0}, "1"),
+        ("features", "mel.framing", {"window": "kaiser"}, "'boxcar'"),
+        ("features", "mel.framing", {"pad_mode": "edge"}, "'reflect'"),
+        ("features", "mel.framing", {"hop_length": 4096}, "n_fft, 2048"),
+        ("pictures", "tracks", "a.wav", "list"),
+        ("pictures", "tracks", [140], "string"),
+        ("pictures", "duration_s", 0, "greater than 0"),
+        ("pictures", "duration_s", 601.0, "600"),
         ("baseline", "C", 0.0, "greater than 0"),
         ("baseline", "C", float("nan"), "finite"),
         ("model", "_target_", "models.Transformer", "models.CNN"),
@@ -168,7 +213,8 @@ def test_impossible_value_names_key_value_and_what_is_allowed(sections, section,
     line = refusal(section, changed(sections[section], key, value))
     named = line.replace(f"{section}.{key}", "", 1)
     assert named != line, f"does not name {section}.{key}: {line}"
-    offending = value[-1] if isinstance(value, list) and value else value
+    offending = [*value.values()][-1] if isinstance(value, dict) else value
+    offending = offending[-1] if isinstance(offending, list) and offending else offending
     assert str(offending) in named
     assert allowed in named
 

@@ -1,0 +1,144 @@
+"""Our features of GTZAN's clips are the numbers that others have published of them (see data/facts)."""
+
+import csv
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from stages.audio.features import (
+    Bandwidth,
+    Centroid,
+    Chroma,
+    Mel,
+    Mfcc,
+    Rms,
+    Rolloff,
+    ZeroCrossingRate,
+    extract,
+)
+from stages.audio.spectra import Framing
+from tests.synthetic import REPO
+
+GTZAN_MINI = REPO.parent / "shared/data/gtzan-mini/genres_original"
+FACTS = REPO / "data/facts"
+RATE_HZ = 22050
+
+needs_music = pytest.mark.skipif(not GTZAN_MINI.is_dir(), reason="no gtzan-mini beside this checkout")
+
+# How far a mean and a variance over a clip may be from the published one, as a share of it; in brackets the
+# greatest that we have seen in the 30 clips. The table has seven digits, which alone are good for 5e-7.
+TOLERANCES = {
+    "chroma_stft": (1e-6, 1e-6),  # (1.7e-7, 1.9e-7)
+    "rms": (1e-6, 3e-6),  # (4.2e-7, 1.3e-6)
+    "spectral_centroid": (1e-6, 1e-6),  # (3.3e-7, 4.2e-7)
+    "spectral_bandwidth": (1e-6, 1e-6),  # (4.0e-7, 3.6e-7)
+    "rolloff": (1e-5, 2e-5),  # (3.0e-6, 8.3e-6): in one clip a frame of 1293 is a bin off
+    "zero_crossing_rate": (1e-6, 1e-6),  # (3.6e-7, 3.4e-7)
+    "mfcc": (2e-6, 2e-6),  # (5.0e-7, 5.8e-7), where a mean is 1 or more
+}
+LEAST_MFCC_MEAN = 1.0  # below that, the share is of this
+FIGURES_TOLERANCE = 2e-5  # of an MFCC (5.7e-6)
+
+
+def rows(table: str) -> list[dict[str, str]]:
+    with (FACTS / table).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+PUBLISHED = {row["track_id"]: row for row in rows("gtzan_feature_table.csv")}
+
+
+@cache
+def samples_of(track_id: str) -> np.ndarray:
+    path: Path = GTZAN_MINI / track_id.partition(".")[0] / f"{track_id}.wav"
+    samples, rate_hz = soundfile.read(path, dtype="float32")
+    assert rate_hz == RATE_HZ
+    return samples
+
+
+def figures(track_id: str, pad_mode: str = "reflect", tuning: float | str = "estimate") -> dict[str, float]:
+    """Mean and variance over all frames of a clip, named as in the table."""
+    samples = samples_of(track_id)
+    every = (RATE_HZ, Framing(2048, 512, "hann", pad_mode))
+    mel = Mel(*every, n_mels=128, fmin_hz=0.0, fmax_hz=None, htk=False, norm="slaney", top_db=80.0, ref=1.0)
+    features = {
+        "chroma_stft": Chroma(*every, tuning=tuning),
+        "rms": Rms(*every),
+        "spectral_centroid": Centroid(*every),
+        "spectral_bandwidth": Bandwidth(*every),
+        "rolloff": Rolloff(*every, roll_percent=0.85),
+        "zero_crossing_rate": ZeroCrossingRate(*every),
+        "mfcc": Mfcc(*every, mel, n_mfcc=20),
+    }
+    found = {}
+    for name, [values] in extract(samples, [0], len(samples), features).items():
+        parts = {f"mfcc{i}": row for i, row in enumerate(values, 1)} if name == "mfcc" else {name: values}
+        for part, numbers in parts.items():
+            found[f"{part}_mean"] = float(np.mean(numbers, dtype=np.float64))
+            found[f"{part}_var"] = float(np.var(numbers, dtype=np.float64))
+    return found
+
+
+def deviations(track_id: str, **settings: object) -> dict[str, float]:
+    """How far each figure is from the published one, as a multiple of its tolerance."""
+    found, published = figures(track_id, **settings), PUBLISHED[track_id]
+    assert found.keys() == published.keys() - {"track_id", "length"}
+    result = {}
+    for column, ours in found.items():
+        name, _, figure = column.rpartition("_")
+        group = "mfcc" if name.startswith("mfcc") else name
+        scale = abs(float(published[column]))
+        if group == "mfcc" and figure == "mean":
+            scale = max(scale, LEAST_MFCC_MEAN)
+        tolerance = TOLERANCES[group][figure == "var"]
+        result[column] = abs(ours - float(published[column])) / scale / tolerance
+    return result
+
+
+def test_the_table_has_three_clips_of_each_genre():
+    assert len(PUBLISHED) == 30
+    assert len({track_id.partition(".")[0] for track_id in PUBLISHED}) == 10
+
+
+@needs_music
+@pytest.mark.parametrize("track_id", PUBLISHED)
+def test_means_and_variances_are_the_published_ones(track_id):
+    assert len(samples_of(track_id)) == int(PUBLISHED[track_id]["length"])
+    off = deviations(track_id)
+    assert max(off.values()) <= 1, max(off, key=off.get)
+
+
+@needs_music
+@pytest.mark.parametrize("track_id", ["classical.00001", "pop.00001", "reggae.00002"])
+def test_zeros_at_the_edges_would_miss_the_table(track_id):
+    off = deviations(track_id, pad_mode="constant")
+    assert sum(share > 10 for share in off.values()) > 40, "of 52 figures, though of 1293 frames only 4"
+    assert max(off.values()) > 1000
+
+
+@needs_music
+@pytest.mark.parametrize("track_id", ["blues.00001", "reggae.00002"])
+def test_a_fixed_tuning_would_miss_the_table(track_id):
+    off = deviations(track_id, tuning=0.0)
+    for column, share in off.items():
+        assert share > 1000 if column.startswith("chroma") else share <= 1
+
+
+@needs_music
+@pytest.mark.parametrize("figure", rows("gtzan_mfcc_figures.csv"), ids=lambda figure: figure["track_id"])
+def test_a_frame_is_the_one_quoted(figure):
+    start, stop = int(figure["start"]), int(figure["stop"])
+    quoted = [float(figure[f"mfcc{number}"]) for number in range(1, 14)]
+
+    def frame(pad_mode: str) -> np.ndarray:
+        every = (RATE_HZ, Framing(2048, 512, "hann", pad_mode))
+        mfcc = Mfcc(*every, Mel(*every, 128, 0.0, None, False, "slaney", 80.0, 1.0), n_mfcc=13)
+        samples = samples_of(figure["track_id"])
+        values = extract(samples, [start], stop - start, {"mfcc": mfcc})["mfcc"][0]
+        return values[:, int(figure["frame"])]
+
+    np.testing.assert_allclose(frame(figure["pad_mode"]), quoted, rtol=0, atol=FIGURES_TOLERANCE)
+    assert np.abs(frame("constant") - quoted).max() > 1, "the padding matters"
