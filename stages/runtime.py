@@ -1,10 +1,10 @@
 """The `runtime` group: what differs between machines and changes no result."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, TypeVar
+import re
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.params import Params, load
 
@@ -17,7 +17,11 @@ class RuntimeParams(Params):
     device : {'auto', 'cpu', 'cuda', 'mps'}
         Where models run; auto takes the first of CUDA, MPS and CPU that is there.
     workers : int
-        Workers for audio; 0 means one per core.
+        Workers for audio on this machine; 0 means one per core.
+    backend : {'local', 'dask'}
+        Where tracks are mapped: in threads here, or on a Dask cluster.
+    scheduler : str or None
+        Address of the cluster's scheduler.
     tracking : {'on', 'off'}
         Whether runs go to MLflow.
     cache_gb : float
@@ -26,8 +30,19 @@ class RuntimeParams(Params):
 
     device: Literal["auto", "cpu", "cuda", "mps"]
     workers: int = Field(ge=0)
+    backend: Literal["local", "dask"]
+    scheduler: str | None
     tracking: Literal["on", "off"]
     cache_gb: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _scheduler_is_given(self) -> "RuntimeParams":
+        if self.backend == "dask" and not re.fullmatch(r"(tcp|tls)://\S+:\d+", self.scheduler or ""):
+            raise ValueError(
+                f"scheduler is {self.scheduler!r}, should be the address of a Dask scheduler such as "
+                "tcp://10.0.0.5:8786, since runtime.backend is dask"
+            )
+        return self
 
 
 def runtime() -> RuntimeParams:
@@ -48,22 +63,3 @@ def workers() -> int:
     from joblib import cpu_count
 
     return runtime().workers or int(cpu_count())  # as containers and affinity allow
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], total: int, doing: str
-) -> Iterator[Result]:
-    """Yield ``function(item)`` in the order of `items`, a few at a time in threads, with a progress bar.
-
-    Threads suit work that leaves Python, such as transforms; for the rest there is `stages.isolated`.
-    """
-    from joblib import Parallel, delayed
-    from tqdm import tqdm
-
-    parallel: Any = Parallel(n_jobs=workers(), prefer="threads", return_as="generator")
-    results = parallel(delayed(function)(item) for item in items)
-    yield from tqdm(results, total=total, desc=doing, unit="track", disable=None)

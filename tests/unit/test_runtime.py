@@ -1,60 +1,17 @@
-"""Work on all cores, in order."""
+"""What differs between machines and changes no result."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from stages.errors import EncoreError
-from stages.runtime import ordered_map, runtime, workers
-from tests.synthetic import edit_params, write_params
+from stages.runtime import runtime, workers
+from tests.synthetic import edit_params, line_of, write_params
 
 
 @pytest.fixture(autouse=True)
 def _params(workspace):
     write_params("runtime.workers=2")
-
-
-def slow_square(n: int) -> int:
-    time.sleep(0.02 * (n % 3))
-    return n * n
-
-
-@pytest.mark.parametrize("n_workers", [1, 2, 4])
-def test_results_come_in_order(n_workers):
-    edit_params("runtime", workers=n_workers)
-    assert list(ordered_map(slow_square, range(9), 9, "square")) == [n * n for n in range(9)]
-
-
-def test_items_are_taken_a_few_at_a_time():
-    """Waveforms of a thousand tracks must not lie in memory at once."""
-    taken = []
-
-    def items():
-        for n in range(100):
-            taken.append(n)
-            yield n
-
-    results = ordered_map(slow_square, items(), 100, "square")
-    next(results)
-    assert len(taken) < 50
-    results.close()
-
-
-def fail(n: int) -> int:
-    if n == 3:
-        raise EncoreError("three is too many")
-    return n
-
-
-def test_a_failure_inside_reaches_the_caller():
-    with pytest.raises(EncoreError, match="three is too many"):
-        list(ordered_map(fail, range(6), 6, "fail"))
-
-
-def test_nothing_to_do_is_fine():
-    assert list(ordered_map(slow_square, [], 0, "square")) == []
 
 
 def test_zero_workers_means_one_per_core():
@@ -64,12 +21,18 @@ def test_zero_workers_means_one_per_core():
     assert workers() == 3
 
 
-def test_progress_stays_out_of_logs(capfd):
-    list(ordered_map(slow_square, range(3), 3, "square"))
-    assert capfd.readouterr() == ("", "")
-
-
 def test_defaults_are_checked():
     assert runtime().tracking == "off"
-    Path("params.yaml").write_text("runtime: {device: cpu, workers: 1, tracking: on, cache_gb: 1}\n")
+    Path("params.yaml").write_text(
+        "runtime: {device: cpu, workers: 1, tracking: on, cache_gb: 1, backend: local, scheduler: null}\n"
+    )
     assert runtime().tracking == "on"
+
+
+@pytest.mark.parametrize("scheduler", [None, "", "10.0.0.5", "10.0.0.5:8786", "http://10.0.0.5:8787"])
+def test_a_cluster_needs_the_address_of_its_scheduler(scheduler):
+    edit_params("runtime", backend="dask", scheduler=scheduler)
+    line = line_of(runtime)
+    assert line.startswith(
+        f"params.yaml: runtime.scheduler is {scheduler!r}, should be the address of a Dask"
+    )

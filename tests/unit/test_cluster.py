@@ -1,0 +1,198 @@
+"""The map over tracks on a Dask cluster: a real scheduler and real workers, on this machine."""
+
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import Client
+
+from stages import cluster
+from stages.audio.fingerprint import fingerprint
+from stages.cluster import cluster_map
+from stages.errors import EncoreError
+from stages.parallel import ordered_map
+from tests.synthetic import RATE_HZ, REPO, line_of, noise
+
+MUSIC = [noise(5 * RATE_HZ, seed) for seed in range(4)] * 10
+HEARD = partial(fingerprint, sample_rate_hz=RATE_HZ)
+
+
+class Cluster:
+    """A scheduler, and workers that come and go."""
+
+    def __init__(self, folder: Path, deaths: int):
+        self.file = folder / "scheduler.json"
+        self.log = (folder / "log.txt").open("w")
+        self.processes: list[subprocess.Popen] = []
+        allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(deaths - 1)}
+        self.scheduler = self._start("scheduler", "--port", "0", **allowed)
+
+    def _start(self, kind: str, *options: str, **environment: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1"]
+        process = subprocess.Popen(
+            [*command, "--no-dashboard", "--scheduler-file", str(self.file), *options],
+            cwd=self.file.parent,
+            env={**os.environ, "PYTHONPATH": str(REPO), **environment},
+            stdout=self.log,
+            stderr=self.log,
+        )
+        self.processes.append(process)
+        return process
+
+    def start_worker(self, code: Path = REPO) -> subprocess.Popen:
+        options = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0")
+        return self._start("worker", *options, PYTHONPATH=str(code))
+
+    @property
+    def address(self) -> str:
+        while not (self.file.exists() and self.file.read_text()):
+            assert self.scheduler.poll() is None
+            time.sleep(0.05)
+        return json.loads(self.file.read_text())["address"]
+
+    def wait_for(self, n_workers: int) -> None:
+        """Until the scheduler counts so many."""
+        with Client(self.address, set_as_default=False) as client:
+            while len(client.nthreads()) != n_workers:
+                time.sleep(0.05)
+
+    def end(self, *processes: subprocess.Popen) -> None:
+        for process in processes or self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A cluster of two workers, of which the tests leave one, then none."""
+    running = Cluster(tmp_path_factory.mktemp("two"), deaths=4)
+    running.start_worker()
+    running.start_worker()
+    running.wait_for(2)
+    yield running
+    running.end()
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A cluster where each test starts workers, and ends them."""
+    running = Cluster(tmp_path_factory.mktemp("bare"), deaths=1)
+    yield running
+    running.end()
+
+
+def refusal(*arguments) -> str:
+    return line_of(lambda: list(cluster_map(*arguments)))
+
+
+class TestTwoWorkers:
+    def test_results_are_the_same_bytes_in_the_same_order(self, two, workspace, capfd):
+        common = "device: cpu, workers: 2, tracking: off, cache_gb: 1"
+        Path("params.yaml").write_text(f"runtime: {{{common}, backend: local, scheduler: null}}")
+        here = list(ordered_map(HEARD, iter(MUSIC), len(MUSIC), "hear"))
+        Path("params.yaml").write_text(f"runtime: {{{common}, backend: dask, scheduler: {two.address}}}")
+        there = list(ordered_map(HEARD, iter(MUSIC), len(MUSIC), "hear"))
+        assert [a.tobytes() for a in there] == [a.tobytes() for a in here]
+        assert {a.dtype for a in there} == {np.dtype(np.uint32)}
+        assert capfd.readouterr() == ("", "")
+
+    def test_what_the_function_raises_is_raised_here(self, two):
+        with pytest.raises(ZeroDivisionError):
+            list(cluster_map(partial(divmod, 1), [3, 2, 1, 0, 1], two.address))
+
+    def test_nothing_to_do_is_fine(self, two):
+        assert list(cluster_map(HEARD, [], two.address)) == []
+
+    def test_a_reader_may_stop_early(self, two, capfd, recwarn):
+        results = cluster_map(HEARD, MUSIC, two.address)
+        next(results)
+        results.close()
+        assert capfd.readouterr() == ("", "")
+        assert not recwarn.list
+
+    def test_a_worker_killed_half_way_changes_nothing(self, two, capfd):
+        there = []
+        for values in cluster_map(HEARD, MUSIC, two.address):
+            there.append(values)
+            if len(there) == 5:
+                two.end(two.processes[1])
+        assert [a.tobytes() for a in there] == [HEARD(samples).tobytes() for samples in MUSIC]
+        assert capfd.readouterr() == ("", "")
+
+    def test_one_worker_works_there_and_not_here(self, two):
+        two.wait_for(1)
+        processes = set(cluster_map(os.path.realpath, ["/proc/self"] * 3, two.address))
+        assert processes == {f"/proc/{two.processes[2].pid}"}
+
+    def test_a_cluster_that_loses_its_last_worker_ends_the_map(self, two, monkeypatch, capfd):
+        monkeypatch.setattr(cluster, "PATIENCE_S", 1.0)
+        results = cluster_map(HEARD, MUSIC, two.address)
+        next(results)
+        two.end(two.processes[2])
+        line = line_of(lambda: list(results))
+        assert f"the Dask cluster at {two.address} has shown no worker for 1 s; start workers" in line
+        assert capfd.readouterr() == ("", "")
+
+
+class TestRefusals:
+    def test_no_scheduler(self, monkeypatch, capfd):
+        monkeypatch.setattr(cluster, "ANSWER_S", 0.5)
+        with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, and never answers
+            address = f"tcp://127.0.0.1:{deaf.getsockname()[1]}"
+            assert f"no Dask scheduler answers at {address}" in refusal(HEARD, MUSIC, address)
+        assert f"no Dask scheduler answers at {address}" in refusal(HEARD, MUSIC, address)
+        assert capfd.readouterr() == ("", "")
+
+    def test_no_workers(self, bare):
+        assert "has no workers; start workers" in refusal(HEARD, MUSIC, bare.address)
+
+    def test_no_project(self, bare, tmp_path):
+        worker = bare.start_worker(tmp_path)
+        bare.wait_for(1)
+        line = refusal(HEARD, MUSIC, bare.address)
+        assert "cannot run this project (ModuleNotFoundError" in line
+        assert f"PYTHONPATH=$PWD dask worker {bare.address}" in line
+        bare.end(worker)
+
+    def test_other_code(self, bare, tmp_path):
+        """A worker goes by the code it has loaded, and not by what becomes of the files."""
+        shutil.copytree(REPO / "stages", tmp_path / "stages")
+        changing = tmp_path / "stages/audio/fingerprint.py"
+        bare.wait_for(0)
+        early = bare.start_worker(tmp_path)
+        bare.wait_for(1)
+        results = cluster_map(HEARD, itertools.cycle(MUSIC), bare.address)
+        next(results)
+        changing.write_text(changing.read_text().replace("N_BANDS = 33", "N_BANDS = 32"))
+        late = bare.start_worker(tmp_path)
+        with pytest.raises(EncoreError, match="has other code than this process"):
+            all(len(words) for words in results)
+        assert "has other code than this process" in refusal(HEARD, MUSIC, bare.address)
+        bare.end(late)
+        bare.wait_for(1)
+        assert len(list(cluster_map(HEARD, MUSIC, bare.address))) == len(MUSIC)
+        assert early.poll() is None
+
+    def test_an_item_that_ends_its_workers(self, bare):
+        bare.wait_for(1)
+        line = refusal(os._exit, [9], bare.address)
+        assert "a track has ended each Dask worker that took it, last tcp://127.0.0.1:" in line
+
+    def test_a_scheduler_that_goes_away(self, bare, caplog):
+        bare.wait_for(0)
+        bare.start_worker()
+        bare.wait_for(1)
+        results = cluster_map(HEARD, MUSIC, bare.address)
+        next(results)
+        bare.end(bare.scheduler)
+        assert "went away; run again when it is back" in line_of(lambda: list(results))
+        assert not caplog.records
