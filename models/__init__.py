@@ -1,7 +1,8 @@
-"""PyTorch classifiers: ``forward(x)`` takes (batch, n_bins, n_frames) and returns logits (batch, n_classes).
+"""PyTorch classifiers: ``forward(x)`` takes (batch, *input_shape) and returns logits (batch, n_classes).
 
 A model is named by `_target_` in conf/model/; its constructor takes ``input_shape`` and ``n_classes``,
-which come from the features file, and the keys of its conf file.
+which come from the features file, and the keys of its conf file. An input shape is (n_bins, n_frames), or
+(n_channels, n_bins, n_frames), such as that of codes behind `models.one_hot.OneHotInput`.
 """
 
 from models.classifier import Classifier

@@ -12,8 +12,8 @@ class CNN(Classifier):
 
     Parameters
     ----------
-    input_shape : (int, int)
-        n_bins and n_frames; each is halved by every block.
+    input_shape : (int, int) or (int, int, int)
+        n_bins and n_frames, which every block halves; before them n_channels, where there are several.
     n_classes : int
     channels : list of int
         Channels of each block.
@@ -26,15 +26,16 @@ class CNN(Classifier):
         If there are more blocks than the input can be halved.
     """
 
-    def __init__(self, input_shape: tuple[int, int], n_classes: int, channels: list[int], dropout: float):
+    def __init__(self, input_shape: tuple[int, ...], n_classes: int, channels: list[int], dropout: float):
         super().__init__()
-        if min(input_shape) < 2 ** len(channels):
+        n_channels, n_bins, n_frames = (1, *input_shape)[-3:]
+        if min(n_bins, n_frames) < 2 ** len(channels):
             raise ValueError(
                 f"{len(channels)} blocks halve the input {len(channels)} times, "
-                f"which is too often for {input_shape[0]} bins x {input_shape[1]} frames"
+                f"which is too often for {n_bins} bins x {n_frames} frames"
             )
         layers: list[nn.Module] = []
-        for n_in, n_out in pairwise([1, *channels]):
+        for n_in, n_out in pairwise([n_channels, *channels]):
             # Batch norm subtracts the mean again, so the convolution needs no bias.
             layers += [
                 nn.Conv2d(n_in, n_out, kernel_size=3, padding=1, bias=False),
@@ -46,7 +47,7 @@ class CNN(Classifier):
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1], n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments (batch, n_bins, n_frames)."""
-        maps = self.blocks(x.unsqueeze(1))
+        """Logits (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
+        maps = self.blocks(x.unsqueeze(1) if x.ndim == 3 else x)
         logits: Tensor = self.head(maps.mean(dim=(2, 3)))
         return logits

@@ -1,5 +1,7 @@
 """Recurrent network over the frames of a segment."""
 
+from math import prod
+
 from torch import Tensor, nn
 
 from models.classifier import Classifier
@@ -10,8 +12,8 @@ class LSTM(Classifier):
 
     Parameters
     ----------
-    input_shape : (int, int)
-        n_bins, the size of each step, and n_frames.
+    input_shape : (int, int) or (int, int, int)
+        n_bins, the size of each step, and n_frames; n_channels before them makes steps so many times larger.
     n_classes : int
     hidden_size, num_layers : int
         As `torch.nn.LSTM` takes them.
@@ -21,7 +23,7 @@ class LSTM(Classifier):
 
     def __init__(
         self,
-        input_shape: tuple[int, int],
+        input_shape: tuple[int, ...],
         n_classes: int,
         hidden_size: int,
         num_layers: int,
@@ -29,11 +31,12 @@ class LSTM(Classifier):
     ):
         super().__init__()
         between = dropout if num_layers > 1 else 0.0  # torch warns about dropout with nothing to drop
-        self.lstm = nn.LSTM(input_shape[0], hidden_size, num_layers, batch_first=True, dropout=between)
+        step = prod(input_shape[:-1])
+        self.lstm = nn.LSTM(step, hidden_size, num_layers, batch_first=True, dropout=between)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden_size, n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments (batch, n_bins, n_frames)."""
-        _, (state, _) = self.lstm(x.transpose(1, 2))
+        """Logits (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
+        _, (state, _) = self.lstm(x.flatten(1, -2).transpose(1, 2))
         logits: Tensor = self.head(state[-1])
         return logits

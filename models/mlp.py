@@ -14,8 +14,8 @@ class MLP(Classifier):
 
     Parameters
     ----------
-    input_shape : (int, int)
-        n_bins and n_frames.
+    input_shape : (int, int) or (int, int, int)
+        n_bins and n_frames; before them n_channels, where there are several.
     n_classes : int
     hidden : list of int
         Units of each hidden layer.
@@ -27,7 +27,7 @@ class MLP(Classifier):
     """
 
     def __init__(
-        self, input_shape: tuple[int, int], n_classes: int, hidden: list[int], dropout: float, l2: float
+        self, input_shape: tuple[int, ...], n_classes: int, hidden: list[int], dropout: float, l2: float
     ):
         super().__init__()
         self.l2 = l2
@@ -39,7 +39,7 @@ class MLP(Classifier):
         self.head = nn.Linear(sizes[-1], n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments (batch, n_bins, n_frames)."""
+        """Logits (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
         logits: Tensor = self.head(self.hidden(x))
         return logits
 

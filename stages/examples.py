@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,12 @@ class Examples:
 
     Attributes
     ----------
-    x : ndarray of float32 (n_segments, n_bins, n_frames)
+    x : ndarray of float32, or of uint8 for codes (n_segments, n_bins, n_frames)
     label : ndarray of int64 (n_segments,)
     track_id : ndarray of str (n_segments,)
     """
 
-    x: NDArray[np.float32]
+    x: NDArray[Any]
     label: NDArray[np.int64]
     track_id: NDArray[np.str_]
 

@@ -15,7 +15,13 @@ from stages.tables import Epoch
 
 @dataclass(frozen=True)
 class Data:
-    """Tensors of one side: `x` float32 (n, n_bins, n_frames), standardised, and `label` int64 (n,)."""
+    """Tensors of one side.
+
+    Attributes
+    ----------
+    x : float32, standardised, or uint8 for codes (n, n_bins, n_frames)
+    label : int64 (n,)
+    """
 
     x: Tensor
     label: Tensor

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, create_model
 
 from stages import examples, tracking
@@ -91,6 +92,21 @@ def check_model(values: Any) -> tuple["type[models.Classifier]", str, dict[str, 
     return model, checked.pop("feature"), checked
 
 
+def scaler(x: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each bin over segments and time; 1 where a bin never moves.
+
+    Parameters
+    ----------
+    x : ndarray of float32 (n_segments, n_bins, n_frames)
+
+    Returns
+    -------
+    mean, std : list of float (n_bins,)
+    """
+    std = x.std(axis=(0, 2), dtype=np.float64)
+    return x.mean(axis=(0, 2), dtype=np.float64).tolist(), np.where(std > 0, std, 1.0).tolist()
+
+
 def content_key(parameters: dict[str, Any]) -> str:
     """Hash of what decides a training: its input files, parameters and code."""
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
@@ -113,7 +129,9 @@ def main() -> None:
         examples.assert_there(features, feature, "model.feature")
         train = examples.load(features, feature, split, "train")
         valid = examples.load(features, feature, split, "valid")
-        labels, attributes, input_shape = features.labels, features.attributes, features.shape(feature)
+        labels, input_shape = features.labels, features.shape(feature)
+        # a feature's own settings go first: its frames may differ from those of the others
+        feature_parameters = features.attributes | features.settings(feature)
 
     import torch
     from lightning_fabric import Fabric
@@ -122,16 +140,16 @@ def main() -> None:
     from stages.device import choose
     from stages.trained import Description, TrainedModel, build
 
-    std = train.x.std(axis=(0, 2), dtype=np.float64)
+    mean, std = ([], []) if "n_levels" in feature_parameters else scaler(train.x)
     sections = {name: read(name) for name in ("model", "train")}
     description = Description(
         model=model_type.__name__,
         kwargs={"input_shape": input_shape, "n_classes": len(labels), **kwargs},
         labels=labels,
         feature=feature,
-        feature_parameters=attributes,
-        mean=train.x.mean(axis=(0, 2), dtype=np.float64).tolist(),
-        std=np.where(std > 0, std, 1.0).tolist(),
+        feature_parameters=feature_parameters,
+        mean=mean,
+        std=std,
         train=sections["train"],
         content_key=content_key(sections),
     )

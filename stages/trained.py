@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 import models
+from models.one_hot import OneHotInput
 
 SEGMENTS_PER_CALL = 256
 
@@ -24,7 +25,7 @@ class Description:
     model : str
         Class in the `models` package.
     kwargs : dict
-        What its constructor was called with, input shape and number of classes included.
+        What its constructor takes, number of classes and the feature's shape included.
     labels : list of str
         Class names in the order of the logits.
     feature : str
@@ -32,7 +33,7 @@ class Description:
     feature_parameters : dict
         How that feature was made.
     mean, std : list of float (n_bins,)
-        The scaler: of each bin, over the training segments and time.
+        The scaler: of each bin, over the training segments and time; empty for codes, which are not scaled.
     train : dict
         The `train` section.
     content_key : str
@@ -49,12 +50,24 @@ class Description:
     train: dict[str, Any]
     content_key: str
 
+    @property
+    def n_levels(self) -> int | None:
+        """How many codes the feature has, which the input layer expands; None: it is no feature of codes."""
+        return self.feature_parameters.get("n_levels")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the feature as the model takes it: float32, or uint8 for codes."""
+        return np.dtype(np.float32 if self.n_levels is None else np.uint8)
+
 
 def build(description: Description) -> models.Classifier:
     """The untrained model."""
-    kwargs = {**description.kwargs, "input_shape": tuple(description.kwargs["input_shape"])}
-    model: models.Classifier = getattr(models, description.model)(**kwargs)
-    return model
+    model_type: type[models.Classifier] = getattr(models, description.model)
+    n_levels, shape = description.n_levels, tuple(description.kwargs["input_shape"])
+    input_shape = shape if n_levels is None else (n_levels, *shape)
+    model = model_type(**{**description.kwargs, "input_shape": input_shape})
+    return model if n_levels is None else OneHotInput(model, n_levels)
 
 
 class TrainedModel:
@@ -87,29 +100,58 @@ class TrainedModel:
         model.load_state_dict(load_file(folder / "weights.safetensors"))
         return cls(description, model)
 
-    def standardise(self, x: NDArray[np.float32]) -> torch.Tensor:
-        """Segments (n, n_bins, n_frames) with the scaler applied, float32."""
-        return (torch.from_numpy(x) - self._mean) / self._std
+    def standardise(self, x: NDArray[Any]) -> torch.Tensor:
+        """Segments (n, n_bins, n_frames) as the network takes them.
+
+        Parameters
+        ----------
+        x : ndarray (n, n_bins, n_frames)
+            Of the description's dtype.
+
+        Returns
+        -------
+        Tensor (n, n_bins, n_frames)
+            float32 with the scaler applied; codes as they are, uint8, for the input layer to expand.
+
+        Raises
+        ------
+        ValueError
+            If a code is higher than the model knows.
+        """
+        n_levels = self.description.n_levels
+        if n_levels is None:
+            return (torch.from_numpy(x) - self._mean) / self._std
+        if x.max(initial=0) >= n_levels:  # its one-hot would be all zeros
+            raise ValueError(f"the model knows codes 0 to {n_levels - 1}, but there is {x.max()}")
+        return torch.from_numpy(x)
 
     @torch.inference_mode()
-    def predict(self, x: NDArray[np.float32], params: Any = None) -> NDArray[np.float64]:
+    def predict(self, x: NDArray[Any], params: Any = None) -> NDArray[np.float64]:
         """Class probabilities.
 
         Parameters
         ----------
-        x : ndarray of float32 (n, n_bins, n_frames)
-            The feature as features.h5 holds it, not standardised.
+        x : ndarray of float32, or of uint8 for codes (n, n_bins, n_frames)
+            The feature as `stages.store.Features.read` gives it, not standardised.
         params : None
             Part of MLflow's calling convention; unused.
 
         Returns
         -------
         ndarray of float64 (n, n_classes)
+
+        Raises
+        ------
+        TypeError
+            If the model takes codes and these are numbers of another type.
+        ValueError
+            If a code is higher than the model knows.
         """
         device = next(self.model.parameters()).device
+        x = x.astype(self.description.dtype, order="C", casting="same_kind", copy=False)
         parts = [
             self.model(part.to(device)).cpu().double().softmax(dim=1)
-            for part in torch.split(self.standardise(np.ascontiguousarray(x, np.float32)), SEGMENTS_PER_CALL)
+            for part in torch.split(self.standardise(x), SEGMENTS_PER_CALL)
         ]
         probability: NDArray[np.float64] = torch.cat(parts).numpy()
         return probability

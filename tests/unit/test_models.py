@@ -2,21 +2,24 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
 import models
+from models.one_hot import OneHotInput
 from stages import loop
 from stages.train import check_model
 from tests.synthetic import class_patterns, composed_sections
 
 SHAPES = {"mfcc": (13, 130), "mel": (128, 130)}
 NAMES = ["mlp", "cnn", "lstm"]
+N_LEVELS, CODES = 8, (12, 16)  # of the small features of codes
 
 
-def configured(name: str, input_shape: tuple[int, int] | None = None, n_classes: int = 10, **changes):
+def configured(name: str, input_shape: tuple[int, ...] | None = None, n_classes: int = 10, **changes):
     """The model that conf/model/NAME.yaml describes, and the feature it takes."""
     model_type, feature, kwargs = check_model(composed_sections(f"model={name}")["model"])
     torch.manual_seed(0)
@@ -86,13 +89,21 @@ def test_models_without_l2_put_every_parameter_under_the_common_decay(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("shape", [(13, 130), (128, 130), (20, 259), (8, 8)])
+@pytest.mark.parametrize("shape", [(13, 130), (128, 130), (20, 259), (8, 8), (2, 20, 130)])
 @pytest.mark.parametrize(("batch", "n_classes"), [(1, 10), (5, 2)])
 def test_logits_for_various_inputs(name, shape, batch, n_classes):
     model = configured(name, shape, n_classes).eval()
     logits = model(torch.randn(batch, *shape))
     assert logits.shape == (batch, n_classes)
     assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_channel_is_the_same_as_none(name):
+    flat, deep = configured(name, CODES).eval(), configured(name, (1, *CODES)).eval()
+    x = torch.randn(3, *CODES)
+    assert flat.state_dict().keys() == deep.state_dict().keys()
+    assert torch.equal(flat(x), deep(x[:, None]))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,9 +134,98 @@ def test_every_model_learns_twenty_segments(name):
     assert loop.judge(model, data)[1] > 0.95
 
 
-def test_a_cnn_too_deep_for_its_input_says_why():
+@pytest.mark.parametrize("input_shape", [(13, 130), (64, 13, 130)])
+def test_a_cnn_too_deep_for_its_input_says_why(input_shape):
     with pytest.raises(ValueError, match="too often for 13 bins x 130 frames"):
-        models.CNN(input_shape=(13, 130), n_classes=10, channels=[8] * 4, dropout=0.0)
+        models.CNN(input_shape=input_shape, n_classes=10, channels=[8] * 4, dropout=0.0)
+
+
+def on_codes(name: str) -> OneHotInput:
+    return OneHotInput(configured(name, (N_LEVELS, *CODES), n_classes=3), N_LEVELS)
+
+
+def code_patterns(n_per_class: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Segments of codes and their class numbers."""
+    x, label = class_patterns(n_per_class, CODES)
+    codes = np.clip(np.floor(x + N_LEVELS / 2), 0, N_LEVELS - 1).astype(np.uint8)
+    return torch.from_numpy(codes), torch.from_numpy(label)
+
+
+class TestOneHotInput:
+    """Any model on codes is that model on their one-hot."""
+
+    @pytest.mark.parametrize("n_levels", [2, 16, 256])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_one_hot_is_exact_and_of_the_weights_dtype(self, n_levels, dtype):
+        classifier = models.MLP((n_levels, *CODES), n_classes=2, hidden=[4], dropout=0.0, l2=0.0)
+        codes = np.random.default_rng(0).integers(0, n_levels, (3, *CODES), dtype=np.uint8)
+        codes[0, 0, 0], codes[-1, -1, -1] = 0, n_levels - 1
+        model = OneHotInput(classifier, n_levels).to(dtype)
+        expanded = model.expand(torch.from_numpy(codes))
+        assert expanded.dtype == dtype
+        wanted = np.moveaxis(np.eye(n_levels)[codes], -1, 1)
+        assert expanded.shape == wanted.shape == (3, n_levels, *CODES)
+        assert np.array_equal(expanded.double().numpy(), wanted)
+        assert model(torch.from_numpy(codes)).dtype == dtype
+
+    def test_one_hot_in_mixed_precision_is_of_the_dtype_computed_in(self):
+        model = on_codes("mlp")
+        codes, _ = code_patterns(2)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = model.expand(codes)
+        assert mixed.dtype == torch.bfloat16
+        assert torch.equal(mixed.float(), model.expand(codes))
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_logits_are_those_of_the_one_hot(self, name):
+        model = on_codes(name).eval()
+        codes, _ = code_patterns(2)
+        one_hot = nn.functional.one_hot(codes.long(), N_LEVELS).permute(0, 3, 1, 2).float().contiguous()
+        assert model(codes).shape == (6, 3)
+        assert torch.equal(model(codes), model.classifier(one_hot))
+
+    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("level", [0, N_LEVELS - 1])
+    def test_a_level_teaches_its_own_weights_and_no_others(self, name, level):
+        model = on_codes(name).eval()
+        codes = torch.full((2, *CODES), level, dtype=torch.uint8)
+        nn.functional.cross_entropy(model(codes), torch.tensor([0, 1])).backward()
+        assert all(parameter.grad is not None for parameter in model.parameters())
+        first = next(model.parameters()).grad  # (units, what a segment or step has of the levels)
+        of_levels = first.reshape(len(first), N_LEVELS, -1).abs().sum(dim=(0, 2))
+        assert torch.equal(of_levels > 0, torch.arange(N_LEVELS) == level)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_weights_and_their_decay_are_the_classifiers(self, name):
+        model, plain = on_codes(name), configured(name, (N_LEVELS, *CODES), n_classes=3)
+        wanted = plain.state_dict()
+        assert {key: value.shape for key, value in model.state_dict().items()} == {
+            f"classifier.{key}": value.shape for key, value in wanted.items()
+        }
+        for mine, other in zip(model.parameter_groups(), plain.parameter_groups(), strict=True):
+            assert mine.keys() == other.keys()
+            assert mine.get("weight_decay") == other.get("weight_decay")
+            assert [p.shape for p in mine["params"]] == [p.shape for p in other["params"]]
+
+    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+    def test_every_model_learns_twenty_segments(self, name, precision):
+        model = on_codes(name)
+        data = loop.Data(*(values[:20] for values in code_patterns(7)))
+        loop.fit(
+            model,
+            loop.make_optimizer(model, "adam", 3e-3, 0.0),
+            Fabric(accelerator="cpu", devices=1, precision=precision),
+            data,
+            data,
+            epochs=8,
+            batch_size=10,
+            patience=8,
+            seed=0,
+            on_epoch=lambda epoch: None,
+        )
+        assert data.x.dtype == torch.uint8
+        assert loop.judge(model, data)[1] > 0.95
 
 
 def test_every_conf_file_names_an_exported_model():

@@ -10,9 +10,20 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from models.one_hot import OneHotInput
 from stages import examples, train
+from stages.store import Features
 from stages.tables import Assignment, Epoch, read_rows
-from tests.synthetic import REPO, edit_params, line_of, write_features, write_params, write_split
+from stages.trained import TrainedModel
+from tests.synthetic import (
+    REPO,
+    edit_params,
+    line_of,
+    write_arrays,
+    write_features,
+    write_params,
+    write_split,
+)
 
 SMALL = ("train.epochs=3", "model.feature=mfcc")
 
@@ -96,6 +107,53 @@ def test_test_side_never_touches_the_weights(data):
         values[test] = 5.0
         file["mfcc"][:] = values
     assert trained()["weights.safetensors"] == first
+
+
+class TestCodes:
+    """A feature of codes: 11 levels in the features file, whatever the parameters say."""
+
+    @pytest.fixture
+    def codes(self, data):
+        with Features(examples.FEATURES) as features:
+            rows = np.arange(len(features.label))
+            values = np.clip(np.round(features.read("mfcc", rows)) + 5, 0, 10).astype(np.uint8)
+            labels = [features.labels[index] for index in features.label]
+            table = list(zip(features.track_id, features.segment, labels, strict=True))
+        write_arrays(examples.FEATURES, {"mel_levels": values}, table, n_levels=11, hop_length=128)
+        return values
+
+    @pytest.mark.parametrize("model", ["mlp", "cnn", "lstm"])
+    @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+    def test_every_model_trains_on_them(self, codes, model, precision):
+        options = (f"model={model}", "model.feature=mel_levels", f"train.precision={precision}")
+        described = json.loads(trained(*options)["model.json"])
+        assert described["kwargs"]["input_shape"] == [13, 16]
+        assert described["feature_parameters"]["n_levels"] == 11
+        assert described["feature_parameters"]["hop_length"] == 128, "its own goes before that of the others"
+        assert described["mean"] == described["std"] == []
+        first = next(iter(TrainedModel.load(Path("data/model")).model.parameters()))
+        assert first[0].numel() == 11 * {"mlp": 13 * 16, "cnn": 3 * 3, "lstm": 13}[model]
+
+    def test_what_is_trained_knows_the_classes(self, codes):
+        trained("model.feature=mel_levels", "train.epochs=10")
+        with Features(examples.FEATURES) as features:
+            assert features.read("mel_levels", np.arange(1)).dtype == np.uint8
+            label = features.label
+        model = TrainedModel.load(Path("data/model"))
+        assert (model.predict(codes).argmax(axis=1) == label).mean() > 0.9
+
+    def test_they_are_expanded_a_batch_at_a_time(self, codes, monkeypatch):
+        seen = []
+        expand = OneHotInput.expand
+
+        def spy(self, x):
+            seen.append((x.dtype, len(x)))
+            return expand(self, x)
+
+        monkeypatch.setattr(OneHotInput, "expand", spy)
+        trained("model.feature=mel_levels", "train.batch_size=8")
+        assert {dtype for dtype, _ in seen} == {torch.uint8}
+        assert {n for _, n in seen} == {8, 4, 9}, "batches, the last batch, the validation side"
 
 
 class TestRefusals:

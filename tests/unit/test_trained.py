@@ -1,12 +1,15 @@
 """A trained model lives in its folder alone."""
 
+import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from models import CNN
+from models.one_hot import OneHotInput
 from stages.trained import SEGMENTS_PER_CALL, Description, TrainedModel, _load_pyfunc, build
 
 SHAPE = (8, 10)
@@ -32,8 +35,24 @@ def model():
     return TrainedModel(description, network)
 
 
+@pytest.fixture
+def model_on_codes(model):
+    """The same on codes 0 to 6."""
+    parameters = {"hop_length": 512, "n_levels": 7}
+    description = dataclasses.replace(model.description, feature_parameters=parameters, mean=[], std=[])
+    torch.manual_seed(0)
+    network = build(description)
+    with torch.no_grad():
+        network(torch.from_numpy(codes(16)))
+    return TrainedModel(description, network)
+
+
 def segments(n: int) -> np.ndarray:
     return np.random.default_rng(n).normal(5, 20, (n, *SHAPE)).astype(np.float32)
+
+
+def codes(n: int) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 7, (n, *SHAPE), dtype=np.uint8)
 
 
 def test_what_is_saved_is_what_is_loaded(model, tmp_path, monkeypatch):
@@ -102,3 +121,42 @@ def test_predicting_leaves_the_input_alone(model):
     before = x.copy()
     model.predict(x)
     assert np.array_equal(x, before)
+
+
+class TestOnCodes:
+    """A model that takes codes: its input layer comes back with it, and there is no scaler."""
+
+    def test_what_is_saved_is_what_is_loaded(self, model_on_codes, tmp_path):
+        model_on_codes.save(tmp_path)
+        loaded = TrainedModel.load(tmp_path)
+        assert isinstance(loaded.model, OneHotInput)
+        assert isinstance(loaded.model.classifier, CNN)
+        assert loaded.description.dtype == np.uint8
+        probability = loaded.predict(codes(20))
+        assert np.array_equal(probability, model_on_codes.predict(codes(20)))
+        np.testing.assert_allclose(probability.sum(axis=1), 1)
+        described = json.loads(Path(tmp_path, "model.json").read_text("utf-8"))
+        assert described["kwargs"]["input_shape"] == list(SHAPE), "that of the feature"
+        assert described["mean"] == described["std"] == []
+
+    def test_codes_stay_what_they_are_until_the_network(self, model_on_codes):
+        x = codes(5)
+        tensor = model_on_codes.standardise(x)
+        assert tensor.dtype == torch.uint8
+        assert np.shares_memory(tensor.numpy(), x)
+
+    def test_any_layout_will_do(self, model_on_codes):
+        x = codes(5)
+        turned = x.transpose(0, 2, 1).copy().transpose(0, 2, 1)
+        assert np.array_equal(model_on_codes.predict(turned), model_on_codes.predict(x))
+
+    def test_a_code_that_the_model_does_not_know_is_refused(self, model_on_codes):
+        x = codes(5)
+        x[2, 3, 4] = 7
+        with pytest.raises(ValueError, match="codes 0 to 6, but there is 7"):
+            model_on_codes.predict(x)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.int64])
+    def test_numbers_that_are_no_codes_are_refused(self, model_on_codes, dtype):
+        with pytest.raises(TypeError, match="uint8"):
+            model_on_codes.predict(codes(5).astype(dtype))

@@ -1,0 +1,49 @@
+"""Input layer for features that are codes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.classifier import Classifier
+
+
+class OneHotInput(Classifier):
+    """Expands codes to one-hot, a channel for each code, in front of any classifier.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Built with the input shape (n_levels, n_bins, n_frames).
+    n_levels : int
+        Codes are 0 to ``n_levels - 1``, at most 256 of them.
+    """
+
+    codes: Tensor
+
+    def __init__(self, classifier: Classifier, n_levels: int):
+        super().__init__()
+        self.classifier = classifier
+        # no weight, hence not in the state dict, but to be moved to the device
+        self.register_buffer("codes", torch.arange(n_levels, dtype=torch.uint8), persistent=False)
+
+    def expand(self, x: Tensor) -> Tensor:
+        """One-hot (batch, n_levels, n_bins, n_frames) of uint8 codes (batch, n_bins, n_frames).
+
+        Its dtype is that of the classifier's weights or, in mixed precision, that of the computation.
+        """
+        device = x.device.type
+        if torch.is_autocast_enabled(device):  # as Fabric casts floats; an LSTM on CPU takes nothing else
+            dtype = torch.get_autocast_dtype(device)
+        else:
+            dtype = next(self.classifier.parameters()).dtype
+        return (x.unsqueeze(1) == self.codes[:, None, None]).to(dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (batch, n_classes) of segments of uint8 codes (batch, n_bins, n_frames)."""
+        logits: Tensor = self.classifier(self.expand(x))
+        return logits
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Those of the classifier."""
+        return self.classifier.parameter_groups()
