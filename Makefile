@@ -54,7 +54,7 @@ lock: ## write requirements.lock anew from pyproject.toml
 
 .PHONY: clean
 clean: ## remove outputs of the pipeline; keeps .venv, runs and DVC's cache
-	@rm -rf data/raw data/audio data/segments data/split data/features data/baseline data/model
+	@rm -rf data/raw data/audio data/segments data/split data/features data/pictures data/baseline data/model
 	@find data/evaluation -mindepth 1 ! -name metrics.json -delete 2>/dev/null || true  # git keeps that one
 
 # torch comes last and on its own: pip chooses its build (CPU where it is given one) and adds the CUDA

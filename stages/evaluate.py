@@ -85,7 +85,6 @@ def main() -> None:
 
         (folder / "figures").mkdir()
         figures.save(figures.curves(history), folder / "figures" / "curves.png")
-        figures.save(figures.spectrograms(features), folder / "figures" / "spectrograms.png")
         for side in SIDES:
             accuracy = scores[side]["track"]["accuracy"]
             name = {"train": "Training", "valid": "Validation", "test": "Test"}[side]
@@ -99,7 +98,9 @@ def main() -> None:
         for level, values in levels.items()
         for name, value in values.items()
     }
-    tracking.complete_run(settings.tracking, description, history, flat, Path("data/evaluation"), MODEL)
+    tracking.complete_run(
+        settings.tracking, description, history, flat, Path("data/evaluation"), Path("data/pictures"), MODEL
+    )
     for line in report.headline(scores, description.model):
         print(line)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stages.trained import Description
 
 EXPERIMENT = "encore"
-SECTIONS = (
+SECTIONS = (  # without `pictures`: one page more makes no other experiment
     "dataset",
     "audio",
     "segment",
@@ -120,6 +120,7 @@ def complete_run(
     history: Sequence["Epoch"],
     metrics: Mapping[str, float],
     evaluation: Path,
+    pictures: Path,
     model: Path,
 ) -> None:
     """Complete the run of a training with what `evaluate` found.
@@ -133,8 +134,8 @@ def complete_run(
         Logged only if the run has to be made anew.
     metrics : mapping of str to float
         Test metrics by flat name.
-    evaluation, model : Path
-        Folders whose files become artifacts, the second as a pyfunc model.
+    evaluation, pictures, model : Path
+        Folders whose files become artifacts, the last as a pyfunc model.
     """
     if mode == "off":
         return
@@ -157,8 +158,9 @@ def complete_run(
             run.log_epoch(epoch)
     run.log_metrics(metrics)
     with run.warn_on_failure() as tracked:
-        # MLflow's comparison of runs shows the artifacts at the top side by side: the figures.
+        # MLflow's comparison of runs shows the artifacts at the top side by side: figures and overview.
         tracked.log_artifacts(run.run_id, str(evaluation / "figures"))
+        tracked.log_artifacts(run.run_id, str(pictures))
         for file in sorted(path for path in evaluation.iterdir() if path.is_file()):
             tracked.log_artifact(run.run_id, str(file), "evaluation")
         if run.run_id:
@@ -258,7 +260,7 @@ def _log_model(run_id: str, description: "Description", model: Path) -> None:
 
     shape = tuple(description.kwargs["input_shape"])
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *shape))]),
+        inputs=Schema([TensorSpec(description.dtype, (-1, *shape))]),
         outputs=Schema([TensorSpec(np.dtype(np.float64), (-1, len(description.labels)))]),
     )
     here = Path(__file__).parent

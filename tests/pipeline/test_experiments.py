@@ -68,6 +68,8 @@ def test_six_queued_experiments_end_as_six_runs(project: Project) -> None:
         assert "test.track.accuracy" in run.data.metrics
         figures = figures_of(client, run)
         assert len(figures) == 5
+        pages = [file.path for file in client.list_artifacts(run.info.run_id, "classes")]
+        assert pages == ["classes/high.png", "classes/low.png", "classes/noise.png"]
         for figure in figures:
             with Image.open(client.download_artifacts(run.info.run_id, figure)) as image:
                 image.verify()
@@ -88,6 +90,15 @@ def test_evaluating_again_completes_the_same_run(project: Project) -> None:
     before = len(runs_of(project)[1])
     project.dvc("repro", "--single-item", "--force", "evaluate")
     assert len(runs_of(project)[1]) == before
+
+
+def test_a_page_asked_for_later_joins_the_same_run(project: Project) -> None:
+    before = {run.info.run_id for run in runs_of(project)[1]}
+    assert sorted(project.experiment("pictures.tracks=[low/0.wav]")) == ["evaluate", "pictures"]
+    client, runs = runs_of(project)
+    assert {run.info.run_id for run in runs} == before
+    pages = [file.path for run in runs for file in client.list_artifacts(run.info.run_id, "tracks")]
+    assert pages == ["tracks/low_0.wav.png"]
 
 
 def test_another_evaluation_of_a_cached_training_is_a_run_of_its_own(project: Project) -> None:

@@ -14,7 +14,7 @@ from tests.pipeline.project import Project, stages_run
 pytestmark = pytest.mark.slow
 UNTRACKED = "runtime.tracking=off"
 
-ALL = ["fetch", "decode", "segment", "split", "extract", "baseline", "train", "evaluate"]
+ALL = ["fetch", "decode", "segment", "split", "extract", "pictures", "baseline", "train", "evaluate"]
 
 
 def test_nothing_runs_twice(project: Project) -> None:
@@ -49,7 +49,8 @@ def test_every_test_track_is_scored(project: Project) -> None:
         ("audio.sample_rate_hz", "sample_rate_hz: 22050", "sample_rate_hz: 16000", {"decode"}),
         ("segment.tail", "tail: 0.05", "tail: 0.5", {"segment"}),
         ("split.seed", "test: 0.2\n  seed: 0", "test: 0.2\n  seed: 1", {"split"}),
-        ("features.n_fft", "n_fft: 2048", "n_fft: 1024", {"extract"}),
+        ("features.n_fft", "n_fft: 2048", "n_fft: 1024", {"extract", "pictures"}),
+        ("pictures.duration_s", "duration_s: 30.0", "duration_s: 2.0", {"pictures"}),
         ("baseline.C", "C: 1.0", "C: 2.0", {"baseline"}),
         ("model.l2", "l2: 0.001", "l2: 0.01", {"train"}),
         ("train.epochs", "epochs: 3", "epochs: 4", {"train"}),
@@ -80,10 +81,11 @@ def test_each_stage_feeds_those_that_need_it_and_no_other(project: Project) -> N
     fed = {stage: {after for before, after in arrows if before == stage} for stage in ALL}
     assert fed == {
         "fetch": {"decode", "evaluate"},  # the report names the source
-        "decode": {"segment", "extract"},
+        "decode": {"segment", "extract", "pictures"},
         "segment": {"split", "extract"},
         "split": {"baseline", "train", "evaluate"},
         "extract": {"baseline", "train", "evaluate"},
+        "pictures": {"evaluate"},
         "baseline": {"evaluate"},
         "train": {"evaluate"},
         "evaluate": set(),
@@ -97,7 +99,7 @@ def test_another_model_trains_and_evaluates_and_nothing_else(project: Project) -
 
 def test_a_new_segment_length_decodes_nothing(project: Project) -> None:
     ran = project.experiment("segment.length_s=2.0", UNTRACKED)
-    assert sorted(ran) == sorted(set(ALL) - {"fetch", "decode"})
+    assert sorted(ran) == sorted(set(ALL) - {"fetch", "decode", "pictures"})
     project.reset()
 
 
@@ -105,7 +107,8 @@ def test_a_new_segment_length_decodes_nothing(project: Project) -> None:
     ("path", "wanted"),
     [
         ("stages/splits.py", {"split", "baseline", "train", "evaluate"}),
-        ("stages/audio/spectra.py", {"extract"}),
+        ("stages/audio/spectra.py", {"extract", "pictures"}),
+        ("stages/spectrograms.py", {"pictures"}),
         ("stages/loop.py", {"train"}),
         ("models/lstm.py", {"train", "evaluate"}),
         ("stages/sources/folder.py", {"fetch"}),

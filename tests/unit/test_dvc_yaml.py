@@ -31,7 +31,7 @@ def data_deps(stage: str) -> list[str]:
 
 
 def test_stages_are_the_story():
-    story = ["fetch", "decode", "segment", "split", "extract", "baseline", "train", "evaluate"]
+    story = ["fetch", "decode", "segment", "split", "extract", "pictures", "baseline", "train", "evaluate"]
     assert list(STAGES) == story
     assert all(STAGES[stage]["cmd"] == f"python -m stages.{stage}" for stage in story)
 

@@ -100,7 +100,6 @@ class TestOutputs:
         figures = {path.name: path.read_bytes() for path in Path("data/evaluation/figures").iterdir()}
         wanted = {
             "curves.png",
-            "spectrograms.png",
             "confusion_train.png",
             "confusion_valid.png",
             "confusion_test.png",

@@ -13,7 +13,17 @@ from packaging.requirements import Requirement
 
 from tests.synthetic import REPO
 
-STAGE_MODULES = ["fetch", "decode", "segment", "split", "extract", "baseline", "train", "evaluate"]
+STAGE_MODULES = [
+    "fetch",
+    "decode",
+    "segment",
+    "split",
+    "extract",
+    "pictures",
+    "baseline",
+    "train",
+    "evaluate",
+]
 SOURCES = sorted(path for package in ("stages", "models") for path in (REPO / package).rglob("*.py"))
 
 
@@ -71,6 +81,8 @@ def test_audio_knows_no_tracking_and_no_files_but_audio(path):
         ("ruamel", "stages/params.py"),
         ("yaml", None),
         ("h5py", "stages/store.py"),
+        ("dask", "stages/cluster.py"),
+        ("distributed", "stages/cluster.py"),
         ("hydra", None),
         ("omegaconf", None),
         ("dvc", None),
@@ -82,7 +94,7 @@ def test_only_its_owner_imports_it(package, owner):
 
 
 def test_owners_are_where_they_are_said_to_be():
-    for package in ("mlflow", "kaggle", "ruamel", "h5py"):
+    for package in ("mlflow", "kaggle", "ruamel", "h5py", "dask", "distributed"):
         assert importers(package), package
 
 

@@ -1,8 +1,10 @@
 """MLflow: one run per training, found again by its content key, and never the end of a training."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,17 +57,20 @@ def run_of(content_key: str):
     return runs[0]
 
 
-def complete(content_key: str, tmp_path: Path, mode: str = "on") -> TrainedModel:
+def complete(content_key: str, tmp_path: Path, mode: str = "on", tracks: Sequence[str] = ()) -> TrainedModel:
     torch.manual_seed(0)
     trained = TrainedModel(description(content_key), build(description(content_key)))
-    evaluation, model = tmp_path / "evaluation", tmp_path / "model"
+    evaluation, pictures, model = tmp_path / "evaluation", tmp_path / "pictures", tmp_path / "model"
     (evaluation / "figures").mkdir(parents=True)
     (evaluation / "figures" / "curves.png").write_bytes(b"\x89PNG")
     (evaluation / "metrics.json").write_text("{}")
+    for path in ("spectrograms.png", "classes/jazz.png", *(f"tracks/{name}.png" for name in tracks)):
+        (pictures / path).parent.mkdir(parents=True, exist_ok=True)
+        (pictures / path).write_bytes(b"\x89PNG")
     model.mkdir()
     trained.save(model)
     tracking.complete_run(
-        mode, trained.description, HISTORY, {"test.track.accuracy": 0.75}, evaluation, model
+        mode, trained.description, HISTORY, {"test.track.accuracy": 0.75}, evaluation, pictures, model
     )
     return trained
 
@@ -116,10 +121,13 @@ class TestRun:
         assert found.info.status == "FINISHED"
         assert found.data.metrics["test.track.accuracy"] == 0.75
         artifacts = store / "mlartifacts" / run.run_id / "artifacts"
-        assert {path.name for path in artifacts.rglob("*") if path.is_file()} == {
+        files = [path for path in artifacts.rglob("*") if path.is_file()]
+        assert sorted(path.relative_to(artifacts).as_posix() for path in files) == [
+            "classes/jazz.png",
             "curves.png",
-            "metrics.json",
-        }
+            "evaluation/metrics.json",
+            "spectrograms.png",
+        ]
         assert found.info.artifact_uri.startswith((store / "mlartifacts").as_uri())
 
         import mlflow
@@ -128,6 +136,23 @@ class TestRun:
         loaded = mlflow.pyfunc.load_model(f"runs:/{run.run_id}/model")
         np.testing.assert_allclose(loaded.predict(x), trained.predict(x))
         assert loaded.predict(x[:1]).shape == (1, 3), "other batch sizes work too"
+
+    def test_a_model_on_codes_asks_for_codes(self, tmp_path):
+        with tracking.open_run("on", "ccc4") as run:
+            pass
+        on_codes = dataclasses.replace(
+            description("ccc4"), feature_parameters={"n_levels": 8}, mean=[], std=[]
+        )
+        TrainedModel(on_codes, build(on_codes)).save(tmp_path)
+        tracking._log_model(run.run_id, on_codes, tmp_path)
+
+        import mlflow
+
+        loaded = mlflow.pyfunc.load_model(f"runs:/{run.run_id}/model")
+        x = np.random.default_rng(0).integers(0, 8, (7, *SHAPE), dtype=np.uint8)
+        assert loaded.predict(x).shape == (7, 3)
+        with pytest.raises(mlflow.exceptions.MlflowException, match="uint8"):
+            loaded.predict(x.astype(np.float32))
 
     def test_a_model_out_of_the_cache_gets_a_run_of_its_own(self, tmp_path):
         complete("ccc2", tmp_path)
@@ -142,6 +167,17 @@ class TestRun:
             (tmp_path / name).mkdir()
             complete("ccc3", tmp_path / name)
         assert run_of("ccc3").info.status == "FINISHED"
+
+    def test_a_page_more_joins_the_same_run(self, tmp_path, store):
+        complete("ccc5", tmp_path / "before")
+        text = composed("pictures.tracks=[jazz/00.wav]", "pictures.duration_s=5.0")
+        Path("params.yaml").write_text(text, "utf-8")
+        try:
+            complete("ccc5", tmp_path / "after", tracks=["jazz_00.wav"])
+        finally:
+            Path("params.yaml").write_text(composed(), "utf-8")
+        artifacts = store / "mlartifacts" / run_of("ccc5").info.run_id / "artifacts"
+        assert [path.name for path in (artifacts / "tracks").iterdir()] == ["jazz_00.wav.png"]
 
     def test_store_lies_at_the_root_and_nothing_where_the_stage_runs(self, store):
         assert (store / "mlflow.db").is_file()
