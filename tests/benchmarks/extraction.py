@@ -1,36 +1,138 @@
-"""Features of ten tracks: the shared, batched STFT against librosa's functions for each segment."""
+"""From music files to features in HDF5, against librosa's functions one by one for each segment."""
 
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
 import librosa
 import numpy as np
-import torch
+from joblib import Parallel, delayed
 
-from stages.audio.spectra import Spectra, extract
+from stages import decode, extract, segment, store
+from stages.audio import features
+from stages.features import FeaturesParams, build
+from stages.parallel import ordered_map
+from stages.params import load
+from stages.tables import Segment, read_rows
 from tests.benchmarks.timing import compare
+from tests.benchmarks.workspace import configure, forget, music, quietly
 
-RATE_HZ = 22050
-LENGTH = 3 * RATE_HZ
+Values = dict[str, np.ndarray]
 
 
 def run() -> None:
-    """Time both on one thread, on made-up music: what is in the samples does not change the work."""
-    torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
-    tracks = [rng.standard_normal(10 * LENGTH).astype(np.float32) * 0.1 for _ in range(10)]
-    cuts = [(i * LENGTH, (i + 1) * LENGTH) for i in range(10)]
-    spectra = Spectra(RATE_HZ, 2048, 512, "constant", 128, 13, ("mfcc", "mel"))
+    """Time all ways in turn, in one run."""
+    warnings.filterwarnings("ignore", module="librosa")
+    with music() as files:
+        ways = Ways(files)
+        compare(
+            "mel and MFCC, from files to HDF5",
+            {
+                "decode, extract, write, 2 workers": ways.straight,
+                "floor: decode, transform, 2 threads": ways.floor,
+                "stages, verdicts and cache, 2 workers": ways.stages,
+                "librosa for each segment": ways.librosa_mel_and_mfcc,
+            },
+            5,
+        )
+        configure("features.include=[timbre33]")
+        ways = Ways(files)
+        compare(
+            "timbre33, from files to HDF5",
+            {
+                "decode, extract, write, 2 workers": ways.straight,
+                "four STFTs, tuned to 440 Hz": ways.librosa_timbre33,
+                "four STFTs, tuning estimated": ways.librosa_timbre33_estimated,
+            },
+            3,
+        )
+        compare(
+            "stage extract, mel and MFCC",
+            {"2 workers": lambda: stage_extract(2), "1 worker": lambda: stage_extract(1)},
+            5,
+        )
 
-    def librosa_per_segment() -> None:
-        for track in tracks:
-            for start, stop in cuts:
-                segment = track[start:stop]
-                librosa.power_to_db(librosa.feature.melspectrogram(y=segment, sr=RATE_HZ))
-                librosa.feature.mfcc(y=segment, sr=RATE_HZ, n_mfcc=13)
 
-    compare(
-        "mel and MFCC of 100 segments of 3 s, one thread",
-        {
-            "Encore": lambda: [extract(track, cuts, spectra) for track in tracks],
-            "librosa, feature by feature": librosa_per_segment,
-        },
-        5,
-    )
+def stage_extract(workers: int) -> None:
+    forget()
+    configure(f"runtime.workers={workers}")
+    quietly(extract.main)
+
+
+class Ways:
+    """Ways from the same files to the same features, those of ./params.yaml."""
+
+    def __init__(self, files: list[Path]):
+        params = load("features", FeaturesParams)
+        self.files = files
+        self.rate_hz = store.read_sample_rate_hz(Path("data/audio/audio.h5"))
+        first = read_rows(Path("data/segments/segments.csv"), Segment)[0]
+        self.length = first.stop - first.start
+        self.features = build(params, self.rate_hz, self.length)
+        self.arrays = {
+            name: extract.stored_as(name, feature, params, self.length)
+            for name, feature in self.features.items()
+        }
+
+    def straight(self) -> None:
+        """The parts that the stages decode and extract are made of, and nothing else."""
+        results = list(ordered_map(self.of_file, self.files, len(self.files), "extract"))
+        n_segments = sum(len(next(iter(values.values()))) for values in results)
+        table = store.SegmentTable([""] * n_segments, [0] * n_segments, [0] * n_segments, [""] * n_segments)
+        with store.NewFeatures(Path("straight.h5"), self.arrays, table, {}, "none") as file:
+            first = 0
+            for values in results:
+                for name, array in values.items():
+                    file.write(name, first, array)
+                first += len(array)
+
+    def of_file(self, path: Path) -> Values:
+        samples, starts = self.read(path)
+        return features.extract(samples, starts, self.length, self.features)
+
+    def read(self, path: Path) -> tuple[np.ndarray, list[int]]:
+        samples, _ = librosa.load(path, sr=self.rate_hz)
+        return samples, list(range(0, max(1, len(samples) - self.length + 1), self.length))
+
+    def floor(self) -> None:
+        Parallel(n_jobs=2, prefer="threads")(delayed(self.of_file)(path) for path in self.files)
+
+    def stages(self) -> None:
+        """Also fingerprints, verdicts, the waveforms as a file, and everything kept in the work cache."""
+        forget()
+        quietly(decode.main, segment.main, extract.main)
+
+    def librosa_mel_and_mfcc(self) -> None:
+        def of_segment(y: np.ndarray) -> Values:
+            mel = librosa.feature.melspectrogram(y=y, sr=self.rate_hz)
+            mfcc = librosa.feature.mfcc(y=y, sr=self.rate_hz, n_mfcc=13)
+            return {"mel": librosa.power_to_db(mel), "mfcc": mfcc}
+
+        self.write(of_segment(y) for y in self.segments())
+
+    def librosa_timbre33(self, tuning: float | None = 0.0) -> None:
+        def of_segment(y: np.ndarray) -> Values:
+            parts = [
+                librosa.feature.mfcc(y=y, sr=self.rate_hz, n_mfcc=13),
+                librosa.feature.spectral_centroid(y=y, sr=self.rate_hz),
+                librosa.feature.chroma_stft(y=y, sr=self.rate_hz, tuning=tuning),
+                librosa.feature.spectral_contrast(y=y, sr=self.rate_hz),
+            ]
+            return {"timbre33": np.concatenate(parts)}
+
+        self.write(of_segment(y) for y in self.segments())
+
+    def librosa_timbre33_estimated(self) -> None:
+        self.librosa_timbre33(None)
+
+    def segments(self) -> Iterator[np.ndarray]:
+        for path in self.files:
+            samples, starts = self.read(path)
+            yield from (samples[start : start + self.length] for start in starts)
+
+    def write(self, segments: Iterator[Values]) -> None:
+        results = list(segments)
+        with h5py.File("librosa.h5", "w") as file:
+            for name in results[0]:
+                file[name] = np.stack([values[name] for values in results])

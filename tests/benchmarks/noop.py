@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.benchmarks.timing import compare
 
-STAGES = ("fetch", "decode", "segment", "split", "extract", "baseline", "train", "evaluate")
+STAGES = ("fetch", "decode", "segment", "split", "extract", "pictures", "baseline", "train", "evaluate")
 
 
 def run() -> None:

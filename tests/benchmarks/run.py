@@ -1,7 +1,8 @@
 """All benchmarks; `make bench` prints what they measure."""
 
-from tests.benchmarks import extraction, noop
+from tests.benchmarks import extraction, noop, reading
 
 if __name__ == "__main__":
     extraction.run()
+    reading.run()
     noop.run()

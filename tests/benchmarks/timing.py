@@ -6,7 +6,7 @@ from statistics import median
 
 
 def compare(title: str, ways: Mapping[str, Callable[[], object]], n_rounds: int) -> None:
-    """Print each way's median and range in seconds, and the median ratio of the first to each other.
+    """Print each way's median and range in seconds, and how many times longer than the first it takes.
 
     Parameters
     ----------
@@ -14,7 +14,7 @@ def compare(title: str, ways: Mapping[str, Callable[[], object]], n_rounds: int)
     ways : mapping of str to callable
         The first is ours. Each runs once unmeasured.
     n_rounds : int
-        Rounds in which all run once, in turn.
+        Rounds in which all run once, in turn. A ratio is the median of those of each round.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
@@ -27,6 +27,7 @@ def compare(title: str, ways: Mapping[str, Callable[[], object]], n_rounds: int)
     print(f"\n{title} ({n_rounds} rounds in turn)")
     ours = next(iter(seconds.values()))
     for name, times in seconds.items():
-        ratio = median(mine / other for mine, other in zip(ours, times, strict=True))
+        ratios = [other / mine for mine, other in zip(ours, times, strict=True)]
         spread = f"({min(times):.3f} to {max(times):.3f})"
-        print(f"  {name:<32}{median(times):8.3f} s  {spread}  ratio {ratio:.2f}")
+        factor = f"{median(ratios):6.2f} times ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(f"  {name:<38}{median(times):8.3f} s {spread:<20}{factor}", flush=True)

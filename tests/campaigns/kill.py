@@ -24,7 +24,12 @@ from tests.campaigns.workspace import digests, left_after, new_workspace, run, s
 from tests.pipeline.project import Project
 from tests.synthetic import CLASSES, composed
 
-OUTPUTS = {"fetch": "data/raw", "decode": "data/audio"}
+OUTPUTS = {
+    "fetch": "data/raw",
+    "decode": "data/audio",
+    "segment": "data/segments",
+    "extract": "data/features",
+}
 GONE_S = 5.0
 Digests = dict[str, dict[str, str]]  # by stage, then by path
 
@@ -108,13 +113,13 @@ class Campaign:
         print("\nDVC")
         plain, temporary = (Project(scratch / name, music) for name in ("plain", "temporary"))
         (plain.folder / "params.yaml").write_text(composed(*overrides), "utf-8")
-        plain.dvc("repro", "decode")
+        plain.dvc("repro", "extract")
         for stage, output in OUTPUTS.items():
             self.expect(
                 digests(plain.folder / output) == expected[stage], f"dvc repro {stage}: the same bytes"
             )
         settings = [word for override in overrides for word in ("-S", override)]
-        temporary.dvc("exp", "run", "--temp", *settings, "decode")
+        temporary.dvc("exp", "run", "--temp", *settings, "extract")
         references = temporary.git("for-each-ref", "--format=%(refname)", "refs/exps").split()
         experiment = next(name for name in references if not name.startswith("refs/exps/exec/"))
         hashes = _hashes((plain.folder / "dvc.lock").read_text("utf-8"))

@@ -1,0 +1,84 @@
+"""How features.h5 is stored: size, writing, and reading as training does, in random batches and in order."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import h5py
+import numpy as np
+
+from stages import extract, store
+from tests.benchmarks.workspace import configure, music, quietly
+
+BATCH = 32
+N_BATCHES = 40
+N_ROUNDS = 5
+NONE: dict[str, Any] = {}
+LAYOUTS: dict[str, tuple[str, int, dict[str, Any]]] = {  # dtype, segments a chunk (0: one piece), filters
+    "float32, in one piece *": ("float32", 0, NONE),
+    "float32, chunks of 1": ("float32", 1, NONE),
+    "float32, chunks of 16": ("float32", 16, NONE),
+    "float32, lzf, chunks of 1 *": ("float32", 1, {"compression": "lzf", "shuffle": True}),
+    "float32, lzf, chunks of 16": ("float32", 16, {"compression": "lzf", "shuffle": True}),
+    "float32, gzip, chunks of 1 *": ("float32", 1, {"compression": "gzip", "shuffle": True}),
+    "float32, gzip, chunks of 16": ("float32", 16, {"compression": "gzip", "shuffle": True}),
+    "float16, in one piece *": ("float16", 0, NONE),
+    "float16, lzf, chunks of 1 *": ("float16", 1, {"compression": "lzf", "shuffle": True}),
+    "float16, gzip, chunks of 1 *": ("float16", 1, {"compression": "gzip", "shuffle": True}),
+}
+
+
+def run() -> None:
+    """Store mel of the same segments in each layout; those with a star are what features.h5 may have."""
+    with music():
+        configure()
+        quietly(extract.main)
+        with store.Features(Path("data/features/features.h5")) as features:
+            mel = features.read("mel", np.arange(len(features.label)))
+        print(
+            f"\nmel of {len(mel)} segments, {mel.nbytes / 1e6:.0f} MB in memory ({N_ROUNDS} rounds in turn)"
+        )
+        print(f"  {'':<32}   size      write   {N_BATCHES} random batches of {BATCH}   in order")
+        random = np.random.default_rng(0)
+        batches = [
+            np.sort(random.choice(len(mel), min(BATCH, len(mel)), replace=False)) for _ in range(N_BATCHES)
+        ]
+        in_order = np.array_split(np.arange(len(mel)), max(1, len(mel) // BATCH))
+        paths = {name: Path(f"{i}.h5") for i, name in enumerate(LAYOUTS)}
+        seconds: dict[str, list[list[float]]] = {name: [[], [], []] for name in LAYOUTS}
+        for _ in range(N_ROUNDS):
+            for name, path in paths.items():
+                seconds[name][0].append(timed(lambda p=path, n=name: write(p, mel, *LAYOUTS[n])))
+                seconds[name][1].append(timed(lambda p=path: read(p, batches)))
+                seconds[name][2].append(timed(lambda p=path: read(p, in_order)))
+        for name, path in paths.items():
+            share = path.stat().st_size / mel.nbytes
+            times = "".join(f"{median(each):10.3f} s" for each in seconds[name])
+            print(f"  {name:<32}{share:6.0%} {times}")
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def write(path: Path, values: np.ndarray, dtype: str, per_chunk: int, filters: dict[str, Any]) -> None:
+    with h5py.File(path, "w") as file:
+        chunks = {"chunks": (per_chunk, *values.shape[1:])} if per_chunk else {}
+        dataset = file.create_dataset("mel", values.shape, dtype, **chunks, **filters)
+        for first in range(0, len(values), 10):  # a track at a time
+            dataset[first : first + 10] = values[first : first + 10]
+
+
+def read(path: Path, batches: list[np.ndarray]) -> None:
+    """As `stages.store.Features.read` does."""
+    with h5py.File(path) as file:
+        dataset = file["mel"]
+        for rows in batches:
+            values, filled = np.empty((len(rows), *dataset.shape[1:]), np.float32), 0
+            for part in store.runs(rows):
+                dataset.read_direct(values, np.s_[part[0] : part[-1] + 1], np.s_[filled : filled + len(part)])
+                filled += len(part)

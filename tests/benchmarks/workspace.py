@@ -1,0 +1,48 @@
+"""A workspace with decoded music: what the folder in BENCH_AUDIO holds, or tracks of the sample."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+from stages import decode, fetch, segment
+from stages.tables import RawTrack, read_rows
+from tests.synthetic import composed
+
+GIVEN = os.environ.get("BENCH_AUDIO")
+SOURCE = (
+    ("dataset=folder", f"dataset.path={Path(GIVEN).resolve()}") if GIVEN else ("dataset.tracks_per_class=4",)
+)
+
+
+@contextmanager
+def music() -> Iterator[list[Path]]:
+    """Be in a workspace up to the stage segment; yield its music files."""
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        os.environ["DVC_ROOT"] = folder
+        configure()
+        quietly(fetch.main, decode.main, segment.main)
+        files = [Path("data/raw", track.path) for track in read_rows(Path("data/raw/tracks.csv"), RawTrack)]
+        print(f"\n{len(files)} tracks from {GIVEN or 'the sample'}")
+        yield files
+        del os.environ["DVC_ROOT"]
+
+
+def configure(*overrides: str) -> None:
+    """Write ./params.yaml: two workers, and `overrides`."""
+    Path("params.yaml").write_text(composed(*SOURCE, "runtime.workers=2", *overrides), "utf-8")
+
+
+def quietly(*stages: Callable[[], None]) -> None:
+    """Run stages one after another without what they print."""
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        for stage in stages:
+            stage()
+
+
+def forget() -> None:
+    """Empty the work cache."""
+    shutil.rmtree(".encore", ignore_errors=True)
