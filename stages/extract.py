@@ -107,6 +107,11 @@ def main() -> None:
                 for name, of_stretch in values.items():
                     file.write(name, stretch.start, of_stretch)
     pieces.trim(runtime().cache_gb)
+    if n_empty := max(map(_n_empty_bands, features.values())):
+        print(
+            f"extract: {n_empty} of {params.mel.n_mels} bands of mel hold no bin and stay at the floor; "
+            "choose a larger features.n_fft or a smaller features.mel.n_mels"
+        )
     for name, stored in arrays.items():
         shape = (len(index.track_id), len(stored.bins.values), len(stored.time.values))
         print(f"extract: {name} {shape} {stored.dtype}")
@@ -126,6 +131,13 @@ def stored_as(name: str, feature: "Feature", params: FeaturesParams, length: int
         store.Axis("time_s" if shares_time else f"time_s_{name}", time_s),
         settings.pop("framing") | settings,
     )
+
+
+def _n_empty_bands(feature: "Feature") -> int:
+    from stages.audio.features import Mel
+
+    mel = getattr(getattr(feature, "mfcc", feature), "mel", feature)
+    return mel.n_empty() if isinstance(mel, Mel) else 0
 
 
 def _digest(index: Index, audio: "h5py.File") -> str:
@@ -165,14 +177,15 @@ def _extracted(
     written_gb = 0.0
     for stretch, names in zip(stretches, missing, strict=True):
         key = keys(stretch)
-        values: dict[str, NDArray[Any]] = next(computed) if names else {}
-        for name in names:
-            extracted.save(key[name], values[name])
-            written_gb += values[name].nbytes / 1e9
-        for name in features.keys() - values.keys():
-            kept = extracted.load(key[name])
-            # a piece that has gone since, or is damaged, is made here
-            values[name] = extracted.compute(read(stretch, [name]))[name] if kept is None else kept
+        new: dict[str, NDArray[Any]] = next(computed) if names else {}
+        kept = {name: extracted.load(key[name]) for name in features if name not in new}
+        values = new | {name: value for name, value in kept.items() if value is not None}
+        if gone := [name for name in features if name not in values]:  # or damaged, since we looked
+            again = extracted.compute(read(stretch, gone))
+            new, values = new | again, values | again
+        for name, value in new.items():
+            extracted.save(key[name], value)
+            written_gb += value.nbytes / 1e9
         yield stretch, {name: values[name] for name in features}
         if written_gb > 0.1 * limit_gb + 0.1:
             pieces.trim(limit_gb)

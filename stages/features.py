@@ -247,7 +247,7 @@ def _assert_possible(
         return EncoreError(f"params.yaml: features.{key} is {value}, but {why}")
 
     n_fft, highest_hz = framing.n_fft, sample_rate_hz / 2
-    if framing.pad_mode == "reflect" and n_fft // 2 >= length:
+    if framing.pad_mode == "reflect" and n_fft // 2 >= length and name != "zcr":
         why = f"a segment has {length} samples, too few to reflect half a window; choose a smaller n_fft or "
         pad_mode = params.key_of(name, "pad_mode")
         raise refuse(params.key_of(name, "n_fft"), n_fft, f"{why}features.{pad_mode}=constant")

@@ -1,7 +1,7 @@
 """Reads params.yaml and checks it; the only module that reads YAML."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import pydantic
 from ruamel.yaml import YAML
@@ -78,8 +78,13 @@ def load(section: str, model: type[P]) -> P:
 
 def _keys_beside(model: type[pydantic.BaseModel], location: list[str]) -> list[str]:
     for part in location[:-1]:
-        inner = model.model_fields[part].annotation
-        if not (isinstance(inner, type) and issubclass(inner, pydantic.BaseModel)):
+        annotation = model.model_fields[part].annotation
+        inner = [
+            one
+            for one in (annotation, *get_args(annotation))  # a section may be null as well
+            if isinstance(one, type) and issubclass(one, pydantic.BaseModel)
+        ]
+        if not inner:
             break
-        model = inner
+        model = inner[0]
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -84,13 +84,14 @@ def trim(limit_gb: float) -> None:
     """Delete the pieces unused for longest until the others take at most `limit_gb` (10⁹ bytes)."""
     now = time.time()
     files = []
-    for path in work_cache("pieces").glob("*/*"):
-        with suppress(OSError):  # another process trims as well
-            about = path.stat()
-            if not path.name.startswith("."):
-                files.append((about.st_mtime, about.st_size, path))
-            elif now - about.st_mtime > ABANDONED_S:
-                path.unlink()
+    with suppress(OSError):  # there may be no such folder
+        for path in work_cache("pieces").glob("*/*"):
+            with suppress(OSError):  # another process trims as well
+                about = path.stat()
+                if not path.name.startswith("."):
+                    files.append((about.st_mtime, about.st_size, path))
+                elif now - about.st_mtime > ABANDONED_S:
+                    path.unlink()
     excess = sum(size for _, size, _ in files) - limit_gb * 1e9
     for _, size, path in sorted(files):
         if excess <= 0:

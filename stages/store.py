@@ -69,7 +69,7 @@ def open_audio(path: Path) -> h5py.File:
 
 def _open(path: Path) -> h5py.File:
     file = h5py.File(path, "r")
-    if (schema := file.attrs["schema"]) != SCHEMA:
+    if (schema := file.attrs.get("schema")) != SCHEMA:
         file.close()
         raise EncoreError(f"{path} has the schema {schema}, not {SCHEMA}; `dvc repro` makes it anew")
     return file
@@ -225,6 +225,13 @@ def _attribute(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else json.dumps(value)
 
 
+def _value(attribute: Any) -> Any:
+    """What `_attribute` was given."""
+    if isinstance(attribute, str) and (attribute == "null" or attribute.startswith(("[", "{"))):
+        return json.loads(attribute)
+    return attribute.item() if isinstance(attribute, np.generic) else attribute
+
+
 class Features:
     """A features file, open for reading.
 
@@ -240,16 +247,10 @@ class Features:
     """
 
     def __init__(self, path: Path):
-        self._file = h5py.File(path, "r")
+        self._file = _open(path)
         attributes = dict(self._file.attrs)
-        if attributes["schema"] != SCHEMA:
-            raise EncoreError(
-                f"{path} is of schema {attributes['schema']}, not {SCHEMA}; `dvc repro` renews it"
-            )
         self.labels = [str(label) for label in attributes.pop("labels")]
-        self.attributes = {
-            key: value.item() if isinstance(value, np.generic) else value for key, value in attributes.items()
-        }
+        self.attributes = {key: _value(value) for key, value in attributes.items()}
         self.track_id = self._file["track_id"].asstr()[:]
         self.segment = self._file["segment"][:]
         self.label = self._file["label"][:]
@@ -270,15 +271,10 @@ class Features:
         _, n_bins, n_frames = self._file[name].shape
         return int(n_bins), int(n_frames)
 
-    def scale(self, name: str, axis: int) -> NDArray[np.float64]:
-        """Values along axis 1 (frequency) or 2 (time) of a feature."""
-        values: NDArray[np.float64] = self._file[name].dims[axis][0][:]
-        return values
-
     def settings(self, name: str) -> dict[str, Any]:
         """How a feature was made, as `Array.settings` says."""
         return {
-            key: value.item() if isinstance(value, np.generic) else value
+            key: _value(value)
             for key, value in self._file[name].attrs.items()
             if key.islower() and key != "unit"  # HDF5's own are in capitals
         }

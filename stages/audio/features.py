@@ -4,6 +4,7 @@ Definitions are librosa's (McFee et al., 2015), so that values can be compared; 
 function that it equals. All work on (n_segments, n_frames, n_bins), frequency last.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,10 @@ class Mel(Feature):
     ref: float | str
     unit: ClassVar[str] = "dB"
 
+    def n_empty(self) -> int:
+        """How many bands are narrower than a bin and hold none, so that they stay at the floor."""
+        return _mel_filters(self).n_empty
+
     def _bins(self) -> tuple[str, NDArray[np.float64]]:
         import librosa
 
@@ -125,15 +130,16 @@ class Mel(Feature):
 def _mel_filters(mel: Mel) -> FilterBank:
     import librosa
 
-    weights = librosa.filters.mel(
-        sr=mel.sample_rate_hz,
-        n_fft=mel.framing.n_fft,
-        n_mels=mel.n_mels,
-        fmin=mel.fmin_hz,
-        fmax=mel.fmax_hz,
-        htk=mel.htk,
-        norm="slaney" if mel.norm == "slaney" else None,
-    )
+    with warnings.catch_warnings(action="ignore"):  # about empty bands, of which `Mel.n_empty` tells
+        weights = librosa.filters.mel(
+            sr=mel.sample_rate_hz,
+            n_fft=mel.framing.n_fft,
+            n_mels=mel.n_mels,
+            fmin=mel.fmin_hz,
+            fmax=mel.fmax_hz,
+            htk=mel.htk,
+            norm="slaney" if mel.norm == "slaney" else None,
+        )
     return FilterBank(weights)
 
 

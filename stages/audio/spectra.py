@@ -130,10 +130,16 @@ class FilterBank:
     Parameters
     ----------
     weights : ndarray (n_filters, n_bins)
+
+    Attributes
+    ----------
+    n_filters, n_empty : int
+        How many there are, and how many of them have no bin.
     """
 
     def __init__(self, weights: NDArray[Any]):
         self.n_filters = len(weights)
+        self.n_empty = int((~weights.any(axis=1)).sum())
         self._parts: list[tuple[slice, slice, torch.Tensor]] = []
         for first in range(0, self.n_filters, FILTERS_PER_PRODUCT):
             part = weights[first : first + FILTERS_PER_PRODUCT].astype(np.float32)

@@ -33,7 +33,7 @@ from stages.audio.features import (
     ZeroCrossingRate,
     extract,
 )
-from stages.audio.spectra import Framing
+from stages.audio.spectra import Framing, Segments
 from tests.synthetic import REPO, noise, tone
 
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # librosa's, of short segments
@@ -536,7 +536,7 @@ def test_silence_is_at_the_floor():
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_each_segment_is_on_its_own(name):
-    feature = {name: features(Settings(tuning="estimate"))[name]}
+    feature = {name: features(Settings(tuning="estimate", ref="max"))[name]}
     length = 8000
     samples = np.concatenate([noise(20 * length), np.zeros(length, np.float32), noise(19 * length, 1, 1e-3)])
     starts = range(0, len(samples), length)
@@ -545,6 +545,12 @@ def test_each_segment_is_on_its_own(name):
     for index in (0, 7, 19, 20, 21, 39):
         alone = extract(samples[starts[index] :][:length], [0], length, feature)[name][0]
         np.testing.assert_allclose(together[index], alone, rtol=0, atol=BATCH_TOLERANCE)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_equal_features_are_computed_once(name):
+    segments = Segments(noise(8000)[None])
+    assert features(Settings())[name].of(segments) is features(Settings())[name].of(segments)
 
 
 def test_segments_may_overlap_and_leave_gaps():

@@ -483,11 +483,16 @@ class TestIncremental:
             path.write_bytes((content, content[:1000], b"")[number % 3])
         computed.clear()
         assert written(EVERY) == first
-        assert computed
-        assert written(EVERY) == first
+        assert len(computed) == 3, "once for all features of a track"
         computed.clear()
         assert written(EVERY) == first
         assert computed == [], "and kept again"
+
+    def test_a_cache_that_cannot_be_written_costs_time_alone(self, cut):
+        first = written({})
+        forget()
+        PIECES.write_text("no folder")
+        assert written({}) == first
 
     def test_pieces_that_vanish_meanwhile_are_made_again(self, cut, monkeypatch):
         first = written(EVERY)
@@ -536,3 +541,15 @@ def edit(path: str, old: str, new: str) -> None:
     text = Path(path).read_text("utf-8")
     assert text.count(old) == 1, f"{path} reads otherwise now"
     Path(path).write_text(text.replace(old, new), "utf-8")
+
+
+def test_bands_without_a_bin_are_told_of_each_time(cut, capsys):
+    for _ in range(2):
+        configure({"features.mel.n_mels": 512})
+        extract.main()
+        out, err = capsys.readouterr()
+        assert "of 512 bands of mel hold no bin" in out
+        assert not err
+    configure({"features.mel.n_mels": 32})
+    extract.main()
+    assert "hold no bin" not in capsys.readouterr().out

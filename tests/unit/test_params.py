@@ -78,6 +78,13 @@ def test_unknown_inner_key_is_named_in_full(sections, inner):
     assert f"n_{inner.removesuffix('cc')}" in line
 
 
+def test_unknown_key_of_a_section_that_may_be_null_is_named_with_what_is_allowed(sections):
+    line = refusal("features", changed(sections["features"], "mel.framing", {"bogus": 1}))
+    assert line.endswith(
+        "features.mel.framing.bogus: unknown key; allowed here: n_fft, hop_length, window, pad_mode"
+    )
+
+
 @pytest.mark.parametrize("section", CHECKS)
 def test_each_missing_key_is_named(sections, section):
     chooser = {"dataset": "name", "split": "scheme", "model": "_target_"}.get(section)

@@ -84,6 +84,16 @@ def test_the_oldest_go_first_and_use_makes_young():
     assert files() == []
 
 
+def test_keeping_a_piece_makes_it_young_and_says_whether_it_is_there():
+    keys = [keep(name) for name in "ab"]
+    for age, key in enumerate(keys):
+        os.utime(work_cache("pieces") / key[:2] / f"{key}.npz", (time.time() - 100 + age,) * 2)
+    assert pieces.keep(keys[0])
+    pieces.trim(1.5 * next(work_cache("pieces").glob("*/*")).stat().st_size / 1e9)
+    assert [pieces.keep(key) for key in keys] == [True, False]
+    assert files() == [f"{keys[0]}.npz"]
+
+
 def test_what_a_killed_process_left_goes_once_it_is_old():
     folder = work_cache("pieces") / "ab"
     folder.mkdir()
