@@ -1,5 +1,7 @@
 """Reads params.yaml and checks it; the only module that reads YAML."""
 
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -27,7 +29,7 @@ def read(section: str, path: Path = Path("params.yaml")) -> Any:
         If the file or the section is missing, or the file is no YAML.
     """
     try:
-        document = YAML(typ="safe", pure=True).load(path)
+        document = _parsed(path.read_bytes())
     except FileNotFoundError:
         raise EncoreError(f"{path}: not found; run from the project's root, or `make params`") from None
     except Exception as error:  # ruamel raises many unrelated classes
@@ -35,7 +37,13 @@ def read(section: str, path: Path = Path("params.yaml")) -> Any:
         raise EncoreError(f"{path}: not readable as YAML: {reason}; `make params` rewrites it") from None
     if not isinstance(document, dict) or section not in document:
         raise EncoreError(f"{path}: no section {section!r}; `make params` rewrites the file from conf/")
-    return document[section]
+    return deepcopy(document[section])
+
+
+@lru_cache(maxsize=1)
+def _parsed(content: bytes) -> Any:
+    """A document; a stage reads several sections, and parsing takes longer than some stages."""
+    return YAML(typ="safe", pure=True).load(content)
 
 
 def check(values: Any, model: type[P], section: str) -> P:

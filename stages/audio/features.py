@@ -4,6 +4,7 @@ Definitions are librosa's (McFee et al., 2015), so that values can be compared; 
 function that it equals. All work on (n_segments, n_frames, n_bins), frequency last.
 """
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from stages.audio.spectra import FilterBank, Framing, Segments
 
 AMIN = 1e-10  # the least power in decibels, -100 dB
 TOP_DB = 80.0
-SAMPLES_PER_CALL = 1 << 18  # what is known of so many samples stays in the cache
+SAMPLES_PER_CALL = 1 << 20  # few calls and large ones, since threads wait for each other in between
 N_CHROMA = 12
 N_NOTES = 128
 A4_HZ, A4_NOTE = 440.0, 69
@@ -70,18 +71,18 @@ def decibels(power: NDArray[np.float32], top_db: float | None, ref: float | str 
     ref : float or 'max'
         'max' stands for the segment's maximum.
     """
-    level = np.maximum(power, np.float32(AMIN))
-    np.log10(level, out=level)
-    level *= np.float32(10)
+    # numpy's logarithm of float32 takes several times longer
+    level = torch.from_numpy(power).clamp(min=AMIN).log10_().mul_(10)
     if top_db is not None or ref == "max":
-        highest = level.max(axis=(1, 2), keepdims=True)
+        highest = level.amax(dim=(1, 2), keepdim=True)
         if top_db is not None:
-            np.maximum(level, highest - np.float32(top_db), out=level)
+            torch.maximum(level, highest - top_db, out=level)
         if ref == "max":
             level -= highest
     if not isinstance(ref, str) and ref != 1:
-        level -= np.float32(10 * np.log10(max(ref, AMIN)))
-    return level
+        level -= 10 * math.log10(max(ref, AMIN))
+    result: NDArray[np.float32] = level.numpy()
+    return result
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-FRAMES_PER_CALL = 128  # what a transform works on stays in a core's cache
+FRAMES_PER_CALL = 256  # what a transform works on stays in a core's cache
 FILTERS_PER_PRODUCT = 16
 
 

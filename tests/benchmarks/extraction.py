@@ -7,6 +7,8 @@ from pathlib import Path
 import h5py
 import librosa
 import numpy as np
+import soundfile
+import soxr
 from joblib import Parallel, delayed
 
 from stages import decode, extract, segment, store
@@ -88,12 +90,13 @@ class Ways:
                 first += len(array)
 
     def of_file(self, path: Path) -> Values:
-        samples, starts = self.read(path)
-        return features.extract(samples, starts, self.length, self.features)
+        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+        mono = mono if rate_hz == self.rate_hz else soxr.resample(mono, rate_hz, self.rate_hz)
+        return features.extract(mono, self.starts(mono), self.length, self.features)
 
-    def read(self, path: Path) -> tuple[np.ndarray, list[int]]:
-        samples, _ = librosa.load(path, sr=self.rate_hz)
-        return samples, list(range(0, max(1, len(samples) - self.length + 1), self.length))
+    def starts(self, samples: np.ndarray) -> list[int]:
+        return list(range(0, max(1, len(samples) - self.length + 1), self.length))
 
     def floor(self) -> None:
         Parallel(n_jobs=2, prefer="threads")(delayed(self.of_file)(path) for path in self.files)
@@ -128,8 +131,8 @@ class Ways:
 
     def segments(self) -> Iterator[np.ndarray]:
         for path in self.files:
-            samples, starts = self.read(path)
-            yield from (samples[start : start + self.length] for start in starts)
+            samples, _ = librosa.load(path, sr=self.rate_hz)
+            yield from (samples[start : start + self.length] for start in self.starts(samples))
 
     def write(self, segments: Iterator[Values]) -> None:
         results = list(segments)
