@@ -93,17 +93,21 @@ def main() -> None:
     arrays = {name: stored_as(name, feature, params, index.length) for name, feature in features.items()}
 
     with store.open_audio(AUDIO / "audio.h5") as audio, new_folder(Path("data/features")) as folder:
+        digests = {
+            track_id: store.read_digest(audio, index.tracks[track_id][0])
+            for track_id, _ in groupby(index.track_id)
+        }
         made_with = (f"{name} {version(name).partition('+')[0]}" for name in ("librosa", "torch"))
         attributes = {
             **params.model_dump(include={"n_fft", "hop_length", "window", "pad_mode", "include"}),
             "sample_rate_hz": sample_rate_hz,
             "segment_length": index.length,
-            "audio_sha256": _digest(index, audio),
+            "audio_sha256": hashlib.sha256("".join(digests.values()).encode()).hexdigest(),
             "made_with": ", ".join(made_with),
         }
         path = folder / "features.h5"
         with store.NewFeatures(path, arrays, index.table(), attributes, params.compression) as file:
-            for stretch, values in _extracted(index, features, audio):
+            for stretch, values in _extracted(index, features, audio, digests):
                 for name, of_stretch in values.items():
                     file.write(name, stretch.start, of_stretch)
     pieces.trim(runtime().cache_gb)
@@ -140,55 +144,45 @@ def _n_empty_bands(feature: "Feature") -> int:
     return mel.n_empty() if isinstance(mel, Mel) else 0
 
 
-def _digest(index: Index, audio: "h5py.File") -> str:
-    """One digest of the samples of all tracks."""
-    digest = hashlib.sha256()
-    for track_id, _ in groupby(index.track_id):
-        digest.update(store.read_digest(audio, index.tracks[track_id][0]).encode())
-    return digest.hexdigest()
-
-
 def _extracted(
-    index: Index, features: "Mapping[str, Feature]", audio: "h5py.File"
+    index: Index, features: "Mapping[str, Feature]", audio: "h5py.File", digests: Mapping[str, str]
 ) -> Iterator[tuple[slice, dict[str, NDArray[Any]]]]:
     """The features of every stretch, in order: from the work cache where it has them."""
     from stages import extracted
 
-    code, limit_gb = extracted.code(), runtime().cache_gb
+    settings, code = runtime(), extracted.code()
+    recipes = {name: extracted.recipe(feature, index.length, code) for name, feature in features.items()}
 
     def keys(stretch: slice) -> dict[str, str]:
-        row, _ = index.tracks[index.track_id[stretch.start]]
-        digest = store.read_digest(audio, row)
-        starts = index.start[stretch]
-        return {
-            name: extracted.key(digest, starts, index.length, feature, code)
-            for name, feature in features.items()
-        }
+        digest, starts = digests[index.track_id[stretch.start]], index.start[stretch]
+        return {name: extracted.key(digest, starts, recipe) for name, recipe in recipes.items()}
 
     def read(stretch: slice, names: Sequence[str]) -> "Stretch":
         row, _ = index.tracks[index.track_id[stretch.start]]
         wanted = {name: features[name] for name in names}
-        return extracted.read(audio, row, index.start[stretch], index.length, wanted)
+        return extracted.read(audio, row, index.start[stretch], index.length, wanted, keys(stretch))
 
     stretches = index.stretches()
     missing = [[name for name, key in keys(stretch).items() if not pieces.keep(key)] for stretch in stretches]
     to_do = (read(stretch, names) for stretch, names in zip(stretches, missing, strict=True) if names)
-    computed = ordered_map(extracted.compute, to_do, sum(map(bool, missing)), "extract")
+    is_local = settings.backend == "local"  # else the work cache is not where the workers are
+    compute = extracted.compute_and_save if is_local else extracted.compute
+    computed = ordered_map(compute, to_do, sum(map(bool, missing)), "extract")
     written_gb = 0.0
     for stretch, names in zip(stretches, missing, strict=True):
         key = keys(stretch)
         new: dict[str, NDArray[Any]] = next(computed) if names else {}
+        if not is_local:
+            extracted.save(new, key)
         kept = {name: extracted.load(key[name]) for name in features if name not in new}
         values = new | {name: value for name, value in kept.items() if value is not None}
         if gone := [name for name in features if name not in values]:  # or damaged, since we looked
-            again = extracted.compute(read(stretch, gone))
+            again = extracted.compute_and_save(read(stretch, gone))
             new, values = new | again, values | again
-        for name, value in new.items():
-            extracted.save(key[name], value)
-            written_gb += value.nbytes / 1e9
         yield stretch, {name: values[name] for name in features}
-        if written_gb > 0.1 * limit_gb + 0.1:
-            pieces.trim(limit_gb)
+        written_gb += sum(value.nbytes for value in new.values()) / 1e9
+        if written_gb > 0.1 * settings.cache_gb + 0.1:
+            pieces.trim(settings.cache_gb)
             written_gb = 0.0
 
 

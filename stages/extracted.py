@@ -31,20 +31,28 @@ class Stretch:
         Of each segment, in samples.
     features : mapping of str to Feature
         What to extract.
+    keys : mapping of str to str
+        Name of the piece that each feature becomes.
     """
 
     samples: NDArray[np.float32]
     starts: Sequence[int]
     length: int
     features: Mapping[str, Feature]
+    keys: Mapping[str, str]
 
 
 def read(
-    audio: "h5py.File", row: int, starts: Sequence[int], length: int, features: Mapping[str, Feature]
+    audio: "h5py.File",
+    row: int,
+    starts: Sequence[int],
+    length: int,
+    features: Mapping[str, Feature],
+    keys: Mapping[str, str],
 ) -> Stretch:
     """A stretch of row `row` of tracks.csv, whose segments begin at `starts` in the track."""
     samples = store.read_waveform(audio, row, starts[0], starts[-1] + length)
-    return Stretch(samples, [start - starts[0] for start in starts], length, features)
+    return Stretch(samples, [start - starts[0] for start in starts], length, features, keys)
 
 
 def compute(stretch: Stretch) -> dict[str, NDArray[Any]]:
@@ -52,12 +60,33 @@ def compute(stretch: Stretch) -> dict[str, NDArray[Any]]:
     return extract(stretch.samples, stretch.starts, stretch.length, stretch.features)
 
 
+def compute_and_save(stretch: Stretch) -> dict[str, NDArray[Any]]:
+    """The same, kept in the work cache: for workers that share it."""
+    values = compute(stretch)
+    save(values, stretch.keys)
+    return values
+
+
 def code() -> str:
     """The digest of the code that extracts and of its packages' versions."""
     return pieces.code_key("stages.extracted", PACKAGES)
 
 
-def key(digest: str, starts: Sequence[int], length: int, feature: Feature, code: str) -> str:
+def recipe(feature: Feature, length: int, code: str) -> str:
+    """A digest of everything but the samples that a feature of segments of `length` samples depends on.
+
+    Parameters
+    ----------
+    feature : Feature
+    length : int
+        Of each segment, in samples.
+    code : str
+        See `code`.
+    """
+    return pieces.piece_key(type(feature).__name__, asdict(feature), length, code)
+
+
+def key(digest: str, starts: Sequence[int], recipe: str) -> str:
     """Name of a piece.
 
     Parameters
@@ -65,19 +94,17 @@ def key(digest: str, starts: Sequence[int], length: int, feature: Feature, code:
     digest : str
         Of the track's samples.
     starts : sequence of int
-        Where the segments begin in the track.
-    length : int
-        Of each segment, in samples.
-    feature : Feature
-    code : str
-        See `code`.
+        Where the segments begin in the track, in samples.
+    recipe : str
+        See `recipe`.
     """
-    return pieces.piece_key(digest, list(starts), length, type(feature).__name__, asdict(feature), code)
+    return pieces.piece_key(digest, list(starts), recipe)
 
 
-def save(key: str, values: NDArray[Any]) -> None:
-    """Keep a feature of a stretch."""
-    pieces.save(key, {"values": values}, {})
+def save(values: Mapping[str, NDArray[Any]], keys: Mapping[str, str]) -> None:
+    """Keep the features of a stretch."""
+    for name, value in values.items():
+        pieces.save(keys[name], {"values": value}, {})
 
 
 def load(key: str) -> NDArray[Any] | None:
