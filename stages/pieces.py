@@ -5,6 +5,7 @@ there for speed alone: a piece that cannot be kept, or is gone or damaged, is ma
 """
 
 import hashlib
+import io
 import json
 import os
 import time
@@ -21,6 +22,7 @@ from stages.workspace import work_cache
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SMALL = 1 << 25  # bytes that may stand in memory twice
 ABANDONED_S = 3600.0  # an unfinished file of this age belongs to a process that is gone
 
 
@@ -47,7 +49,12 @@ def save(key: str, arrays: "Mapping[str, NDArray[Any]]", about: Mapping[str, Any
         unfinished = path.with_name(f".{key}.{os.getpid()}")
         try:
             with unfinished.open("wb") as file:
-                np.savez(file, allow_pickle=False, record=np.array(record), **arrays)
+                # small ones in one go, since threads wait for each other at every little write
+                is_small = sum(array.nbytes for array in arrays.values()) < SMALL
+                buffer = io.BytesIO() if is_small else file
+                np.savez(buffer, allow_pickle=False, record=np.array(record), **arrays)
+                if isinstance(buffer, io.BytesIO):
+                    file.write(buffer.getbuffer())
             unfinished.replace(path)
         except OSError:
             unfinished.unlink()

@@ -16,7 +16,6 @@ import soundfile
 
 from stages.audio.features import (
     CATALOGUE,
-    SAMPLES_PER_CALL,
     Bandwidth,
     Centroid,
     Chroma,
@@ -535,12 +534,12 @@ def test_silence_is_at_the_floor():
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_each_segment_is_on_its_own(name):
+def test_each_segment_is_on_its_own(name, monkeypatch):
+    monkeypatch.setattr("stages.audio.features.SAMPLES_PER_CALL", 15 * 8000)  # several batches
     feature = {name: features(Settings(tuning="estimate", ref="max"))[name]}
     length = 8000
     samples = np.concatenate([noise(20 * length), np.zeros(length, np.float32), noise(19 * length, 1, 1e-3)])
     starts = range(0, len(samples), length)
-    assert len(starts) > SAMPLES_PER_CALL // length, "more than one batch"
     together = extract(samples, starts, length, feature)[name]
     for index in (0, 7, 19, 20, 21, 39):
         alone = extract(samples[starts[index] :][:length], [0], length, feature)[name][0]
