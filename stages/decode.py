@@ -97,7 +97,6 @@ def main() -> None:
                 del waveform  # else the next one, of hundreds of megabytes perhaps, is read beside it
         write_rows(folder / "tracks.csv", tracks, AudioTrack)
         write_rows(folder / "quality.csv", rows, Quality)
-    pieces.trim(runtime().cache_gb)
     _report(rows)
 
 
@@ -105,15 +104,11 @@ def _hear(found: Sequence[RawTrack], recipe: decoded.Recipe) -> Iterator[decoded
     """Every file decoded into the work cache, in processes that a file may kill."""
     hear = functools.partial(decoded.hear, recipe=recipe)
     paths = (RAW / track.path for track in found)
-    limit_gb = runtime().cache_gb
-    written_gb = 0.0
-    for answer in isolated_map(hear, paths, len(found), "decode", TIMEOUT_S):
-        heard = decoded.unheard(answer.reason) if isinstance(answer, Lost) else answer
-        yield heard
-        written_gb += heard.sound.duration_s * recipe.sample_rate_hz * 4 / 1e9  # at most
-        if written_gb > 0.1 * limit_gb + 0.1:
-            pieces.trim(limit_gb)
-            written_gb = 0.0
+    with pieces.bounded(runtime().cache_gb) as written:
+        for answer in isolated_map(hear, paths, len(found), "decode", TIMEOUT_S):
+            heard = decoded.unheard(answer.reason) if isinstance(answer, Lost) else answer
+            yield heard
+            written(heard.sound.duration_s * recipe.sample_rate_hz * 4)  # bytes, at most
 
 
 def _track(track: RawTrack, recording: str, n_samples: int, n_windows: int) -> AudioTrack:

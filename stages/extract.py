@@ -3,9 +3,10 @@
 import hashlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
-from itertools import groupby
+from itertools import groupby, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,6 @@ from stages.tables import AudioTrack, Segment, each_row
 from stages.workspace import new_folder
 
 if TYPE_CHECKING:
-    import h5py
-
     from stages.audio.features import Feature
     from stages.extracted import Stretch
 
@@ -92,11 +91,12 @@ def main() -> None:
     features = build(params, sample_rate_hz, index.length)
     arrays = {name: stored_as(name, feature, params, index.length) for name, feature in features.items()}
 
-    with store.open_audio(AUDIO / "audio.h5") as audio, new_folder(Path("data/features")) as folder:
+    with store.open_audio(AUDIO / "audio.h5") as audio:
         digests = {
             track_id: store.read_digest(audio, index.tracks[track_id][0])
             for track_id, _ in groupby(index.track_id)
         }
+    with new_folder(Path("data/features")) as folder:
         made_with = (f"{name} {version(name).partition('+')[0]}" for name in ("librosa", "torch"))
         attributes = {
             **params.model_dump(include={"n_fft", "hop_length", "window", "pad_mode", "include"}),
@@ -107,11 +107,12 @@ def main() -> None:
         }
         path = folder / "features.h5"
         with store.NewFeatures(path, arrays, index.table(), attributes, params.compression) as file:
-            for stretch, values in _extracted(index, features, audio, digests):
+            first = 0
+            for values in _extracted(index, features, digests):
                 for name, of_stretch in values.items():
-                    file.write(name, stretch.start, of_stretch)
-    pieces.trim(runtime().cache_gb)
-    if n_empty := max(map(_n_empty_bands, features.values())):
+                    file.write(name, first, of_stretch)
+                first += len(of_stretch)
+    if n_empty := max(feature.n_empty_bands() for feature in features.values()):
         print(
             f"extract: {n_empty} of {params.mel.n_mels} bands of mel hold no bin and stay at the floor; "
             "choose a larger features.n_fft or a smaller features.mel.n_mels"
@@ -137,53 +138,47 @@ def stored_as(name: str, feature: "Feature", params: FeaturesParams, length: int
     )
 
 
-def _n_empty_bands(feature: "Feature") -> int:
-    from stages.audio.features import Mel
-
-    mel = getattr(getattr(feature, "mfcc", feature), "mel", feature)
-    return mel.n_empty() if isinstance(mel, Mel) else 0
-
-
 def _extracted(
-    index: Index, features: "Mapping[str, Feature]", audio: "h5py.File", digests: Mapping[str, str]
-) -> Iterator[tuple[slice, dict[str, NDArray[Any]]]]:
+    index: Index, features: "Mapping[str, Feature]", digests: Mapping[str, str]
+) -> Iterator[dict[str, NDArray[Any]]]:
     """The features of every stretch, in order: from the work cache where it has them."""
     from stages import extracted
 
     settings, code = runtime(), extracted.code()
     recipes = {name: extracted.recipe(feature, index.length, code) for name, feature in features.items()}
 
-    def keys(stretch: slice) -> dict[str, str]:
-        digest, starts = digests[index.track_id[stretch.start]], index.start[stretch]
-        return {name: extracted.key(digest, starts, recipe) for name, recipe in recipes.items()}
+    def located(rows: slice) -> "Stretch":
+        track_id, starts = index.track_id[rows.start], index.start[rows].tolist()
+        keys = {name: extracted.key(digests[track_id], starts, recipe) for name, recipe in recipes.items()}
+        return extracted.Stretch(index.tracks[track_id][0], starts, index.length, features, keys)
 
-    def read(stretch: slice, names: Sequence[str]) -> "Stretch":
-        row, _ = index.tracks[index.track_id[stretch.start]]
-        wanted = {name: features[name] for name in names}
-        return extracted.read(audio, row, index.start[stretch], index.length, wanted, keys(stretch))
+    def only(stretch: "Stretch", names: Sequence[str]) -> "Stretch":
+        return replace(stretch, features={name: features[name] for name in names})
 
-    stretches = index.stretches()
-    missing = [[name for name, key in keys(stretch).items() if not pieces.keep(key)] for stretch in stretches]
-    to_do = (read(stretch, names) for stretch, names in zip(stretches, missing, strict=True) if names)
+    slices, audio = index.stretches(), AUDIO / "audio.h5"
+    missing = [[name for name, key in located(rows).keys.items() if not pieces.keep(key)] for rows in slices]
+    stretches, ahead = tee(map(located, slices))
+    to_do = (only(stretch, names) for stretch, names in zip(ahead, missing, strict=True) if names)
+    n_to_do = sum(map(bool, missing))
     is_local = settings.backend == "local"  # else the work cache is not where the workers are
-    compute = extracted.compute_and_save if is_local else extracted.compute
-    computed = ordered_map(compute, to_do, sum(map(bool, missing)), "extract")
-    written_gb = 0.0
-    for stretch, names in zip(stretches, missing, strict=True):
-        key = keys(stretch)
-        new: dict[str, NDArray[Any]] = next(computed) if names else {}
-        if not is_local:
-            extracted.save(new, key)
-        kept = {name: extracted.load(key[name]) for name in features if name not in new}
-        values = new | {name: value for name, value in kept.items() if value is not None}
-        if gone := [name for name in features if name not in values]:  # or damaged, since we looked
-            again = extracted.compute_and_save(read(stretch, gone))
-            new, values = new | again, values | again
-        yield stretch, {name: values[name] for name in features}
-        written_gb += sum(value.nbytes for value in new.values()) / 1e9
-        if written_gb > 0.1 * settings.cache_gb + 0.1:
-            pieces.trim(settings.cache_gb)
-            written_gb = 0.0
+    if is_local:
+        compute_and_save = partial(extracted.compute_and_save, audio=audio)
+        computed = ordered_map(compute_and_save, to_do, n_to_do, "extract")
+    else:
+        music = (extracted.read(stretch, audio) for stretch in to_do)
+        computed = ordered_map(extracted.compute, music, n_to_do, "extract")
+    with pieces.bounded(settings.cache_gb) as written:
+        for stretch, names in zip(stretches, missing, strict=True):
+            new: dict[str, NDArray[Any]] = next(computed) if names else {}
+            if not is_local:
+                extracted.save(new, stretch.keys)
+            kept = {name: extracted.load(stretch.keys[name]) for name in features if name not in new}
+            values = new | {name: value for name, value in kept.items() if value is not None}
+            if gone := [name for name in features if name not in values]:  # or damaged, since we looked
+                again = extracted.compute_and_save(only(stretch, gone), audio)
+                new, values = new | again, values | again
+            yield {name: values[name] for name in features}
+            written(sum(value.nbytes for value in new.values()))
 
 
 if __name__ == "__main__":

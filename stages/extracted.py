@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,59 +11,66 @@ from numpy.typing import NDArray
 from stages import pieces, store
 from stages.audio.features import Feature, extract
 
-if TYPE_CHECKING:
-    import h5py
-
 # The packages whose version may change a feature.
 PACKAGES = ("librosa", "numpy", "scipy", "torch")
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Neighbouring segments of a track.
+    """Where neighbouring segments of a track are, and what to extract of them.
 
     Attributes
     ----------
-    samples : ndarray of float32 (n_samples,)
-        Full scale 1; may end before the last segment does.
+    row : int
+        Of the track in tracks.csv.
     starts : sequence of int
-        Where the segments begin in `samples`.
+        Where the segments begin in the track, in samples.
     length : int
         Of each segment, in samples.
     features : mapping of str to Feature
-        What to extract.
     keys : mapping of str to str
         Name of the piece that each feature becomes.
     """
 
-    samples: NDArray[np.float32]
+    row: int
     starts: Sequence[int]
     length: int
     features: Mapping[str, Feature]
     keys: Mapping[str, str]
 
 
-def read(
-    audio: "h5py.File",
-    row: int,
-    starts: Sequence[int],
-    length: int,
-    features: Mapping[str, Feature],
-    keys: Mapping[str, str],
-) -> Stretch:
-    """A stretch of row `row` of tracks.csv, whose segments begin at `starts` in the track."""
-    samples = store.read_waveform(audio, row, starts[0], starts[-1] + length)
-    return Stretch(samples, [start - starts[0] for start in starts], length, features, keys)
+@dataclass(frozen=True)
+class Music:
+    """A stretch and what it sounds like.
+
+    Attributes
+    ----------
+    stretch : Stretch
+    samples : ndarray of float32 (n_samples,)
+        From the first segment's start on, full scale 1; may end before the last segment does.
+    """
+
+    stretch: Stretch
+    samples: NDArray[np.float32]
 
 
-def compute(stretch: Stretch) -> dict[str, NDArray[Any]]:
+def read(stretch: Stretch, audio: Path) -> Music:
+    """A stretch with its samples in the file `audio`."""
+    with store.open_audio(audio) as file:
+        stop = stretch.starts[-1] + stretch.length
+        return Music(stretch, store.read_waveform(file, stretch.row, stretch.starts[0], stop))
+
+
+def compute(music: Music) -> dict[str, NDArray[Any]]:
     """The features of a stretch, (n_segments, n_bins, n_frames) by name; pure, for any worker anywhere."""
-    return extract(stretch.samples, stretch.starts, stretch.length, stretch.features)
+    stretch = music.stretch
+    starts = [start - stretch.starts[0] for start in stretch.starts]
+    return extract(music.samples, starts, stretch.length, stretch.features)
 
 
-def compute_and_save(stretch: Stretch) -> dict[str, NDArray[Any]]:
-    """The same, kept in the work cache: for workers that share it."""
-    values = compute(stretch)
+def compute_and_save(stretch: Stretch, audio: Path) -> dict[str, NDArray[Any]]:
+    """The same, kept in the work cache: for workers that share it and the file `audio`."""
+    values = compute(read(stretch, audio))
     save(values, stretch.keys)
     return values
 

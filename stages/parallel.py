@@ -6,9 +6,13 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, TypeVar
 
+from stages.errors import EncoreError
+from stages.isolated import Lost, isolated_map
 from stages.runtime import runtime, workers
 
 AHEAD = 16  # items for each worker in one round: fewer cost time, more cost memory
+MANY = 500  # items from which on processes, which take seconds to start, are done before threads
+TIMEOUT_S = 600.0  # far more than a track takes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -19,33 +23,50 @@ def ordered_map(
 ) -> Iterator[Result]:
     """Yield ``function(item)`` in the order of `items`, a few at a time, with a progress bar.
 
-    Threads of this process do the work or, with ``runtime.backend=dask``, `stages.cluster`. Threads suit
-    work that leaves Python, such as transforms; for the rest there is `stages.isolated`.
+    Threads of this process do the work, processes if there are `MANY` items, since threads wait for each
+    other wherever they enter Python, or `stages.cluster` with ``runtime.backend=dask``.
 
     Parameters
     ----------
     function : callable
-        For a cluster picklable, and from a module of the project.
+        Picklable: a function of one of the project's modules, or a `functools.partial` of one.
     items : iterable
         Taken a few ahead.
     total : int
         How many items there are.
     doing : str
         Name of the progress bar.
-    """
-    from joblib import Parallel
-    from tqdm import tqdm
 
-    settings = runtime()
+    Raises
+    ------
+    EncoreError
+        If an item ends or hangs every process that takes it; see also `stages.isolated` and `stages.cluster`.
+    """
+    settings, n_workers = runtime(), workers()
+    if settings.backend == "local" and n_workers > 1 and total >= MANY:
+        yield from _in_processes(function, items, total, doing)  # which has a bar of its own
+        return
     if settings.backend == "dask" and settings.scheduler:
         from stages.cluster import cluster_map
 
         results = cluster_map(function, items, settings.scheduler)
     else:
-        n_workers = workers()
+        from joblib import Parallel
+
         parallel = Parallel(n_jobs=n_workers, prefer="threads", return_as="generator")
         results = in_rounds(parallel, function, items, lambda: n_workers)
+    from tqdm import tqdm
+
     yield from tqdm(results, total=total, desc=doing, unit="track", disable=None)
+
+
+def _in_processes(
+    function: Callable[[Item], Result], items: Iterable[Item], total: int, doing: str
+) -> Iterator[Result]:
+    for answer in isolated_map(function, items, total, doing, TIMEOUT_S):
+        if isinstance(answer, Lost):
+            raise EncoreError(f"{doing}: a track {answer.reason}; runtime.workers=1 may say more")
+        yield answer
 
 
 def in_rounds(

@@ -10,8 +10,8 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,35 @@ def keep(key: str) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def bounded(limit_gb: float) -> Iterator[Callable[[float], None]]:
+    """Keep to a limit while pieces are written, here or elsewhere: trim now and then, and at the end.
+
+    Parameters
+    ----------
+    limit_gb : float
+        See `trim`.
+
+    Yields
+    ------
+    callable
+        To be told of each piece's bytes.
+    """
+    since = 0.0
+
+    def written(n_bytes: float) -> None:
+        nonlocal since
+        since += n_bytes / 1e9
+        if since > 0.1 * limit_gb + 0.1:
+            trim(limit_gb)
+            since = 0.0
+
+    try:
+        yield written
+    finally:
+        trim(limit_gb)
 
 
 def trim(limit_gb: float) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from stages.audio.spectra import FilterBank, Framing, Segments
 
 AMIN = 1e-10  # the least power in decibels, -100 dB
+ZERO = 1e-10  # the greatest magnitude of a sample that has no sign
 TOP_DB = 80.0
 SAMPLES_PER_CALL = 1 << 20  # few calls and large ones, since threads wait for each other in between
 N_CHROMA = 12
@@ -45,16 +46,17 @@ class Feature(ABC):
     def unit(self) -> str:
         """Unit of the values; "1" where they have none."""
 
+    @abstractmethod
     def bins(self) -> tuple[str, NDArray[np.float64]]:
         """Name and values of the axis that is not time, one for each of the feature's bins."""
-        return self._bins()
+
+    def n_empty_bands(self) -> int:
+        """How many mel bands behind the feature are narrower than a bin and hold none."""
+        return 0
 
     def of(self, segments: Segments) -> NDArray[Any]:
         """The feature of each segment, (n_segments, n_frames, n_bins)."""
         return segments.once(self, self._compute)
-
-    @abstractmethod
-    def _bins(self) -> tuple[str, NDArray[np.float64]]: ...
 
     @abstractmethod
     def _compute(self, segments: Segments) -> NDArray[Any]: ...
@@ -112,11 +114,10 @@ class Mel(Feature):
     ref: float | str
     unit: ClassVar[str] = "dB"
 
-    def n_empty(self) -> int:
-        """How many bands are narrower than a bin and hold none, so that they stay at the floor."""
+    def n_empty_bands(self) -> int:
         return _mel_filters(self).n_empty
 
-    def _bins(self) -> tuple[str, NDArray[np.float64]]:
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
         import librosa
 
         fmax_hz = self.sample_rate_hz / 2 if self.fmax_hz is None else self.fmax_hz
@@ -131,7 +132,7 @@ class Mel(Feature):
 def _mel_filters(mel: Mel) -> FilterBank:
     import librosa
 
-    with warnings.catch_warnings(action="ignore"):  # about empty bands, of which `Mel.n_empty` tells
+    with warnings.catch_warnings(action="ignore"):  # about empty bands; see `n_empty_bands`
         weights = librosa.filters.mel(
             sr=mel.sample_rate_hz,
             n_fft=mel.framing.n_fft,
@@ -164,7 +165,7 @@ class Mfcc(Feature):
     delta_width: int = 9
     unit: ClassVar[str] = "1"
 
-    def _bins(self) -> tuple[str, NDArray[np.float64]]:
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
         return "mfcc_coefficient", np.arange(self.n_mfcc * (1 + self.deltas), dtype=np.float64)
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
@@ -178,6 +179,9 @@ class Mfcc(Feature):
                 scipy.signal.savgol_filter(mfcc, self.delta_width, order, deriv=order, axis=1, mode="interp")
             )
         return np.concatenate(parts, axis=2, dtype=np.float32)
+
+    def n_empty_bands(self) -> int:
+        return self.mel.n_empty_bands()
 
 
 @lru_cache(maxsize=4)
@@ -213,7 +217,7 @@ class MelLevels(Feature):
     unit: ClassVar[str] = "level"
     dtype = np.uint8
 
-    def _bins(self) -> tuple[str, NDArray[np.float64]]:
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
         return self.mel.bins()
 
     def _compute(self, segments: Segments) -> NDArray[np.uint8]:
@@ -222,6 +226,9 @@ class MelLevels(Feature):
         steps = np.floor(above_floor * np.float32(self.n_levels / self.range_db))
         codes: NDArray[np.uint8] = np.clip(steps, 0, self.n_levels - 1).astype(np.uint8)
         return codes
+
+    def n_empty_bands(self) -> int:
+        return self.mel.n_empty_bands()
 
 
 @dataclass(frozen=True)
@@ -238,7 +245,7 @@ class Chroma(Feature):
     tuning: float | str
     unit: ClassVar[str] = "1"
 
-    def _bins(self) -> tuple[str, NDArray[np.float64]]:
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
         return "pitch_class", np.arange(N_CHROMA, dtype=np.float64)
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
@@ -297,7 +304,7 @@ class Pitch(Feature):
         """That of the scale."""
         return "dB" if self.scale == "db" else "1"
 
-    def _bins(self) -> tuple[str, NDArray[np.float64]]:
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
         return "midi_note", np.arange(N_NOTES, dtype=np.float64)
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
@@ -315,7 +322,7 @@ class Pitch(Feature):
 class PitchChroma(Pitch):
     """`Pitch` folded to pitch classes, C first: class c is the sum of the notes p with p mod 12 = c."""
 
-    def _bins(self) -> tuple[str, NDArray[np.float64]]:
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
         return "pitch_class", np.arange(N_CHROMA, dtype=np.float64)
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
@@ -351,7 +358,7 @@ class Contrast(Feature):
     quantile: float
     unit: ClassVar[str] = "dB"
 
-    def _bins(self) -> tuple[str, NDArray[np.float64]]:
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
         return "contrast_band_hz", self._edges_hz()[:-1]
 
     def _edges_hz(self) -> NDArray[np.float64]:
@@ -378,7 +385,7 @@ class Contrast(Feature):
 class _OneNumber(Feature):
     """A feature of one number per frame."""
 
-    def _bins(self) -> tuple[str, NDArray[np.float64]]:
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
         return "value", np.zeros(1)
 
 
@@ -392,7 +399,7 @@ class Centroid(_OneNumber):
         magnitude = segments.magnitude(self.framing)
         bins_hz = self.framing.frequency_hz(self.sample_rate_hz).astype(np.float32)
         moment: NDArray[np.float32] = np.einsum("sfk,k->sf", magnitude, bins_hz)
-        return _column(moment / _not_zero(magnitude.sum(axis=2)))
+        return _column(moment / _total(segments, self.framing))
 
 
 @dataclass(frozen=True)
@@ -406,16 +413,22 @@ class Bandwidth(_OneNumber):
         bins_hz = self.framing.frequency_hz(self.sample_rate_hz).astype(np.float32)
         away_hz = bins_hz - Centroid(self.sample_rate_hz, self.framing).of(segments)
         np.square(away_hz, out=away_hz)
-        spread = np.einsum("sfk,sfk->sf", magnitude, away_hz) / _not_zero(magnitude.sum(axis=2))
-        return _column(np.sqrt(spread))
+        spread = np.einsum("sfk,sfk->sf", magnitude, away_hz)
+        return _column(np.sqrt(spread / _total(segments, self.framing)))
 
 
 def _column(values: NDArray[Any]) -> NDArray[np.float32]:
     return values[..., None].astype(np.float32, copy=False)
 
 
-def _not_zero(sums: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.where(sums < np.finfo(np.float32).tiny, np.float32(1), sums)
+def _total(segments: Segments, framing: Framing) -> NDArray[np.float32]:
+    """Sum of each frame's magnitudes, or 1 where there is nothing to divide."""
+
+    def compute(known: Segments) -> NDArray[np.float32]:
+        sums = known.magnitude(framing).sum(axis=2)
+        return np.where(sums < np.finfo(np.float32).tiny, np.float32(1), sums)
+
+    return segments.once(("total", framing), compute)
 
 
 @dataclass(frozen=True)
@@ -447,7 +460,7 @@ class ZeroCrossingRate(_OneNumber):
     unit: ClassVar[str] = "1"
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
-        negative = segments.samples < -AMIN  # what is nearer to zero counts as zero, and zero as positive
+        negative = segments.samples < -ZERO  # what has no sign counts as positive
         changes = np.zeros(negative.shape, np.float32)
         np.not_equal(negative[:, 1:], negative[:, :-1], out=changes[:, 1:], casting="unsafe")
         frames = self.framing.frames(changes, "constant")
@@ -478,12 +491,15 @@ class Timbre33(Feature):
     contrast: Contrast
     unit: ClassVar[str] = "mixed"
 
-    def _bins(self) -> tuple[str, NDArray[np.float64]]:
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
         return "timbre_dimension", np.arange(33, dtype=np.float64)
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
         parts = (self.mfcc, self.centroid, self.chroma, self.contrast)
         return np.concatenate([part.of(segments) for part in parts], axis=2)
+
+    def n_empty_bands(self) -> int:
+        return self.mfcc.n_empty_bands()
 
 
 CATALOGUE: dict[str, type[Feature]] = {

@@ -17,7 +17,7 @@ import librosa
 import numpy as np
 import pytest
 
-from stages import extract, extracted, segment
+from stages import extract, extracted, parallel, segment
 from stages.audio.features import CATALOGUE
 from stages.tables import AudioTrack, Segment, read_rows, write_rows
 from tests.synthetic import (
@@ -56,9 +56,9 @@ def computed(monkeypatch) -> list[tuple[int, tuple[str, ...]]]:
     calls = []
     compute = extracted.compute
 
-    def recorded(stretch):
-        calls.append((len(stretch.starts), tuple(stretch.features)))
-        return compute(stretch)
+    def recorded(music):
+        calls.append((len(music.stretch.starts), tuple(music.stretch.features)))
+        return compute(music)
 
     monkeypatch.setattr(extracted, "compute", recorded)
     return calls
@@ -312,6 +312,15 @@ class TestSameBytes:
             forget()
         assert files[0] == files[1] == files[2]
 
+    def test_in_processes(self, cut, monkeypatch, computed):
+        here = written(EVERY)
+        forget()
+        monkeypatch.setattr(parallel, "MANY", 1)
+        computed.clear()
+        assert written({**EVERY, "runtime.workers": 2}) == here
+        assert not computed, "something was extracted here"
+        assert pieces(), "processes keep what they extract"
+
     @pytest.mark.parametrize("compression", ["none", "gzip"])
     def test_after_a_run_that_was_cut_short(self, cut, monkeypatch, computed, compression):
         changes = {**EVERY, "features.compression": compression}
@@ -321,10 +330,10 @@ class TestSameBytes:
         computed.clear()
         compute = extracted.compute
 
-        def ends_at_the_third(stretch):
+        def ends_at_the_third(music):
             if len(computed) == 2:
                 raise KeyboardInterrupt
-            return compute(stretch)
+            return compute(music)
 
         with monkeypatch.context() as patch:
             patch.setattr(extracted, "compute", ends_at_the_third)

@@ -1,11 +1,16 @@
 """Work on all cores, in order."""
 
+import math
+import os
+import signal
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from stages.errors import EncoreError
-from stages.parallel import AHEAD, ordered_map
+from stages.parallel import AHEAD, MANY, ordered_map
 from tests.synthetic import edit_params, write_params
 
 
@@ -44,11 +49,52 @@ def test_items_are_taken_a_few_at_a_time(recwarn):
 def test_results_do_not_pile_up():
     """Nor must the features of a thousand tracks, when a slow disk takes them."""
     done = []
-    results = ordered_map(done.append, range(1000), 1000, "square")
+    results = ordered_map(done.append, range(400), 400, "square")
     next(results)
     time.sleep(0.5)
     assert len(done) <= 2 * AHEAD
     results.close()
+
+
+def process_of(n: int) -> int:
+    time.sleep(0.001)
+    return os.getpid()
+
+
+def test_many_items_are_done_by_processes_in_order():
+    pids = list(ordered_map(process_of, range(MANY), MANY, "pid"))
+    assert os.getpid() not in pids
+    assert len(set(pids)) == 2
+    assert list(ordered_map(math.sqrt, range(MANY), MANY, "root")) == [math.sqrt(n) for n in range(MANY)]
+
+
+@pytest.mark.parametrize(("n_workers", "n_items"), [(1, MANY), (2, MANY - 1)])
+def test_one_worker_or_few_items_need_no_processes(n_workers, n_items):
+    edit_params("runtime", workers=n_workers)
+    assert set(ordered_map(process_of, range(n_items), n_items, "pid")) == {os.getpid()}
+
+
+def dies(n: int) -> int:
+    if n == 3:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return n
+
+
+def test_an_item_that_kills_every_process_is_a_line():
+    with pytest.raises(EncoreError, match=r"test: a track kills the process that reads it \(SIGSEGV\)"):
+        list(ordered_map(dies, range(MANY), MANY, "test"))
+
+
+def killed_once(n: int, mark: Path) -> int:
+    if n == 3 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return n
+
+
+def test_a_process_killed_by_another_costs_nothing(tmp_path):
+    function = partial(killed_once, mark=tmp_path / "mark")
+    assert list(ordered_map(function, range(MANY), MANY, "test")) == list(range(MANY))
 
 
 def test_rounds_are_as_long_as_there_are_items():
