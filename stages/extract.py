@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from stages import pieces, store
 from stages.errors import run
 from stages.features import FeaturesParams, build
-from stages.parallel import ordered_map
+from stages.isolated import prepare
+from stages.parallel import ordered_map, takes_processes
 from stages.params import load
 from stages.runtime import runtime
 from stages.tables import AudioTrack, Segment, each_row
@@ -87,6 +88,8 @@ def main() -> None:
     """Extract the features of every segment in the index."""
     params = load("features", FeaturesParams)
     index = Index.read()
+    if takes_processes(len(index.stretches())):
+        prepare(["stages.extracted", "librosa.filters", "scipy.signal"])
     sample_rate_hz = store.read_sample_rate_hz(AUDIO / "audio.h5")
     features = build(params, sample_rate_hz, index.length)
     arrays = {name: stored_as(name, feature, params, index.length) for name, feature in features.items()}

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,6 +99,22 @@ def isolated_map(
         pool.join()
 
 
+def prepare(modules: Sequence[str]) -> None:
+    """Start the process that workers are forked from, which loads `modules`, while this one goes on.
+
+    The first call counts; without one, `isolated_map` does it.
+
+    Parameters
+    ----------
+    modules : sequence of str
+        Whatever the function to come imports.
+    """
+    from multiprocessing import forkserver
+
+    forkserver.set_forkserver_preload([*modules])
+    forkserver.ensure_running()
+
+
 def _alone(function: Callable[[Item], Result], item: Item, timeout_s: float) -> Result | Lost:
     """Another try in a process that does nothing else."""
     from pebble import ProcessExpired
@@ -124,11 +140,9 @@ def _pool(n_workers: int, function: Callable[..., Any]) -> "ProcessPool":
 
     from pebble import ProcessPool
 
+    prepare([getattr(function, "func", function).__module__, "numpy", "soundfile"])  # of a functools.partial
     # a process forked from a clean one has neither our threads nor their locks
-    context = get_context("forkserver")
-    module = getattr(function, "func", function).__module__  # of what a functools.partial wraps
-    context.set_forkserver_preload([module, "numpy", "soundfile"])
-    return ProcessPool(n_workers, 0, _adopt, [dict(os.environ)], context)
+    return ProcessPool(n_workers, 0, _adopt, [dict(os.environ)], get_context("forkserver"))
 
 
 def _adopt(environment: dict[str, str]) -> None:

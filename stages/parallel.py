@@ -43,7 +43,7 @@ def ordered_map(
         If an item ends or hangs every process that takes it; see also `stages.isolated` and `stages.cluster`.
     """
     settings, n_workers = runtime(), workers()
-    if settings.backend == "local" and n_workers > 1 and total >= MANY:
+    if takes_processes(total):
         yield from _in_processes(function, items, total, doing)  # which has a bar of its own
         return
     if settings.backend == "dask" and settings.scheduler:
@@ -58,6 +58,11 @@ def ordered_map(
     from tqdm import tqdm
 
     yield from tqdm(results, total=total, desc=doing, unit="track", disable=None)
+
+
+def takes_processes(total: int) -> bool:
+    """Whether `ordered_map` hands so many items to other processes of this machine."""
+    return runtime().backend == "local" and workers() > 1 and total >= MANY
 
 
 def _in_processes(

@@ -114,15 +114,24 @@ class Mel(Feature):
     ref: float | str
     unit: ClassVar[str] = "dB"
 
-    def n_empty_bands(self) -> int:
-        return _mel_filters(self).n_empty
-
     def bins(self) -> tuple[str, NDArray[np.float64]]:
+        return "mel_frequency_hz", self._edges_hz()[1:-1]
+
+    def n_empty_bands(self) -> int:
+        bins_hz, edges_hz = self.framing.frequency_hz(self.sample_rate_hz), self._edges_hz()
+        first = np.searchsorted(bins_hz, edges_hz[:-2], "right")
+        stop = np.searchsorted(bins_hz, edges_hz[2:], "left")
+        return int((first >= stop).sum())
+
+    def _edges_hz(self) -> NDArray[np.float64]:
+        """Where the bands begin, peak and end: each begins at the peak of the one before."""
         import librosa
 
         fmax_hz = self.sample_rate_hz / 2 if self.fmax_hz is None else self.fmax_hz
-        edges = librosa.mel_frequencies(self.n_mels + 2, fmin=self.fmin_hz, fmax=fmax_hz, htk=self.htk)
-        return "mel_frequency_hz", edges[1:-1]
+        edges_hz: NDArray[np.float64] = librosa.mel_frequencies(
+            self.n_mels + 2, fmin=self.fmin_hz, fmax=fmax_hz, htk=self.htk
+        )
+        return edges_hz
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
         return decibels(_mel_filters(self)(segments.power(self.framing)), self.top_db, self.ref)

@@ -130,18 +130,12 @@ class FilterBank:
     Parameters
     ----------
     weights : ndarray (n_filters, n_bins)
-
-    Attributes
-    ----------
-    n_filters, n_empty : int
-        How many there are, and how many of them have no bin.
     """
 
     def __init__(self, weights: NDArray[Any]):
-        self.n_filters = len(weights)
-        self.n_empty = int((~weights.any(axis=1)).sum())
+        self._n_filters = len(weights)
         self._parts: list[tuple[slice, slice, torch.Tensor]] = []
-        for first in range(0, self.n_filters, FILTERS_PER_PRODUCT):
+        for first in range(0, self._n_filters, FILTERS_PER_PRODUCT):
             part = weights[first : first + FILTERS_PER_PRODUCT].astype(np.float32)
             bins = np.flatnonzero(part.any(axis=0))
             if len(bins):
@@ -152,7 +146,7 @@ class FilterBank:
     def __call__(self, power: NDArray[np.float32]) -> NDArray[np.float32]:
         """The sums of (n_segments, n_frames, n_bins): (n_segments, n_frames, n_filters), float32."""
         rows = torch.from_numpy(power.reshape(-1, power.shape[-1]))
-        sums = torch.zeros(len(rows), self.n_filters)
+        sums = torch.zeros(len(rows), self._n_filters)
         for filters, bins, weights in self._parts:
             torch.mm(rows[:, bins], weights, out=sums[:, filters])
-        return sums.numpy().reshape(*power.shape[:-1], self.n_filters)
+        return sums.numpy().reshape(*power.shape[:-1], self._n_filters)

@@ -429,6 +429,29 @@ def test_one_row_for_each_bin_and_one_column_for_each_frame(name):
     assert values.flags.c_contiguous
 
 
+@pytest.mark.parametrize("n_mels", [1, 40, 128, 200, 512])
+@pytest.mark.parametrize(
+    "changes", [{}, {"n_fft": 333}, {"htk": True, "norm": "none"}, {"fmin_hz": 300.0, "fmax_hz": 9000.0}]
+)
+def test_empty_bands_are_those_whose_filter_is_zero(n_mels, changes):
+    of = Settings(n_mels=n_mels, **changes)
+    with warnings.catch_warnings(action="ignore"):
+        weights = librosa.filters.mel(
+            sr=of.rate_hz,
+            n_fft=of.n_fft,
+            n_mels=n_mels,
+            fmin=of.fmin_hz,
+            fmax=of.fmax_hz,
+            htk=of.htk,
+            norm=None,
+        )
+    n_empty = int((~weights.any(axis=1)).sum())
+    made = features(of) if n_mels >= 13 else {"mel": features(of)["mel"]}
+    found = {name: feature.n_empty_bands() for name, feature in made.items()}
+    of_mel = ("mel", "mfcc", "mel_levels", "timbre33")
+    assert found == {name: n_empty if name in of_mel else 0 for name in found}
+
+
 def test_nothing_but_what_is_asked_for_is_extracted():
     two = {"a": features(Settings())["rms"], "b": features(Settings())["mel"]}
     assert list(extract(noise(8000), [0], 8000, two)) == ["a", "b"]

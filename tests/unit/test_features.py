@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from stages.audio.features import CATALOGUE, Contrast, Feature, Mel, Mfcc, extract
 from stages.audio.spectra import Framing
 from stages.errors import EncoreError
-from stages.features import FeaturesParams, build
+from stages.features import FeaturesParams, Name, build
 from stages.params import check
 from tests.synthetic import composed_sections, noise, tone
 
@@ -52,6 +52,13 @@ def test_every_feature_of_the_catalogue_can_be_included():
     assert {name: type(feature) for name, feature in built().items()} == CATALOGUE
     for name in EVERY:
         assert list(built(include=[name])) == [name]
+
+
+def test_the_catalogue_the_section_and_include_name_the_same_features():
+    assert get_args(Name) == tuple(CATALOGUE)
+    assert [name for name in FeaturesParams.model_fields if name in CATALOGUE] == [
+        name for name in FeaturesParams.model_fields if isinstance(section()[name], dict)
+    ]
 
 
 def test_features_come_in_the_order_of_include():

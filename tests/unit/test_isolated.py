@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from stages import isolated
 from stages.errors import EncoreError
 from stages.isolated import Lost, isolated_map
+from tests.synthetic import REPO, write_params
 
 
 def answer(item: object) -> object:
@@ -47,6 +50,32 @@ def test_a_death_and_a_hang_are_told_and_the_others_answered():
     assert died == Lost("kills the process that reads it (SIGSEGV)")
     assert left == Lost("kills the process that reads it (3)")
     assert hung == Lost("keeps the process that reads it busy for over 1 s")
+
+
+PREPARED = """
+import sys
+from stages.isolated import isolated_map, prepare
+from tests.unit.test_isolated import has_loaded
+if __name__ == "__main__":
+    prepare(["colorsys"])
+    print(list(isolated_map(has_loaded, ["colorsys", "sndhdr"], 2, "test", 5.0)))
+"""
+
+
+def has_loaded(module: str) -> bool:
+    return module in sys.modules
+
+
+def test_processes_have_what_was_prepared(workspace):
+    write_params()
+    Path("script.py").write_text(PREPARED)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "[True, False]\n", done.stderr
 
 
 def test_many_deaths_end_no_run():
