@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 AUDIO = Path("data/audio")
 SEGMENTS = Path("data/segments/segments.csv")
+WORKERS_LOAD = ("stages.extracted", "librosa.filters", "scipy.signal")
 SAMPLES_PER_STRETCH = 1 << 22  # three minutes at 22,050 Hz: bounds the memory, however long a track is
 
 
@@ -89,7 +90,7 @@ def main() -> None:
     params = load("features", FeaturesParams)
     index = Index.read()
     if takes_processes(len(index.stretches())):
-        prepare(["stages.extracted", "librosa.filters", "scipy.signal"])
+        prepare(WORKERS_LOAD)
     sample_rate_hz = store.read_sample_rate_hz(AUDIO / "audio.h5")
     features = build(params, sample_rate_hz, index.length)
     arrays = {name: stored_as(name, feature, params, index.length) for name, feature in features.items()}

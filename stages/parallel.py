@@ -11,7 +11,7 @@ from stages.isolated import Lost, isolated_map
 from stages.runtime import runtime, workers
 
 AHEAD = 16  # items for each worker in one round: fewer cost time, more cost memory
-MANY = 500  # items from which on processes, which take seconds to start, are done before threads
+MANY = 200  # items from which on processes, which take longer to start, are done before threads
 TIMEOUT_S = 600.0  # far more than a track takes
 
 Item = TypeVar("Item")

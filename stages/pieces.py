@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.closure import import_closure
-from stages.workspace import work_cache
+from stages.workspace import work_cache_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +45,7 @@ def save(key: str, arrays: "Mapping[str, NDArray[Any]]", about: Mapping[str, Any
     record = json.dumps({"about": about, "arrays": list(arrays)})
     with suppress(OSError):
         path = _path(key)
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{key}.{os.getpid()}")
         try:
             with unfinished.open("wb") as file:
@@ -121,7 +121,7 @@ def trim(limit_gb: float) -> None:
     now = time.time()
     files = []
     with suppress(OSError):  # there may be no such folder
-        for path in work_cache("pieces").glob("*/*"):
+        for path in _folder().glob("*/*"):
             with suppress(OSError):  # another process trims as well
                 about = path.stat()
                 if not path.name.startswith("."):
@@ -138,4 +138,8 @@ def trim(limit_gb: float) -> None:
 
 
 def _path(key: str) -> Path:
-    return work_cache("pieces") / key[:2] / f"{key}.npz"
+    return _folder() / key[:2] / f"{key}.npz"
+
+
+def _folder() -> Path:
+    return work_cache_path() / "pieces"

@@ -21,9 +21,14 @@ def root() -> Path:
 
 def work_cache(name: str) -> Path:
     """A folder for work worth keeping across kills and runs; may be deleted at any time."""
-    folder = root() / ".encore" / name
+    folder = work_cache_path() / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def work_cache_path() -> Path:
+    """Where the work cache is, if there is one."""
+    return root() / ".encore"
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def test_items_are_taken_a_few_at_a_time(recwarn):
 def test_results_do_not_pile_up():
     """Nor must the features of a thousand tracks, when a slow disk takes them."""
     done = []
-    results = ordered_map(done.append, range(400), 400, "square")
+    results = ordered_map(done.append, range(MANY - 1), MANY - 1, "square")
     next(results)
     time.sleep(0.5)
     assert len(done) <= 2 * AHEAD
