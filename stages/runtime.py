@@ -19,7 +19,7 @@ class RuntimeParams(Params):
     workers : int
         Workers for audio on this machine; 0 means one per core.
     backend : {'local', 'dask'}
-        Where tracks are mapped: in threads here, or on a Dask cluster.
+        Where features are extracted: on this machine, or on a Dask cluster.
     scheduler : str or None
         Address of the cluster's scheduler.
     tracking : {'on', 'off'}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from dvc.repo import Repo
 
 ROOT = Path(__file__).parents[2]
 RATE_HZ = 22050
@@ -68,10 +69,10 @@ class Project:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def experiment(self, *overrides: str, queue: bool = False) -> list[str]:
-        """Run the small pipeline with `overrides`; return the names of the stages that ran."""
-        words = self.settings(*overrides)
-        return stages_run(self.dvc("exp", "run", *(["--queue"] if queue else []), *words))
+    def experiment(self, *overrides: str, queue: bool = False, target: str = "") -> list[str]:
+        """Run the small pipeline with `overrides`, up to `target`; return the stages that ran."""
+        words = [*(["--queue"] if queue else []), *self.settings(*overrides), *([target] if target else [])]
+        return stages_run(self.dvc("exp", "run", *words))
 
     def settings(self, *overrides: str) -> list[str]:
         """The options of `dvc exp run` that make the pipeline small, and `overrides`."""
@@ -92,8 +93,9 @@ class Project:
 
     def status(self) -> dict[str, str]:
         """What DVC says of each changed stage, by the stage's name."""
-        parts = re.split(r"^(\w+):\n", self.dvc("status"), flags=re.MULTILINE)
-        return dict(zip(parts[1::2], parts[2::2], strict=True))
+        with Repo(str(self.folder)) as repo:
+            changed = repo.status().items()
+        return {name.rpartition(":")[2]: str(changes) for name, changes in changed}  # less dvc.yaml's path
 
 
 def stages_run(output: str) -> list[str]:

@@ -53,9 +53,7 @@ def figures_of(client: MlflowClient, run: Run) -> list[str]:
 
 @pytest.mark.timeout(600)
 def test_six_queued_experiments_end_as_six_runs(project: Project) -> None:
-    for model in ("mlp", "cnn", "lstm"):
-        for seed in (1, 2):
-            project.experiment(f"model={model}", f"train.seed={seed}", queue=True)
+    project.experiment("model=mlp,cnn,lstm", "train.seed=1,2", queue=True)
     project.dvc("queue", "start", "--jobs", "2")
     project.wait_for_queue()
     assert project.dvc("queue", "status").count("Success") == 6
