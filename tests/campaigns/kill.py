@@ -1,7 +1,8 @@
 """Stages that are killed again and again must end with the bytes of an undisturbed run.
 
-``python -m tests.campaigns.kill [--seed N] [--kills N] [--audio FOLDER]``. Over a folder of music and over
-the sample; then the folder once more under DVC, in the workspace and as ``dvc exp run --temp``.
+``python -m tests.campaigns.kill [--seed N] [--kills N] [--audio FOLDER]``. Over a folder of music, over
+the sample, and over so many tracks that processes extract them; then the folder once more under DVC, in the
+workspace and as ``dvc exp run --temp``.
 """
 
 import argparse
@@ -19,7 +20,9 @@ from random import Random
 
 from ruamel.yaml import YAML
 
+from stages.parallel import MANY
 from tests.campaigns.originals import ENCODINGS, recording, score
+from tests.campaigns.scale import write_tracks
 from tests.campaigns.workspace import digests, left_after, new_workspace, run, start
 from tests.pipeline.project import Project
 from tests.synthetic import CLASSES, composed
@@ -52,8 +55,21 @@ class Campaign:
         print(f"\n{name}")
         calm = new_workspace(scratch / f"{name}-calm", *overrides)
         killed = new_workspace(scratch / f"{name}-killed", *overrides)
+        return self.through(calm, killed, *OUTPUTS)
+
+    def many(self, scratch: Path) -> None:
+        """The same from decoded tracks on."""
+        print("\nmany tracks")
+        calm, killed = (new_workspace(scratch / f"many-{which}") for which in ("calm", "killed"))
+        for folder in (calm, killed):
+            write_tracks(folder, 2 * MANY, seconds=3.0, seed=0)
+        self.through(calm, killed, "segment", "extract")
+
+    def through(self, calm: Path, killed: Path, *stages: str) -> Digests:
+        """Run stages in both; return what they should write."""
         expected: Digests = {}
-        for stage, output in OUTPUTS.items():
+        for stage in stages:
+            output = OUTPUTS[stage]
             ended = run(stage, calm)
             self.expect(ended.status == 0, f"{stage} ends with {ended.status}: {ended.stderr}")
             expected[stage] = digests(calm / output)
@@ -173,6 +189,7 @@ def main() -> None:
         overrides = ("dataset=folder", f"dataset.path={music}", "render.windows=5")
         expected = campaign.compare("folder", scratch, *overrides)
         campaign.compare("sample", scratch, "dataset=sample", "dataset.tracks_per_class=1")
+        campaign.many(scratch)
         campaign.under_dvc(scratch, music, expected, *overrides)
     if campaign.violations:
         sys.exit(f"{len(campaign.violations)} expectations failed")
