@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -75,40 +75,44 @@ def main() -> None:
     from tqdm import tqdm
 
     found = read_rows(RAW / "tracks.csv", RawTrack)
-    heard = list(_hear(found, recipe))
-    judged = judge(found, heard, quality)
-    kept = [i for i, judgement in enumerate(judged) if judgement.is_kept]
-    rows = [_row(i, found, heard[i].sound, judged[i]) for i in range(len(found))]
-    dropped = [row for row in rows if row.outcome == "dropped"]
-    if not kept:
-        raise EncoreError(
-            f"decode: none of {len(found)} files can be used; {dropped[0].path}: {dropped[0].reason}"
-        )
-    if len(found) != len(kept) + len(dropped):
-        raise AssertionError(f"{len(found)} found, but {len(kept)} kept and {len(dropped)} dropped")
-    with new_folder(Path("data/audio")) as folder:
-        tracks: list[AudioTrack] = []
-        with store.create_audio(folder / "audio.h5", audio.sample_rate_hz) as file:
-            for i in tqdm(kept, "store", unit="track", disable=None):
-                waveform = decoded.waveform(RAW / found[i].path, heard[i].key, recipe)
-                store.append_waveform(file, len(tracks), found[i].track_id, waveform, heard[i].sound.digest)
-                recording = found[judged[i].recording].track_id
-                tracks.append(_track(found[i], recording, len(waveform), heard[i].sound.n_windows))
-                del waveform  # else the next one, of hundreds of megabytes perhaps, is read beside it
-        write_rows(folder / "tracks.csv", tracks, AudioTrack)
-        write_rows(folder / "quality.csv", rows, Quality)
+    with pieces.bounded(runtime().cache_gb) as written:
+        heard = list(_hear(found, recipe, written))
+        judged = judge(found, heard, quality)
+        kept = [i for i, judgement in enumerate(judged) if judgement.is_kept]
+        rows = [_row(i, found, heard[i].sound, judged[i]) for i in range(len(found))]
+        dropped = [row for row in rows if row.outcome == "dropped"]
+        if not kept:
+            raise EncoreError(
+                f"decode: none of {len(found)} files can be used; {dropped[0].path}: {dropped[0].reason}"
+            )
+        if len(found) != len(kept) + len(dropped):
+            raise AssertionError(f"{len(found)} found, but {len(kept)} kept and {len(dropped)} dropped")
+        with new_folder(Path("data/audio")) as folder:
+            tracks: list[AudioTrack] = []
+            with store.create_audio(folder / "audio.h5", audio.sample_rate_hz) as file:
+                for i in tqdm(kept, "store", unit="track", disable=None):
+                    waveform = decoded.waveform(RAW / found[i].path, heard[i].key, recipe)
+                    store.append_waveform(
+                        file, len(tracks), found[i].track_id, waveform, heard[i].sound.digest
+                    )
+                    recording = found[judged[i].recording].track_id
+                    tracks.append(_track(found[i], recording, len(waveform), heard[i].sound.n_windows))
+                    del waveform  # else the next one, of hundreds of megabytes perhaps, is read beside it
+            write_rows(folder / "tracks.csv", tracks, AudioTrack)
+            write_rows(folder / "quality.csv", rows, Quality)
     _report(rows)
 
 
-def _hear(found: Sequence[RawTrack], recipe: decoded.Recipe) -> Iterator[decoded.Heard]:
+def _hear(
+    found: Sequence[RawTrack], recipe: decoded.Recipe, written: Callable[[float], None]
+) -> Iterator[decoded.Heard]:
     """Every file decoded into the work cache, in processes that a file may kill."""
     hear = functools.partial(decoded.hear, recipe=recipe)
     paths = (RAW / track.path for track in found)
-    with pieces.bounded(runtime().cache_gb) as written:
-        for answer in isolated_map(hear, paths, len(found), "decode", TIMEOUT_S):
-            heard = decoded.unheard(answer.reason) if isinstance(answer, Lost) else answer
-            yield heard
-            written(heard.sound.duration_s * recipe.sample_rate_hz * 4)  # bytes, at most
+    for answer in isolated_map(hear, paths, len(found), "decode", TIMEOUT_S):
+        heard = decoded.unheard(answer.reason) if isinstance(answer, Lost) else answer
+        yield heard
+        written(heard.sound.duration_s * recipe.sample_rate_hz * 4)  # bytes, at most
 
 
 def _track(track: RawTrack, recording: str, n_samples: int, n_windows: int) -> AudioTrack:

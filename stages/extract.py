@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from itertools import groupby, tee
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 AUDIO = Path("data/audio")
 SEGMENTS = Path("data/segments/segments.csv")
-WORKERS_LOAD = ("stages.extracted", "librosa.filters", "scipy.signal")
+WORKERS_LOAD = ("stages.extracted", "torch", "librosa.filters", "scipy.signal")
 SAMPLES_PER_STRETCH = 1 << 22  # three minutes at 22,050 Hz: bounds the memory, however long a track is
 
 
@@ -89,17 +89,15 @@ def main() -> None:
     """Extract the features of every segment in the index."""
     params = load("features", FeaturesParams)
     index = Index.read()
-    if takes_processes(len(index.stretches())):
-        prepare(WORKERS_LOAD)
     sample_rate_hz = store.read_sample_rate_hz(AUDIO / "audio.h5")
     features = build(params, sample_rate_hz, index.length)
-    arrays = {name: stored_as(name, feature, params, index.length) for name, feature in features.items()}
-
     with store.open_audio(AUDIO / "audio.h5") as audio:
         digests = {
             track_id: store.read_digest(audio, index.tracks[track_id][0])
             for track_id, _ in groupby(index.track_id)
         }
+    extracted = _extracted(index, features, digests)
+    arrays = {name: stored_as(name, feature, params, index.length) for name, feature in features.items()}
     with new_folder(Path("data/features")) as folder:
         made_with = (f"{name} {version(name).partition('+')[0]}" for name in ("librosa", "torch"))
         attributes = {
@@ -112,7 +110,7 @@ def main() -> None:
         path = folder / "features.h5"
         with store.NewFeatures(path, arrays, index.table(), attributes, params.compression) as file:
             first = 0
-            for values in _extracted(index, features, digests):
+            for values in extracted:
                 for name, of_stretch in values.items():
                     file.write(name, first, of_stretch)
                 first += len(of_stretch)
@@ -148,7 +146,7 @@ def _extracted(
     """The features of every stretch, in order: from the work cache where it has them."""
     from stages import extracted
 
-    settings, code = runtime(), extracted.code()
+    settings, code, audio = runtime(), extracted.code(), AUDIO / "audio.h5"
     recipes = {name: extracted.recipe(feature, index.length, code) for name, feature in features.items()}
 
     def located(rows: slice) -> "Stretch":
@@ -159,30 +157,37 @@ def _extracted(
     def only(stretch: "Stretch", names: Sequence[str]) -> "Stretch":
         return replace(stretch, features={name: features[name] for name in names})
 
-    slices, audio = index.stretches(), AUDIO / "audio.h5"
-    missing = [[name for name, key in located(rows).keys.items() if not pieces.keep(key)] for rows in slices]
-    stretches, ahead = tee(map(located, slices))
-    to_do = (only(stretch, names) for stretch, names in zip(ahead, missing, strict=True) if names)
+    stretches = index.stretches()
+    missing = [
+        [name for name, key in located(rows).keys.items() if not pieces.keep(key)] for rows in stretches
+    ]
     n_to_do = sum(map(bool, missing))
-    is_local = settings.backend == "local"  # else the work cache is not where the workers are
-    if is_local:
-        compute_and_save = partial(extracted.compute_and_save, audio=audio)
-        computed = ordered_map(compute_and_save, to_do, n_to_do, "extract")
-    else:
-        music = (extracted.read(stretch, audio) for stretch in to_do)
-        computed = ordered_map(extracted.compute, music, n_to_do, "extract")
-    with pieces.bounded(settings.cache_gb) as written:
-        for stretch, names in zip(stretches, missing, strict=True):
-            new: dict[str, NDArray[Any]] = next(computed) if names else {}
-            if not is_local:
-                extracted.save(new, stretch.keys)
-            kept = {name: extracted.load(stretch.keys[name]) for name in features if name not in new}
-            values = new | {name: value for name, value in kept.items() if value is not None}
-            if gone := [name for name in features if name not in values]:  # or damaged, since we looked
-                again = extracted.compute_and_save(only(stretch, gone), audio)
-                new, values = new | again, values | again
-            yield {name: values[name] for name in features}
-            written(sum(value.nbytes for value in new.values()))
+    if takes_processes(n_to_do):
+        prepare(WORKERS_LOAD)
+
+    def in_order() -> Iterator[dict[str, NDArray[Any]]]:
+        to_do = (only(located(rows), names) for rows, names in zip(stretches, missing, strict=True) if names)
+        is_local = settings.backend == "local"  # else the work cache is not where the workers are
+        if is_local:
+            compute_and_save = partial(extracted.compute_and_save, audio=audio)
+            computed = ordered_map(compute_and_save, to_do, n_to_do, "extract")
+        else:
+            music = (extracted.read(stretch, audio) for stretch in to_do)
+            computed = ordered_map(extracted.compute, music, n_to_do, "extract")
+        with pieces.bounded(settings.cache_gb) as written:
+            for rows, names in zip(stretches, missing, strict=True):
+                stretch, new = located(rows), next(computed) if names else {}
+                if not is_local:
+                    extracted.save(new, stretch.keys)
+                kept = {name: extracted.load(stretch.keys[name]) for name in features if name not in new}
+                values = new | {name: value for name, value in kept.items() if value is not None}
+                if gone := [name for name in features if name not in values]:  # or damaged, since we looked
+                    again = extracted.compute_and_save(only(stretch, gone), audio)
+                    new, values = new | again, values | again
+                yield {name: values[name] for name in features}
+                written(sum(value.nbytes for value in new.values()))
+
+    return in_order()
 
 
 if __name__ == "__main__":

@@ -112,7 +112,11 @@ def prepare(modules: Sequence[str]) -> None:
     from multiprocessing import forkserver
 
     forkserver.set_forkserver_preload([*modules])
-    forkserver.ensure_running()
+    heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C would make it print a traceback
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, heeded)
 
 
 def _alone(function: Callable[[Item], Result], item: Item, timeout_s: float) -> Result | Lost:

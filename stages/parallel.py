@@ -11,7 +11,7 @@ from stages.isolated import Lost, isolated_map
 from stages.runtime import runtime, workers
 
 AHEAD = 16  # items for each worker in one round: fewer cost time, more cost memory
-MANY = 200  # items from which on processes, which take longer to start, are done before threads
+MANY = 500  # items from which on processes, which take longer to start, are done before threads
 TIMEOUT_S = 600.0  # far more than a track takes
 
 Item = TypeVar("Item")
@@ -68,9 +68,9 @@ def takes_processes(total: int) -> bool:
 def _in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], total: int, doing: str
 ) -> Iterator[Result]:
-    for answer in isolated_map(function, items, total, doing, TIMEOUT_S):
+    for number, answer in enumerate(isolated_map(function, items, total, doing, TIMEOUT_S), 1):
         if isinstance(answer, Lost):
-            raise EncoreError(f"{doing}: a track {answer.reason}; runtime.workers=1 may say more")
+            raise EncoreError(f"{doing}: item {number} of {total} {answer.reason}")
         yield answer
 
 

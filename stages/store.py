@@ -164,11 +164,10 @@ class NewFeatures:
         self._file["segment"] = np.array(table.segment, np.int32)
         self._file["start"] = np.array(table.start, np.int64)
         self._file["label"] = np.fromiter((index[label] for label in table.label), np.int32, n_segments)
-        self._datasets = {
-            name: self._create(name, array, n_segments, compression) for name, array in arrays.items()
-        }
+        for name, array in arrays.items():
+            self._create(name, array, n_segments, compression)
 
-    def _create(self, name: str, array: Array, n_segments: int, compression: str) -> h5py.Dataset:
+    def _create(self, name: str, array: Array, n_segments: int, compression: str) -> None:
         shape = (n_segments, len(array.bins.values), len(array.time.values))
         how: dict[str, Any] = {}
         if compression != "none":  # else in one piece, which reads fastest whatever the order
@@ -189,7 +188,6 @@ class NewFeatures:
                 self._file[axis.name].make_scale(axis.name)
             dataset.dims[dimension].label = axis.name
             dataset.dims[dimension].attach_scale(self._file[axis.name])
-        return dataset
 
     def write(self, name: str, first: int, values: NDArray[Any]) -> None:
         """Write rows of a feature.
@@ -206,7 +204,7 @@ class NewFeatures:
         EncoreError
             If a number is too great for the array's dtype.
         """
-        dataset = self._datasets[name]
+        dataset = self._file[name]  # each time: the file cannot be closed on a full disk if one stays open
         with np.errstate(over="ignore"):
             stored = values.astype(dataset.dtype, copy=False)
         if dataset.dtype == np.float16 and not np.isfinite(stored).all():

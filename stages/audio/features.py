@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from stages.audio.spectra import FilterBank, Framing, Segments
@@ -73,6 +72,8 @@ def decibels(power: NDArray[np.float32], top_db: float | None, ref: float | str 
     ref : float or 'max'
         'max' stands for the segment's maximum.
     """
+    import torch
+
     # numpy's logarithm of float32 takes several times longer
     level = torch.from_numpy(power).clamp(min=AMIN).log10_().mul_(10)
     if top_db is not None or ref == "max":
@@ -202,7 +203,8 @@ def _dct(n_mels: int, n_mfcc: int) -> NDArray[np.float64]:
 
 
 def _times(values: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    # through torch, whose threads are bounded
+    import torch  # whose threads are bounded
+
     product: NDArray[np.float64] = (torch.from_numpy(values) @ torch.from_numpy(matrix)).numpy()
     return product
 
@@ -548,6 +550,8 @@ def extract(
     dict of str to ndarray (n_segments, n_bins, n_frames)
         In the feature's dtype, contiguous.
     """
+    import torch
+
     torch.set_num_threads(1)
     beyond = starts[-1] + length - len(samples)
     if beyond > 0:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    pass
 
 FRAMES_PER_CALL = 256  # what a transform works on stays in a core's cache
 FILTERS_PER_PRODUCT = 16
@@ -95,6 +97,8 @@ class Segments:
 
 
 def _power(samples: NDArray[np.float32], framing: Framing) -> NDArray[np.float32]:
+    import torch
+
     frames = framing.frames(samples)
     n_segments, n_frames, n_fft = frames.shape
     window = _window(framing.window, n_fft)
@@ -133,6 +137,8 @@ class FilterBank:
     """
 
     def __init__(self, weights: NDArray[Any]):
+        import torch
+
         self._n_filters = len(weights)
         self._parts: list[tuple[slice, slice, torch.Tensor]] = []
         for first in range(0, self._n_filters, FILTERS_PER_PRODUCT):
@@ -145,6 +151,8 @@ class FilterBank:
 
     def __call__(self, power: NDArray[np.float32]) -> NDArray[np.float32]:
         """The sums of (n_segments, n_frames, n_bins): (n_segments, n_frames, n_filters), float32."""
+        import torch
+
         rows = torch.from_numpy(power.reshape(-1, power.shape[-1]))
         sums = torch.zeros(len(rows), self._n_filters)
         for filters, bins, weights in self._parts:

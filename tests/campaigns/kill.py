@@ -33,7 +33,7 @@ OUTPUTS = {
     "segment": "data/segments",
     "extract": "data/features",
 }
-GONE_S = 5.0
+GONE_S = 20.0  # a process that was starting first loads what it was told to
 Digests = dict[str, dict[str, str]]  # by stage, then by path
 
 

@@ -81,7 +81,9 @@ def dies(n: int) -> int:
 
 
 def test_an_item_that_kills_every_process_is_a_line():
-    with pytest.raises(EncoreError, match=r"test: a track kills the process that reads it \(SIGSEGV\)"):
+    with pytest.raises(
+        EncoreError, match=rf"test: item 4 of {MANY} kills the process that reads it \(SIGSEGV\)"
+    ):
         list(ordered_map(dies, range(MANY), MANY, "test"))
 
 
