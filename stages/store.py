@@ -204,7 +204,7 @@ class NewFeatures:
         EncoreError
             If a number is too great for the array's dtype.
         """
-        dataset = self._file[name]  # each time: the file cannot be closed on a full disk if one stays open
+        dataset = self._file[name]
         with np.errstate(over="ignore"):
             stored = values.astype(dataset.dtype, copy=False)
         if dataset.dtype == np.float16 and not np.isfinite(stored).all():
