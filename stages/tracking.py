@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stages.params import read
-from stages.workspace import root, work_cache
+from stages.workspace import root, work_cache, work_cache_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -200,7 +200,7 @@ def _connect() -> "tuple[MlflowClient, str]":
     from filelock import FileLock
 
     given = os.environ.get("MLFLOW_TRACKING_URI", "")
-    store, partial = root() / "mlflow.db", root() / ".encore" / "mlflow.db.partial"
+    store, partial = root() / "mlflow.db", work_cache_path() / "mlflow.db.partial"
     is_server = bool(given) and not given.startswith(("sqlite:", "file:", "postgresql", "mysql", "mssql"))
     artifacts = None if is_server else (root() / "mlartifacts").as_uri()
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)

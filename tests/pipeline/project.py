@@ -69,10 +69,10 @@ class Project:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def experiment(self, *overrides: str, queue: bool = False, target: str = "") -> list[str]:
-        """Run the small pipeline with `overrides`, up to `target`; return the stages that ran."""
-        words = [*(["--queue"] if queue else []), *self.settings(*overrides), *([target] if target else [])]
-        return stages_run(self.dvc("exp", "run", *words))
+    def experiment(self, *overrides: str, queue: bool = False) -> list[str]:
+        """Run the small pipeline with `overrides`; return the names of the stages that ran."""
+        words = self.settings(*overrides)
+        return stages_run(self.dvc("exp", "run", *(["--queue"] if queue else []), *words))
 
     def settings(self, *overrides: str) -> list[str]:
         """The options of `dvc exp run` that make the pipeline small, and `overrides`."""
