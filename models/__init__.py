@@ -5,9 +5,23 @@ which come from the features file, and the keys of its conf file. An input shape
 (n_channels, n_bins, n_frames), such as that of codes behind `models.one_hot.OneHotInput`.
 """
 
+from models.choi import ChoiCNN, ChoiCRNN
 from models.classifier import Classifier
 from models.cnn import CNN
+from models.conv_blocks import BlocksCNN
+from models.encore_cnn import EncoreCNN
+from models.flat_cnn import FlatCNN
 from models.lstm import LSTM
 from models.mlp import MLP
 
-__all__ = ["CNN", "LSTM", "MLP", "Classifier"]
+__all__ = [
+    "CNN",
+    "LSTM",
+    "MLP",
+    "BlocksCNN",
+    "ChoiCNN",
+    "ChoiCRNN",
+    "Classifier",
+    "EncoreCNN",
+    "FlatCNN",
+]

@@ -8,7 +8,7 @@ from models.classifier import Classifier
 
 
 class CNN(Classifier):
-    """Blocks of 3x3 convolution, batch norm, ReLU and 2x2 max pooling; global mean and a linear head.
+    """Blocks of 3x3 convolution, batch norm, 2x2 max pooling and ReLU; global mean and a linear head.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class CNN(Classifier):
             layers += [
                 nn.Conv2d(n_in, n_out, kernel_size=3, padding=1, bias=False),
                 nn.BatchNorm2d(n_out),
-                nn.ReLU(),
                 nn.MaxPool2d(2),
+                nn.ReLU(),  # of a quarter of the map; it gives what ReLU before the pooling would
             ]
         self.blocks = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1], n_classes))

@@ -21,6 +21,8 @@ class LSTM(Classifier):
         Between the layers and before the head.
     """
 
+    n_threads = 1  # several would wait for each other at every frame
+
     def __init__(
         self,
         input_shape: tuple[int, ...],

@@ -56,6 +56,7 @@ def main() -> None:
         examples.assert_there(features, params.feature, "baseline.feature")
         train = examples.load(features, params.feature, split, "train")
         test = examples.load(features, params.feature, split, "test")
+        x_train, x_test = (np.concatenate([statistics(x) for x in side.blocks()]) for side in (train, test))
         labels = features.labels
 
     from sklearn.linear_model import LogisticRegression
@@ -63,9 +64,9 @@ def main() -> None:
     from sklearn.preprocessing import StandardScaler
 
     model = make_pipeline(StandardScaler(), LogisticRegression(C=params.C, max_iter=2000))
-    model.fit(statistics(train.x), train.label)
+    model.fit(x_train, train.label)
     probability = np.zeros((len(test.label), len(labels)))
-    probability[:, model.classes_] = model.predict_proba(statistics(test.x))
+    probability[:, model.classes_] = model.predict_proba(x_test)
     predictions = Predictions(test.track_id, test.label, probability)
     metrics = score_both(predictions, params.bootstrap_samples, params.seed)
     with new_folder(Path("data/baseline")) as folder:

@@ -3,17 +3,25 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import Field
 
 from stages import examples, figures, metrics, report, tracking
 from stages.errors import run
 from stages.params import Params, load
+from stages.recipe import AugmentParams
 from stages.runtime import runtime, wait_without_spinning
 from stages.splits import SIDES
 from stages.store import Features
 from stages.tables import Confused, Epoch, read_rows, write_rows
 from stages.workspace import new_folder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from stages.trained import TrainedModel
 
 MODEL = Path("data/model")
 
@@ -53,7 +61,8 @@ def main() -> None:
     with Features(examples.FEATURES) as features, new_folder(Path("data/evaluation")) as folder:
         for side in tqdm(SIDES, desc="evaluate", unit="side", disable=None):
             data = examples.load(features, description.feature, split, side)
-            predictions[side] = metrics.Predictions(data.track_id, data.label, trained.predict(data.x))
+            probability = np.concatenate([trained.predict(x) for x in data.blocks()])
+            predictions[side] = metrics.Predictions(data.track_id, data.label, probability)
         tracks = {side: segments.by_track() for side, segments in predictions.items()}
         for side in SIDES:
             wanted = {row.track_id for row in split if row.split == side}
@@ -84,13 +93,19 @@ def main() -> None:
         (folder / "README.md").write_text(text, "utf-8")
 
         (folder / "figures").mkdir()
-        figures.save(figures.curves(history), folder / "figures" / "curves.png")
+        figures.save(figures.curves(history, description.kept_epoch), folder / "figures" / "curves.png")
         for side in SIDES:
             accuracy = scores[side]["track"]["accuracy"]
             name = {"train": "Training", "valid": "Validation", "test": "Test"}[side]
             title = f"{name} tracks, accuracy {accuracy:.3f}"
             picture = figures.confusion_matrix(metrics.confusion(tracks[side]), labels, title)
             figures.save(picture, folder / "figures" / f"confusion_{side}.png")
+
+        augment = AugmentParams(**description.train["augment"])
+        if augment.active:
+            train = examples.load(features, description.feature, split, "train")
+            picture = _augmented(trained, augment, train)
+            figures.save(picture, folder / "figures" / "augmentations.png")
 
     flat = {
         f"{side}.{level}.{name}": float(value)
@@ -103,6 +118,27 @@ def main() -> None:
     )
     for line in report.headline(scores, description.model):
         print(line)
+
+
+def _augmented(
+    trained: "TrainedModel", augment: AugmentParams, train: examples.Examples, n_segments: int = 3
+) -> "Figure":
+    """A picture of training segments of various classes, and what each augmentation makes of them."""
+    import torch
+
+    from stages.augmentation import Augmentation
+
+    by_class = np.argsort(train.label, kind="stable")
+    chosen = np.sort(by_class[np.linspace(0, len(by_class) - 1, n_segments).round().astype(int)])
+    description = trained.description
+    x = trained.standardise(train.read(chosen))
+    target = torch.zeros(len(x), len(description.labels))
+    std = torch.tensor(description.std or [1.0])
+    after = {}
+    for name in augment.active:
+        torch.manual_seed(0)
+        after[name] = Augmentation(augment.only(name), std)(x, target)[0].numpy()
+    return figures.augmentations(x.numpy(), after, [description.labels[i] for i in train.label[chosen]])
 
 
 def _confusion(tracks: dict[str, metrics.Predictions], labels: list[str]) -> Iterator[Confused]:

@@ -1,7 +1,8 @@
 """Segments to learn from or to judge by: one side of the split, checked for leaks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,35 @@ FEATURES = Path("data/features/features.h5")
 SPLIT = Path("data/split/split.csv")
 
 
+BLOCK = 256  # segments read at a time where all are wanted in turn
+
+
 @dataclass(frozen=True)
 class Examples:
-    """The segments of one side of the split.
+    """The segments of one side of the split, to be read while the features file is open.
 
     Attributes
     ----------
-    x : ndarray of float32, or of uint8 for codes (n_segments, n_bins, n_frames)
     label : ndarray of int64 (n_segments,)
     track_id : ndarray of str (n_segments,)
     """
 
-    x: NDArray[Any]
     label: NDArray[np.int64]
     track_id: NDArray[np.str_]
+    _read: Callable[[NDArray[np.intp]], NDArray[Any]]
+    _rows: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, segments: slice | NDArray[np.intp] = slice(None)) -> NDArray[Any]:
+        """Some segments, in ascending order: float32, or uint8 for codes (n, n_bins, n_frames)."""
+        return self._read(self._rows[segments])
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """All segments, `BLOCK` at a time."""
+        for start in range(0, len(self), BLOCK):
+            yield self.read(slice(start, start + BLOCK))
 
 
 def read_split() -> list[Assignment]:
@@ -83,4 +99,5 @@ def load(features: Features, feature: str, split: Sequence[Assignment], side: st
     lost = sorted(wanted - set(track_id.tolist()))
     if lost:
         raise EncoreError(f"{SPLIT}: {lost[0]!r} stands in {side}, but {FEATURES} has no segment of it")
-    return Examples(features.read(feature, rows), features.label[rows].astype(np.int64), track_id)
+    read = partial(features.read, feature)
+    return Examples(features.label[rows].astype(np.int64), track_id, read, rows)

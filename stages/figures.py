@@ -2,7 +2,7 @@
 
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,27 +56,56 @@ def confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], title: st
     return figure
 
 
-def curves(history: Sequence["Epoch"]) -> "Figure":
-    """Loss and accuracy over epochs, the kept epoch marked."""
+def curves(history: Sequence["Epoch"], kept: int) -> "Figure":
+    """Loss and accuracy over epochs, the epoch that was kept marked."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     epochs = [row.epoch for row in history]
-    best = min(history, key=lambda row: row.valid_loss).epoch
     panels: list[Axes] = list(figure.subplots(1, 2))
     for axes, name, unit in zip(
-        panels, ("loss", "accuracy"), ("cross-entropy in nats", "share right"), strict=True
+        panels, ("loss", "accuracy"), ("mean over segments", "share right"), strict=True
     ):
         axes.plot(epochs, [getattr(row, f"train_{name}") for row in history], color="#8d99ae", label="train")
         axes.plot(
             epochs, [getattr(row, f"valid_{name}") for row in history], color="#d1495b", label="validation"
         )
-        axes.axvline(best, color=INK, linewidth=0.8, linestyle=":", label=f"kept: epoch {best}")
+        axes.axvline(kept, color=INK, linewidth=0.8, linestyle=":", label=f"kept: epoch {kept}")
         axes.set(title=f"{name.capitalize()} per segment", xlabel="epoch", ylabel=unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
     panels[0].set_ylim(bottom=0)
     panels[1].set_ylim(0, 1)
+    return figure
+
+
+def augmentations(
+    before: NDArray[np.float32], after: Mapping[str, NDArray[np.float32]], labels: Sequence[str]
+) -> "Figure":
+    """Segments as they are, a row each, and beside them what augmentations made of them.
+
+    Parameters
+    ----------
+    before : ndarray of float32 (n_segments, n_bins, n_frames)
+    after : mapping of str to ndarray
+        Of the same shape, by name of the augmentation.
+    labels : sequence of str (n_segments,)
+    """
+    from matplotlib.figure import Figure
+
+    columns = {"as it is": before, **after}
+    figure = Figure(figsize=(2.6 * len(columns) + 0.6, 2.2 * len(before) + 0.4), layout="constrained")
+    rows = figure.subplots(len(before), len(columns), squeeze=False, sharex=True, sharey=True)
+    low, high = np.quantile(before, [0.01, 0.99])
+    for column, (name, values) in enumerate(columns.items()):
+        rows[0][column].set_title(name)
+        for row, label in enumerate(labels):
+            axes = rows[row][column]
+            axes.imshow(values[row], origin="lower", aspect="auto", cmap="magma", vmin=low, vmax=high)
+            if column == 0:
+                axes.set_ylabel(f"{label}\nbin", parse_math=False)
+            if row == len(labels) - 1:
+                axes.set_xlabel("frame")
     return figure

@@ -16,6 +16,10 @@ class RuntimeParams(Params):
     ----------
     device : {'auto', 'cpu', 'cuda', 'mps'}
         Where models run; auto takes the first of CUDA, MPS and CPU that is there.
+    devices : int
+        How many of that kind train together (DDP); on a CPU, processes.
+    memory_gb : float
+        Features of a side up to this size (10⁹ bytes) stay in memory in training; larger are streamed.
     workers : int
         Workers for audio on this machine; 0 means one per core.
     backend : {'local', 'dask'}
@@ -29,6 +33,8 @@ class RuntimeParams(Params):
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"]
+    devices: int = Field(ge=1)
+    memory_gb: float = Field(ge=0)
     workers: int = Field(ge=0)
     backend: Literal["local", "dask"]
     scheduler: str | None

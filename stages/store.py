@@ -271,6 +271,10 @@ class Features:
         _, n_bins, n_frames = self._file[name].shape
         return int(n_bins), int(n_frames)
 
+    def unit(self, name: str) -> str:
+        """Unit of a feature."""
+        return str(self._file[name].attrs["unit"])
+
     def settings(self, name: str) -> dict[str, Any]:
         """How a feature was made, as `Array.settings` says."""
         return {

@@ -96,10 +96,11 @@ class Epoch:
     """An epoch of a training (``data/model/history.csv``)."""
 
     epoch: int
-    train_loss: float  # mean cross-entropy in nats
-    train_accuracy: float  # per segment, with dropout at work
-    valid_loss: float
+    train_loss: float  # mean over segments as it is minimised, with dropout and augmentation at work
+    train_accuracy: float  # per segment, likewise
+    valid_loss: float  # without label smoothing and class weights
     valid_accuracy: float
+    learning_rate: float  # after the epoch
 
 
 @dataclasses.dataclass(frozen=True)

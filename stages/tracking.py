@@ -37,6 +37,9 @@ SECTIONS = (  # without `pictures`: one page more makes no other experiment
     "baseline",
     "model",
     "train",
+    "schedule",
+    "loss",
+    "augment",
     "evaluate",
     "runtime",
 )
@@ -46,13 +49,16 @@ MAX_VALUE = 500  # characters of a parameter; MLflow refuses the whole batch ove
 class TrackedRun:
     """An MLflow run that is under way, or nothing at all where tracking is off or has failed."""
 
-    def __init__(self, client: "MlflowClient | None" = None, run_id: str = ""):
+    def __init__(self, client: "MlflowClient | None" = None, run_id: str = "", n_epochs: int = 0):
         self._client = client
         self.run_id = run_id
+        self._n_epochs = n_epochs  # that it has already
 
-    def log_epoch(self, epoch: "Epoch") -> None:
-        """Log a row of the history."""
-        self.log_metrics({k: v for k, v in asdict(epoch).items() if k != "epoch"}, epoch.epoch)
+    def log_epoch(self, epoch: "Epoch", seconds: float | None = None) -> None:
+        """Log a row of the history, unless it was logged before a training was killed."""
+        if epoch.epoch > self._n_epochs:
+            metrics = {k: v for k, v in asdict(epoch).items() if k != "epoch"}
+            self.log_metrics(metrics | ({} if seconds is None else {"seconds": seconds}), epoch.epoch)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics at a step."""
@@ -92,7 +98,7 @@ class _Nobody:
 
 
 @contextmanager
-def open_run(mode: str, content_key: str) -> Iterator[TrackedRun]:
+def open_run(mode: str, content_key: str, killed: str = "") -> Iterator[TrackedRun]:
     """Open the run of a training.
 
     Parameters
@@ -100,13 +106,15 @@ def open_run(mode: str, content_key: str) -> Iterator[TrackedRun]:
     mode : {'on', 'off'}
     content_key : str
         Of the training.
+    killed : str
+        Id of the run in which this training was killed; it goes on.
 
     Yields
     ------
     TrackedRun
         Left open for `complete_run`; marked as failed if the block fails.
     """
-    run = _start(content_key) if mode == "on" else TrackedRun()
+    run = _start(content_key, killed) if mode == "on" else TrackedRun()
     try:
         yield run
     except BaseException as error:
@@ -168,10 +176,12 @@ def complete_run(
     run.end("FINISHED")
 
 
-def _start(content_key: str) -> TrackedRun:
+def _start(content_key: str, killed: str = "") -> TrackedRun:
     try:
         client, experiment_id = _connect()
         tags = _tags(content_key)
+        if killed and (run := _go_on(client, killed, tags)):
+            return run
         run_id = client.create_run(experiment_id, tags=tags, run_name=tags["mlflow.runName"]).info.run_id
     except Exception as error:
         _warn(error)
@@ -182,6 +192,24 @@ def _start(content_key: str) -> TrackedRun:
 
         client.log_batch(run_id, params=[Param(key, value) for key, value in _parameters().items()])
     return run
+
+
+def _go_on(client: "MlflowClient", killed: str, tags: Mapping[str, str]) -> TrackedRun | None:
+    """The run of a training that was killed, if it is still there and of the same parameters."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_run(killed)
+    except MlflowException:
+        return None
+    is_same = _result_parameters(found.data.params) == _result_parameters(_parameters())
+    if found.info.lifecycle_stage != "active" or not is_same:
+        return None
+    for key, value in tags.items():
+        client.set_tag(killed, key, value)
+    client.update_run(killed, status="RUNNING")
+    logged = client.get_metric_history(killed, "valid_loss")
+    return TrackedRun(client, killed, max((metric.step for metric in logged), default=0))
 
 
 def _connect() -> "tuple[MlflowClient, str]":

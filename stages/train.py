@@ -1,10 +1,12 @@
 """Stage train: what did it learn? Fills data/model with weights, model.json and history.csv."""
 
+import dataclasses
 import hashlib
 import inspect
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,49 +15,30 @@ from pydantic import Field, create_model
 from stages import examples, tracking
 from stages.closure import import_closure
 from stages.errors import EncoreError, run
-from stages.params import Params, check, load, read
-from stages.runtime import runtime, wait_without_spinning
+from stages.params import Params, check, read
+from stages.recipe import SECTIONS, Recipe, load_recipe
+from stages.runtime import RuntimeParams, runtime, wait_without_spinning
 from stages.store import Features
 from stages.tables import Epoch, write_rows
 from stages.workspace import new_folder
 
 if TYPE_CHECKING:
+    import torch
+
     import models
+    from stages.batches import Batches
+    from stages.trained import TrainedModel
 
 # What a constructor's annotations allow: sizes are positive, strengths are not negative.
 SHARE = Annotated[float, Field(ge=0, le=1)]
+SIZE = Annotated[int, Field(gt=0)]
 ALLOWED = {
-    int: Annotated[int, Field(gt=0)],
+    int: SIZE,
     float: Annotated[float, Field(ge=0)],
-    list[int]: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=1)],
+    list[int]: Annotated[list[SIZE], Field(min_length=1)],
+    list[list[int]]: Annotated[list[list[SIZE]], Field(min_length=1)],
 }
-
-
-class TrainParams(Params):
-    """The `train` section.
-
-    Attributes
-    ----------
-    seed : int
-        Of the weights, dropout and the order of batches.
-    epochs, batch_size : int
-    optimizer : {'adam', 'adamw', 'sgd'}
-    learning_rate, weight_decay : float
-        `weight_decay` as the optimiser defines it; a model's own goes first.
-    patience : int
-        Epochs without a lower validation loss before training stops.
-    precision : {'32-true', 'bf16-mixed', '16-mixed'}
-        As Lightning Fabric names them.
-    """
-
-    seed: int = Field(ge=0, lt=2**32)
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    optimizer: Literal["adam", "adamw", "sgd"]
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    patience: int = Field(ge=1)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+MAY_BE_EMPTY = ("hidden", "pool_after")
 
 
 def check_model(values: Any) -> tuple["type[models.Classifier]", str, dict[str, Any]]:
@@ -82,7 +65,7 @@ def check_model(values: Any) -> tuple["type[models.Classifier]", str, dict[str, 
     model: type[models.Classifier] = getattr(models, target.removeprefix("models."))
     given_by_data = ("input_shape", "n_classes")
     fields: dict[str, Any] = {
-        name: (SHARE if name == "dropout" else ALLOWED[parameter.annotation], ...)
+        name: (_allowed(name, parameter.annotation), ...)
         for name, parameter in inspect.signature(model).parameters.items()
         if name not in given_by_data
     }
@@ -92,19 +75,32 @@ def check_model(values: Any) -> tuple["type[models.Classifier]", str, dict[str, 
     return model, checked.pop("feature"), checked
 
 
-def scaler(x: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+def _allowed(name: str, annotation: Any) -> Any:
+    if name == "dropout":
+        return SHARE
+    if name in MAY_BE_EMPTY and annotation == list[int]:
+        return list[SIZE]
+    return ALLOWED.get(annotation, annotation)  # bool and Literal allow what they say
+
+
+def scaler(blocks: Callable[[], Iterable[NDArray[np.float32]]]) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each bin over segments and time; 1 where a bin never moves.
 
     Parameters
     ----------
-    x : ndarray of float32 (n_segments, n_bins, n_frames)
+    blocks : callable
+        Gives all segments in turn, as arrays of float32 (n_segments, n_bins, n_frames); called twice.
 
     Returns
     -------
     mean, std : list of float (n_bins,)
     """
-    std = x.std(axis=(0, 2), dtype=np.float64)
-    return x.mean(axis=(0, 2), dtype=np.float64).tolist(), np.where(std > 0, std, 1.0).tolist()
+    totals = [(x.shape[0] * x.shape[2], x.sum(axis=(0, 2), dtype=np.float64)) for x in blocks()]
+    n = sum(count for count, _ in totals)
+    mean = np.sum([total for _, total in totals], axis=0) / n
+    squares = [np.square(x - mean[:, None]).sum(axis=(0, 2)) for x in blocks()]
+    std = np.sqrt(np.sum(squares, axis=0) / n)
+    return mean.tolist(), np.where(std > 0, std, 1.0).tolist()
 
 
 def content_key(parameters: dict[str, Any]) -> str:
@@ -118,72 +114,128 @@ def content_key(parameters: dict[str, Any]) -> str:
     return digest.hexdigest()[:16]
 
 
+def check_augmentation(recipe: Recipe, feature: str, unit: str, is_codes: bool) -> None:
+    """Refuse an augmentation that means nothing for the feature.
+
+    Raises
+    ------
+    EncoreError
+        If codes would be altered otherwise than in time, or a gain given to what is no level.
+    """
+    active = recipe.augment.active
+    if is_codes and (wrong := sorted(set(active) - {"shift"})):
+        raise EncoreError(
+            f"params.yaml: augment.{wrong[0]} does not work on codes, which {feature} is; augment.shift does"
+        )
+    if "gain_db" in active and (unit != "dB" or recipe.train.scaler == "example"):
+        raise EncoreError(
+            f"params.yaml: augment.gain_db needs a feature in dB that is not scaled segment by segment; "
+            f"{feature} is in {unit or 'no unit'}, train.scaler is {recipe.train.scaler!r}"
+        )
+
+
 def main() -> None:
     """Train the model that params.yaml names."""
     wait_without_spinning()
-    params = load("train", TrainParams)
+    recipe = load_recipe()
     model_type, feature, kwargs = check_model(read("model"))
     settings = runtime()
     split = examples.read_split()
     with Features(examples.FEATURES) as features:
         examples.assert_there(features, feature, "model.feature")
-        train = examples.load(features, feature, split, "train")
-        valid = examples.load(features, feature, split, "valid")
-        labels, input_shape = features.labels, features.shape(feature)
         # a feature's own settings go first: its frames may differ from those of the others
         feature_parameters = features.attributes | features.settings(feature)
+        is_codes = "n_levels" in feature_parameters
+        check_augmentation(recipe, feature, features.unit(feature), is_codes)
+        train = examples.load(features, feature, split, "train")
+        valid = examples.load(features, feature, split, "valid")
 
-    import torch
-    from lightning_fabric import Fabric
+        from stages.trained import Description
 
-    from stages import loop
-    from stages.device import choose
-    from stages.trained import Description, TrainedModel, build
-
-    mean, std = ([], []) if "n_levels" in feature_parameters else scaler(train.x)
-    sections = {name: read(name) for name in ("model", "train")}
-    description = Description(
-        model=model_type.__name__,
-        kwargs={"input_shape": input_shape, "n_classes": len(labels), **kwargs},
-        labels=labels,
-        feature=feature,
-        feature_parameters=feature_parameters,
-        mean=mean,
-        std=std,
-        train=sections["train"],
-        content_key=content_key(sections),
-    )
-    device = choose(settings.device)
-    fabric = Fabric(accelerator=device.type, devices=1, precision=params.precision)
-    fabric.seed_everything(params.seed, verbose=False)
-    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
-    try:
-        trained = TrainedModel(description, build(description))
-    except (ValueError, RuntimeError) as error:
-        raise EncoreError(f"params.yaml: model: {model_type.__name__} cannot be built: {error}") from None
-
-    with tracking.open_run(settings.tracking, description.content_key) as tracked:
-        history = loop.fit(
-            trained.model,
-            loop.make_optimizer(trained.model, params.optimizer, params.learning_rate, params.weight_decay),
-            fabric,
-            loop.Data(trained.standardise(train.x), torch.from_numpy(train.label)),
-            loop.Data(trained.standardise(valid.x), torch.from_numpy(valid.label)),
-            epochs=params.epochs,
-            batch_size=params.batch_size,
-            patience=params.patience,
-            seed=params.seed,
-            on_epoch=tracked.log_epoch,
+        sections = {name: read(name) for name in ("model", *SECTIONS)}
+        by_bins = recipe.train.scaler == "bins" and not is_codes
+        mean, std = scaler(train.blocks) if by_bins else ([], [])
+        description = Description(
+            model=model_type.__name__,
+            kwargs={"input_shape": features.shape(feature), "n_classes": len(features.labels), **kwargs},
+            labels=features.labels,
+            feature=feature,
+            feature_parameters=feature_parameters,
+            mean=mean,
+            std=std,
+            train={**sections["train"], **{name: sections[name] for name in SECTIONS[1:]}},
+            kept_epoch=0,
+            content_key=content_key(sections),
         )
-        with new_folder(Path("data/model")) as folder:
-            trained.save(folder)
-            write_rows(folder / "history.csv", history, Epoch)
-    best = min(history, key=lambda epoch: epoch.valid_loss)
+        import torch
+
+        from stages import loop
+        from stages.augmentation import Augmentation
+        from stages.checkpoints import Checkpoint
+        from stages.device import start
+        from stages.losses import Loss
+        from stages.trained import TrainedModel, build, save_weights
+
+        fabric = start(settings.device, settings.devices, recipe.train.precision)
+        torch.manual_seed(recipe.train.seed)
+        torch.use_deterministic_algorithms(True, warn_only=fabric.device.type != "cpu")
+        try:
+            trained = TrainedModel(description, build(description))
+        except (ValueError, RuntimeError) as error:
+            raise EncoreError(f"params.yaml: model: {model_type.__name__} cannot be built: {error}") from None
+
+        n_per_class = torch.from_numpy(np.bincount(train.label, minlength=len(features.labels)))
+        training = loop.Training(
+            trained.model,
+            recipe,
+            fabric,
+            _batches(train, trained, settings, fabric.device),
+            _batches(valid, trained, settings, fabric.device),
+            Loss(recipe.loss, n_per_class, fabric.device),
+            Augmentation(recipe.augment, torch.tensor(std or [1.0], device=fabric.device)),
+        )
+        mode = settings.tracking if fabric.is_global_zero else "off"
+        with (
+            Checkpoint(description.content_key, fabric.is_global_zero) as checkpoint,
+            tracking.open_run(mode, description.content_key, checkpoint.run_id) as tracked,
+        ):
+            checkpoint.run_id = tracked.run_id
+            fitted = training.fit(checkpoint, tracked.log_epoch)
+            if not fabric.is_global_zero:
+                return
+            kept = fitted.best if recipe.train.keep == "best" else len(fitted.history)
+            trained = TrainedModel(dataclasses.replace(description, kept_epoch=kept), trained.model)
+            with new_folder(Path("data/model")) as folder:
+                trained.save(folder)
+                write_rows(folder / "history.csv", fitted.history, Epoch)
+                for number, weights in enumerate(fitted.rounds, start=1):
+                    save_weights(weights, folder / f"round_{number:02d}.safetensors")
+            checkpoint.forget()
     n_parameters = sum(p.numel() for p in trained.model.parameters())
+    accuracy = fitted.history[kept - 1].valid_accuracy
     print(
-        f"train: {model_type.__name__}, {n_parameters:,} parameters, on {device}: best of "
-        f"{len(history)} epochs is {best.epoch}, validation accuracy {best.valid_accuracy:.3f} per segment"
+        f"train: {model_type.__name__}, {n_parameters:,} parameters, on {fabric.device}: kept epoch {kept} "
+        f"of {len(fitted.history)}, validation accuracy {accuracy:.3f} per segment"
     )
+
+
+def _batches(
+    side: examples.Examples, trained: "TrainedModel", settings: RuntimeParams, device: "torch.device"
+) -> "Batches":
+    """A side where it fits: on the device, in memory, or in its file."""
+    import torch
+
+    from stages.batches import Resident, Streamed
+    from stages.device import free_bytes
+
+    first = trained.standardise(side.read(slice(1)))
+    label, segment_bytes = torch.from_numpy(side.label), first.nbytes
+    if segment_bytes * len(side) > settings.memory_gb * 1e9:
+        return Streamed(lambda rows: trained.standardise(side.read(rows)), label, segment_bytes, device)
+    x = trained.standardise(side.read())
+    if x.nbytes > free_bytes(device):
+        return Streamed(lambda rows: x[torch.from_numpy(rows)], label, segment_bytes, device)
+    return Resident(x.to(device), label.to(device))
 
 
 if __name__ == "__main__":

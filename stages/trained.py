@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 
 import models
 from models.one_hot import OneHotInput
+from stages.batches import judged_at_once
+from stages.losses import probabilities
 
-SEGMENTS_PER_CALL = 256
+SILENT = 1e-6  # a segment that moves less is not blown up to deviation 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +35,11 @@ class Description:
     feature_parameters : dict
         How that feature was made.
     mean, std : list of float (n_bins,)
-        The scaler: of each bin, over the training segments and time; empty for codes, which are not scaled.
+        Of each bin, over the training segments and time; empty unless it is what features are scaled by.
     train : dict
-        The `train` section.
+        The `train` section, and in it those of schedule, loss and augmentation.
+    kept_epoch : int
+        The epoch whose weights these are.
     content_key : str
         Hash of the training's inputs, parameters and code; finds the MLflow run.
     """
@@ -48,6 +52,7 @@ class Description:
     mean: list[float]
     std: list[float]
     train: dict[str, Any]
+    kept_epoch: int
     content_key: str
 
     @property
@@ -62,12 +67,20 @@ class Description:
 
 
 def build(description: Description) -> models.Classifier:
-    """The untrained model."""
+    """The untrained model; from now on torch uses as many threads as it gains from."""
     model_type: type[models.Classifier] = getattr(models, description.model)
     n_levels, shape = description.n_levels, tuple(description.kwargs["input_shape"])
     input_shape = shape if n_levels is None else (n_levels, *shape)
     model = model_type(**{**description.kwargs, "input_shape": input_shape})
+    if model.n_threads is not None:
+        torch.set_num_threads(model.n_threads)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
     return model if n_levels is None else OneHotInput(model, n_levels)
+
+
+def save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a state dict as safetensors."""
+    save_file({name: value.contiguous().cpu() for name, value in weights.items()}, path)
 
 
 class TrainedModel:
@@ -89,8 +102,7 @@ class TrainedModel:
         """Write ``model.json`` and ``weights.safetensors``."""
         document = json.dumps(dataclasses.asdict(self.description), indent=2, ensure_ascii=False)
         (folder / "model.json").write_text(document + "\n", "utf-8")
-        weights = {name: value.contiguous().cpu() for name, value in self.model.state_dict().items()}
-        save_file(weights, folder / "weights.safetensors")
+        save_weights(self.model.state_dict(), folder / "weights.safetensors")
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
@@ -111,19 +123,27 @@ class TrainedModel:
         Returns
         -------
         Tensor (n, n_bins, n_frames)
-            float32 with the scaler applied; codes as they are, uint8, for the input layer to expand.
+            float32, scaled; codes as they are, uint8, for the input layer to expand.
 
         Raises
         ------
         ValueError
             If a code is higher than the model knows.
         """
+        segments = torch.from_numpy(x)
         n_levels = self.description.n_levels
-        if n_levels is None:
-            return (torch.from_numpy(x) - self._mean) / self._std
-        if x.max(initial=0) >= n_levels:  # its one-hot would be all zeros
-            raise ValueError(f"the model knows codes 0 to {n_levels - 1}, but there is {x.max()}")
-        return torch.from_numpy(x)
+        if n_levels is not None:
+            if x.max(initial=0) >= n_levels:  # its one-hot would be all zeros
+                raise ValueError(f"the model knows codes 0 to {n_levels - 1}, but there is {x.max()}")
+            return segments
+        match self.description.train["scaler"]:
+            case "bins":
+                return (segments - self._mean) / self._std
+            case "example":
+                std, mean = torch.std_mean(segments, dim=(1, 2), correction=0, keepdim=True)
+                return (segments - mean) / std.clamp(min=SILENT)
+            case _:
+                return segments
 
     @torch.inference_mode()
     def predict(self, x: NDArray[Any], params: Any = None) -> NDArray[np.float64]:
@@ -150,8 +170,8 @@ class TrainedModel:
         device = next(self.model.parameters()).device
         x = x.astype(self.description.dtype, order="C", casting="same_kind", copy=False)
         parts = [
-            self.model(part.to(device)).cpu().double().softmax(dim=1)
-            for part in torch.split(self.standardise(x), SEGMENTS_PER_CALL)
+            probabilities(self.model(part.to(device)).cpu().double(), self.description.train["loss"]["name"])
+            for part in torch.split(self.standardise(x), judged_at_once(x[:1].nbytes))
         ]
         probability: NDArray[np.float64] = torch.cat(parts).numpy()
         return probability

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,15 @@ import soundfile
 
 from stages import store
 from stages.errors import EncoreError
+from stages.params import check
+from stages.recipe import AugmentParams, LossParams, Recipe, TrainParams, check_schedule
 from stages.tables import Assignment, AudioTrack, RawTrack, write_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models import Classifier
+    from stages.loop import Training
 
 REPO = Path(__file__).parents[1]
 RATE_HZ = 8000
@@ -57,6 +65,45 @@ def composed_sections(*overrides: str) -> dict[str, Any]:
     return parsed
 
 
+def recipe(
+    train: dict[str, Any] | None = None,
+    schedule: dict[str, Any] | None = None,
+    loss: dict[str, Any] | None = None,
+    augment: dict[str, Any] | None = None,
+) -> Recipe:
+    """The recipe of conf/ with other values; a `schedule` is given whole, but for its warm-up."""
+    sections = composed_sections()
+    return Recipe(
+        train=check({**sections["train"], **(train or {})}, TrainParams, "train"),
+        schedule=check_schedule({"warmup_epochs": 0.0, **(schedule or sections["schedule"])}),
+        loss=check({**sections["loss"], **(loss or {})}, LossParams, "loss"),
+        augment=check({**sections["augment"], **(augment or {})}, AugmentParams, "augment"),
+    )
+
+
+def training(
+    model: "Classifier",
+    recipe: Recipe,
+    train: "tuple[Tensor, Tensor]",
+    valid: "tuple[Tensor, Tensor]",
+    std: Sequence[float] = (1.0,),
+) -> "Training":
+    """The training of `model` on segments and class numbers that are given, on this machine's CPU."""
+    import torch
+
+    from stages.augmentation import Augmentation
+    from stages.batches import Resident
+    from stages.device import start
+    from stages.loop import Training
+    from stages.losses import Loss
+
+    fabric = start("cpu", 1, recipe.train.precision)
+    n_per_class = torch.bincount(train[1], minlength=len(CLASSES))
+    loss = Loss(recipe.loss, n_per_class, fabric.device)
+    augmentation = Augmentation(recipe.augment, torch.tensor(std))
+    return Training(model, recipe, fabric, Resident(*train), Resident(*valid), loss, augmentation)
+
+
 def write_params(*overrides: str) -> None:
     """Write ./params.yaml: conf/, made small, with `overrides` on top."""
     here = str(Path.cwd())  # stands in no composition, so that one serves the folders of all tests
@@ -85,19 +132,28 @@ def line_of(stage: Callable[[], None]) -> str:
     return line
 
 
-def run_stage(
-    name: str, folder: Path, *arguments: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m stages.NAME`` in `folder`."""
-    return subprocess.run(
+def start_stage(name: str, folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start ``python -m stages.NAME`` in `folder`."""
+    return subprocess.Popen(
         [sys.executable, "-m", f"stages.{name}", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(REPO), "DVC_ROOT": str(folder), **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-        check=False,
     )
+
+
+def run_stage(
+    name: str, folder: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m stages.NAME`` in `folder` to its end."""
+    with start_stage(name, folder, *arguments, **environment) as process:
+        try:
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def noise(n_samples: int, seed: int = 0, level: float = 0.3) -> np.ndarray:
@@ -165,7 +221,11 @@ def class_patterns(n_per_class: int, shape: tuple[int, int], seed: int = 0) -> t
 
 
 def write_arrays(
-    path: Path, values: dict[str, np.ndarray], rows: Sequence[tuple[str, int, str]], **settings: object
+    path: Path,
+    values: dict[str, np.ndarray],
+    rows: Sequence[tuple[str, int, str]],
+    unit: str = "1",
+    **settings: object,
 ) -> None:
     """A features file with these arrays, whose rows are (track_id, segment, label)."""
     track_id, segment, label = zip(*rows, strict=True)
@@ -173,7 +233,7 @@ def write_arrays(
     for name, array in values.items():
         bins = store.Axis(f"{name}_bin", np.arange(array.shape[1], dtype=np.float64))
         time_s = store.Axis("time_s", np.arange(array.shape[2]) / 10)
-        arrays[name] = store.Array(array.dtype, "1", bins, time_s, settings)
+        arrays[name] = store.Array(array.dtype, unit, bins, time_s, settings)
     table = store.SegmentTable(track_id, segment, [RATE_HZ * number for number in segment], label)
     attributes = {"sample_rate_hz": RATE_HZ, "hop_length": 256, "include": list(values)}
     with store.NewFeatures(path, arrays, table, attributes, "none") as file:
@@ -182,7 +242,11 @@ def write_arrays(
 
 
 def write_features(
-    per_side: dict[str, int], segments: int = 3, shape: tuple[int, int] = (13, 16), seed: int = 0
+    per_side: dict[str, int],
+    segments: int = 3,
+    shape: tuple[int, int] = (13, 16),
+    seed: int = 0,
+    unit: str = "1",
 ) -> None:
     """./data/features and ./data/split with so many tracks of each class on each side."""
     order = [
@@ -194,7 +258,7 @@ def write_features(
     x, _ = class_patterns(len(order) // len(CLASSES) * segments, shape, seed)
     rows = [(track_id, segment, label) for track_id, label, _ in order for segment in range(segments)]
     Path("data/features").mkdir(parents=True, exist_ok=True)
-    write_arrays(Path("data/features/features.h5"), {"mfcc": x}, rows)
+    write_arrays(Path("data/features/features.h5"), {"mfcc": x}, rows, unit)
     write_split([Assignment(track_id, label, track_id, side, -1) for track_id, label, side in order])
 
 

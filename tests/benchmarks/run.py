@@ -1,8 +1,9 @@
 """All benchmarks; `make bench` prints what they measure."""
 
-from tests.benchmarks import extraction, noop, reading
+from tests.benchmarks import extraction, noop, reading, training
 
 if __name__ == "__main__":
     extraction.run()
     reading.run()
+    training.run()
     noop.run()

@@ -60,6 +60,10 @@ def test_every_test_track_is_scored(project: Project) -> None:
             "evaluate:\n  bootstrap_samples: 200",
             {"evaluate"},
         ),
+        ("schedule.warmup_epochs", "warmup_epochs: 0.0", "warmup_epochs: 1.0", {"train"}),
+        ("loss.label_smoothing", "label_smoothing: 0.0", "label_smoothing: 0.1", {"train"}),
+        ("augment.mixup", "mixup: null", "mixup: 0.2", {"train"}),
+        ("runtime.memory_gb", "memory_gb: 4.0", "memory_gb: 0.0", set()),
         ("runtime.workers", "workers: 0", "workers: 1", set()),
         ("runtime.device", "device: cpu", "device: auto", set()),
     ],
@@ -97,9 +101,13 @@ def test_another_model_trains_and_evaluates_and_nothing_else(project: Project) -
     project.reset()
 
 
-def test_a_new_segment_length_decodes_nothing(project: Project) -> None:
-    ran = project.experiment("segment.length_s=2.0", UNTRACKED)
+def test_a_preset_brings_its_segments_and_recipe_and_decodes_nothing(project: Project) -> None:
+    ran = project.experiment("+experiment=notebook_mlp", "segment.length_s=3.0", "train.epochs=2", UNTRACKED)
     assert sorted(ran) == sorted(set(ALL) - {"fetch", "decode", "pictures"})
+    described = json.loads((project.folder / "data/model/model.json").read_text())
+    assert described["kwargs"]["input_shape"] == [13, 130]
+    assert described["train"]["learning_rate"] == 0.0001
+    assert (described["train"]["keep"], described["kept_epoch"]) == ("last", 2)
     project.reset()
 
 

@@ -38,9 +38,10 @@ class TestStage:
         split = examples.read_split()
         with Features(examples.FEATURES) as features:
             train, test = (examples.load(features, "mfcc", split, side) for side in ("train", "test"))
-        scaler = StandardScaler().fit(statistics(train.x))
-        model = LogisticRegression(max_iter=2000).fit(scaler.transform(statistics(train.x)), train.label)
-        probability = model.predict_proba(scaler.transform(statistics(test.x)))
+            x_train, x_test = statistics(train.read()), statistics(test.read())
+        scaler = StandardScaler().fit(x_train)
+        model = LogisticRegression(max_iter=2000).fit(scaler.transform(x_train), train.label)
+        probability = model.predict_proba(scaler.transform(x_test))
         metrics = json.loads(Path("data/baseline/metrics.json").read_text())
         accuracy = (probability.argmax(axis=1) == test.label).mean()
         assert metrics["segment"]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
@@ -60,6 +61,13 @@ class TestStage:
             written.append({path.name: path.read_bytes() for path in Path("data/baseline").iterdir()})
         assert written[0] == written[1]
         assert set(written[0]) == {"metrics.json", "predictions.csv"}
+
+    def test_it_matters_not_how_many_segments_are_read_at_a_time(self, monkeypatch):
+        baseline.main()
+        whole = Path("data/baseline/predictions.csv").read_bytes()
+        monkeypatch.setattr(examples, "BLOCK", 5)
+        baseline.main()
+        assert Path("data/baseline/predictions.csv").read_bytes() == whole
 
     def test_a_class_missing_in_train_gets_probability_zero(self):
         rows = [row for row in examples.read_split() if (row.label, row.split) != ("rock", "train")]

@@ -96,7 +96,7 @@ def refusal(*arguments) -> str:
 
 class TestTwoWorkers:
     def test_results_are_the_same_bytes_in_the_same_order(self, two, workspace, capfd):
-        common = "device: cpu, workers: 2, tracking: off, cache_gb: 1"
+        common = "device: cpu, devices: 1, memory_gb: 4, workers: 2, tracking: off, cache_gb: 1"
         Path("params.yaml").write_text(f"runtime: {{{common}, backend: local, scheduler: null}}")
         here = list(ordered_map(HEARD, iter(MUSIC), len(MUSIC), "hear"))
         Path("params.yaml").write_text(f"runtime: {{{common}, backend: dask, scheduler: {two.address}}}")

@@ -37,6 +37,33 @@ def test_every_choice_composes_and_is_valid(group, choice):
         check(values[section])
 
 
+def test_augmentations_are_combined_in_a_list():
+    alone = {name: composed_sections(f"augment={name}")["augment"] for name in ("specaugment", "mixup")}
+    both = composed_sections("augment=[specaugment,mixup]")["augment"]
+    assert both["specaugment"] == alone["specaugment"]["specaugment"] is not None
+    assert both["mixup"] == alone["mixup"]["mixup"] is not None
+    assert {name for name, value in both.items() if value is not None} == {"specaugment", "mixup"}
+    assert alone["mixup"]["specaugment"] is None
+
+
+def test_an_augmentation_is_set_by_its_key_as_well():
+    assert composed_sections("augment.mixup=0.4")["augment"]["mixup"] == 0.4
+    assert composed_sections("augment=mixup", "augment.mixup=0.4")["augment"]["mixup"] == 0.4
+    assert composed_sections("augment=mixup", "augment.mixup=null") == composed_sections()
+
+
+def test_every_augmentation_has_a_choice_of_its_name():
+    choices = {choice for group, choice in CHOICES if group == "augment"} - {"none"}
+    active = {
+        name
+        for choice in choices
+        for name, value in composed_sections(f"augment={choice}")["augment"].items()
+        if value is not None
+    }
+    assert active == set(composed_sections()["augment"])
+    assert len(choices) == len(active)
+
+
 def test_every_experiment_composes_and_is_valid():
     for choice in EXPERIMENTS:
         values = composed_sections(f"+experiment={choice}")

@@ -1,9 +1,9 @@
-"""Which device models run on."""
+"""Which devices models run on."""
 
 import pytest
 import torch
 
-from stages.device import choose
+from stages.device import choose, free_bytes, start
 from stages.errors import EncoreError
 
 
@@ -24,10 +24,36 @@ def test_a_device_that_is_not_there_gives_one_line_with_those_that_are(wanted):
     if getattr(torch, wanted).is_available():
         assert choose(wanted).type == wanted
         return
+    for refuses in (lambda: choose(wanted), lambda: start(wanted, 1, "32-true")):
+        with pytest.raises(EncoreError) as refused:
+            refuses()
+        line = str(refused.value)
+        assert f"runtime.device is '{wanted}'" in line
+        assert "auto" in line
+        assert "cpu" in line
+        assert "\n" not in line
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA")
+def test_more_devices_than_there_are_give_one_line():
+    there = torch.cuda.device_count()
     with pytest.raises(EncoreError) as refused:
-        choose(wanted)
+        start("cuda", there + 1, "32-true")
     line = str(refused.value)
-    assert f"runtime.device is '{wanted}'" in line
-    assert "auto" in line
-    assert "cpu" in line
-    assert "\n" not in line
+    assert line == (f"params.yaml: runtime.devices is {there + 1}, but this machine has {there} of cuda")
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_one_device_is_this_process_at_that_precision(precision, dtype):
+    fabric = start("cpu", 1, precision)
+    assert (fabric.world_size, fabric.global_rank, fabric.is_global_zero) == (1, 0, True)
+    assert fabric.device == torch.device("cpu")
+    layer = torch.nn.Linear(2, 2)
+    with fabric.autocast():
+        assert layer(torch.ones(1, 2)).dtype == dtype
+
+
+def test_memory_of_the_cpu_is_judged_by_the_caller():
+    assert free_bytes(torch.device("cpu")) == float("inf")
+    if torch.cuda.is_available():
+        assert 0 < free_bytes(torch.device("cuda")) <= torch.cuda.mem_get_info()[1]

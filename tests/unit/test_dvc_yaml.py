@@ -46,7 +46,9 @@ def test_code_deps_are_the_import_closure(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_the_sections_that_the_module_reads(stage):
     read = set()
-    for node in ast.walk(ast.parse((REPO / "stages" / f"{stage}.py").read_text("utf-8"))):
+    modules = [stage, "recipe"] if stage == "train" else [stage]
+    text = "\n".join((REPO / "stages" / f"{module}.py").read_text("utf-8") for module in modules)
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             function = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             if function in {"load", "read"}:

@@ -60,7 +60,7 @@ class TestOutputs:
         trained = TrainedModel.load(Path("data/model"))
         with Features(examples.FEATURES) as features:
             test = examples.load(features, "mfcc", examples.read_split(), "test")
-        probability = trained.predict(test.x)
+            probability = trained.predict(test.read())
         tracks = sorted(set(test.track_id.tolist()))
         mean = np.array([probability[test.track_id == track].mean(axis=0) for track in tracks])
         label = [test.label[test.track_id == track][0] for track in tracks]
@@ -118,6 +118,12 @@ class TestOutputs:
         evaluate.main()
         assert outputs() == before
 
+    def test_it_matters_not_how_many_segments_are_read_at_a_time(self, monkeypatch):
+        before = outputs()
+        monkeypatch.setattr(examples, "BLOCK", 4)
+        evaluate.main()
+        assert outputs() == before
+
     def test_the_model_section_of_params_is_not_asked(self):
         before = outputs()
         edit_params("model", _target_="models.LSTM", hidden=5)
@@ -134,6 +140,29 @@ def test_a_test_track_without_segments_ends_it(workspace):
     write_split([*examples.read_split(), Assignment("jazz/lost.wav", "jazz", "jazz/lost.wav", "test", -1)])
     assert "jazz/lost.wav" in line_of(evaluate.main)
     assert not Path("data/evaluation").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("augment=[specaugment,mixup,noise,gain,shift,crop]",),
+        ("augment=gain", "train.scaler=none"),
+        ("augment=crop", "train.scaler=example", "train.rounds=2", "loss=binary_cross_entropy"),
+    ],
+)
+def test_a_model_trained_in_another_way_is_evaluated_all_the_same(workspace, options):
+    write_features({"train": 4, "valid": 1, "test": 2}, unit="dB")
+    write_raw({"jazz/a.wav": b"x"})
+    write_params("train.epochs=6", "train.batch_size=8", "train.keep=last", *options)
+    baseline.main()
+    train.main()
+    evaluate.main()
+    assert json.loads(Path("data/evaluation/metrics.json").read_text())["test"]["track"]["accuracy"] > 0.9
+    figure = Path("data/evaluation/figures/augmentations.png").read_bytes()
+    assert figure.startswith(b"\x89PNG")
+    before = outputs()
+    evaluate.main()
+    assert outputs() == before
 
 
 def test_two_classes_will_do(workspace):

@@ -28,6 +28,7 @@ class TestSides:
                 side: examples.load(features, "mfcc", split, side) for side in ("train", "valid", "test")
             }
             everything = features.read("mfcc", np.arange(len(features.label)))
+            values = {side: data.read() for side, data in sides.items()}
         assert {side: len(data.label) for side, data in sides.items()} == {
             "train": 36,
             "valid": 12,
@@ -35,10 +36,33 @@ class TestSides:
         }
         for side, data in sides.items():
             assert all(f"/{side}-" in track_id for track_id in data.track_id)
-            assert data.x.dtype == np.float32
+            assert values[side].dtype == np.float32
             assert data.label.dtype == np.int64
             assert set(data.label.tolist()) == {0, 1, 2}
-        assert sum(len(data.x) for data in sides.values()) == len(everything)
+            assert len(values[side]) == len(data) == len(data.label) == len(data.track_id)
+        assert sum(len(x) for x in values.values()) == len(everything)
+        found = {segment.tobytes() for x in values.values() for segment in x}
+        assert found == {segment.tobytes() for segment in everything}
+
+    def test_some_segments_are_those_of_all(self):
+        with Features(examples.FEATURES) as features:
+            data = examples.load(features, "mfcc", examples.read_split(), "train")
+            everything = data.read()
+            some = np.array([0, 3, 17, 35])
+            assert np.array_equal(data.read(some), everything[some])
+            assert np.array_equal(data.read(slice(30, 40)), everything[30:])
+            assert data.read(slice(1)).shape == (1, 13, 16)
+
+    @pytest.mark.parametrize(
+        ("size", "wanted"), [(1, [1] * 12), (5, [5, 5, 2]), (6, [6, 6]), (12, [12]), (256, [12])]
+    )
+    def test_blocks_are_all_segments_in_turn(self, monkeypatch, size, wanted):
+        monkeypatch.setattr(examples, "BLOCK", size)
+        with Features(examples.FEATURES) as features:
+            data = examples.load(features, "mfcc", examples.read_split(), "valid")
+            blocks = list(data.blocks())
+            assert [len(block) for block in blocks] == wanted
+            assert np.array_equal(np.concatenate(blocks), data.read())
 
     def test_unknown_feature_names_those_there(self):
         with Features(examples.FEATURES) as features, pytest.raises(EncoreError, match="chroma") as refused:

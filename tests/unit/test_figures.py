@@ -8,7 +8,7 @@ import pytest
 from stages import figures
 from stages.tables import Epoch
 
-HISTORY = [Epoch(e, 2.0 / e, 0.1 * e, 1 + abs(e - 3) / 5, 0.1 * e) for e in range(1, 7)]
+HISTORY = [Epoch(e, 2.0 / e, 0.1 * e, 1 + abs(e - 3) / 5, 0.1 * e, 1e-3) for e in range(1, 7)]
 
 
 def test_confusion_shows_the_counts():
@@ -35,22 +35,41 @@ def test_labels_of_any_characters_are_drawn_as_they_are(tmp_path):
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_curves_mark_the_kept_epoch():
-    figure = figures.curves(HISTORY)
+@pytest.mark.parametrize("kept", [3, 6])
+def test_curves_mark_the_kept_epoch(kept):
+    """Whichever it was: by another monitor, or the last one, it need not be that of the lowest loss."""
+    figure = figures.curves(HISTORY, kept)
     loss, accuracy = figure.axes
     assert loss.lines[1].get_ydata() == pytest.approx([row.valid_loss for row in HISTORY])
     assert accuracy.lines[0].get_ydata() == pytest.approx([row.train_accuracy for row in HISTORY])
-    assert [line.get_label() for line in loss.lines] == ["train", "validation", "kept: epoch 3"]
+    assert [line.get_label() for line in loss.lines] == ["train", "validation", f"kept: epoch {kept}"]
+    assert [axes.lines[2].get_xdata()[0] for axes in figure.axes] == [kept, kept]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_augmentations_stand_beside_what_they_were_made_of(tmp_path, dtype):
+    before = np.random.default_rng(0).integers(0, 9, (3, 4, 6)).astype(dtype)
+    after = {"shift": np.roll(before, 1, axis=-1), "noise": before + dtype(1)}
+    figure = figures.augmentations(before, after, ["jazz", "$x", "爵士"])
+    axes = np.reshape(figure.axes, (3, 3))
+    assert [one.get_title() for one in axes[0]] == ["as it is", "shift", "noise"]
+    assert [one.get_ylabel().splitlines()[0] for one in axes[:, 0]] == ["jazz", "$x", "爵士"]
+    for column, wanted in zip(axes.T, (before, *after.values()), strict=True):
+        for one, segment in zip(column, wanted, strict=True):
+            assert np.array_equal(one.images[0].get_array(), segment)
+            assert one.images[0].get_clim() == axes[0, 0].images[0].get_clim(), "not comparable"
+    figures.save(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_curves_of_one_epoch_are_drawn(tmp_path):
-    figures.save(figures.curves(HISTORY[:1]), tmp_path / "c.png")
+    figures.save(figures.curves(HISTORY[:1], 1), tmp_path / "c.png")
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_same_figure_is_the_same_bytes_and_names_no_software(tmp_path):
     for name in ("a.png", "b.png"):
-        figures.save(figures.curves(HISTORY), tmp_path / name)
+        figures.save(figures.curves(HISTORY, 3), tmp_path / name)
     content = (tmp_path / "a.png").read_bytes()
     assert content == (tmp_path / "b.png").read_bytes()
     assert b"atplotlib" not in content

@@ -1,103 +1,764 @@
-"""The training loop: when it stops, what it keeps, and that it can be repeated."""
+"""The training loop: the steps it takes, when it stops, what it keeps, and that a killed one goes on."""
 
 import copy
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
+from torch import Tensor, nn
 
-from models import MLP
-from stages import loop
+from models import CNN, LSTM, MLP, Classifier
+from models.one_hot import OneHotInput
+from stages import batches, loop
+from stages.batches import Resident, Streamed, windows
+from stages.checkpoints import Checkpoint
 from stages.errors import EncoreError
+from stages.losses import Loss
+from stages.recipe import Recipe
 from stages.tables import Epoch
-from tests.synthetic import class_patterns
+from tests.synthetic import class_patterns, recipe, training
 
-SHAPE = (5, 6)
+SHAPE = (8, 8)
+KEY = "0123456789abcdef"
+CPU = torch.device("cpu")
+N_LEVELS = 11
 
 
-def data(seed: int, shuffled: bool = False) -> loop.Data:
-    x, label = class_patterns(10, SHAPE, seed)
-    label = torch.from_numpy(label)
+def mlp(dropout: float = 0.2) -> Classifier:
+    return MLP(input_shape=SHAPE, n_classes=3, hidden=[16], dropout=dropout, l2=0.001)
+
+
+MODELS: dict[str, Callable[[], Classifier]] = {
+    "mlp": mlp,
+    "cnn": lambda: CNN(input_shape=SHAPE, n_classes=3, channels=[4, 4], dropout=0.2),
+    "lstm": lambda: LSTM(input_shape=SHAPE, n_classes=3, hidden_size=6, num_layers=2, dropout=0.2),
+}
+Data = tuple[Tensor, Tensor]
+
+
+def data(seed: int, shuffled: bool = False, n_per_class: int = 10) -> Data:
+    x, label = class_patterns(n_per_class, SHAPE, seed)
     if shuffled:
-        label = label[torch.randperm(len(label), generator=torch.Generator().manual_seed(seed))]
-    return loop.Data(torch.from_numpy(x), label)
+        label = np.random.default_rng(seed).permutation(label)
+    return torch.from_numpy(x), torch.from_numpy(label)
 
 
-def fitted(train: loop.Data, valid: loop.Data, **changes) -> tuple[MLP, list[Epoch]]:
-    options = {
-        "epochs": 30,
-        "batch_size": 8,
-        "patience": 30,
-        "seed": 0,
-        "on_epoch": lambda epoch: None,
-    } | changes
+def codes(seed: int) -> Data:
+    """Segments of codes."""
+    x, label = data(seed)
+    return (x + N_LEVELS / 2).clamp(0, N_LEVELS - 1).to(torch.uint8), label
+
+
+@dataclass
+class Outcome:
+    """A training and all that was told of it."""
+
+    model: Classifier
+    fitted: loop.Fitted
+    told: list[tuple] = field(default_factory=list)
+
+    @property
+    def history(self) -> list[Epoch]:
+        return self.fitted.history
+
+    @property
+    def contents(self) -> tuple:
+        """All that becomes a file, to the bit."""
+        return (
+            bits(self.model.state_dict()),
+            self.fitted.best,
+            list(map(repr, self.history)),
+            [bits(weights) for weights in self.fitted.rounds],
+        )
+
+
+def bits(weights: dict[str, Tensor]) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in weights.items()}
+
+
+def fitted(
+    how: Recipe,
+    make: Callable[[], Classifier] = mlp,
+    train: Data | None = None,
+    valid: Data | None = None,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[..., None] = lambda *_: None,
+) -> Outcome:
+    """A training from its beginning, or from where `checkpoint` says that it stood."""
     torch.manual_seed(7)
-    model = MLP(input_shape=SHAPE, n_classes=3, hidden=[32], dropout=0.2, l2=0.0)
-    optimizer = loop.make_optimizer(model, "adam", 1e-2, 0.0)
-    fabric = Fabric(accelerator="cpu", devices=1)
-    return model, loop.fit(model, optimizer, fabric, train, valid, **options)
+    outcome = Outcome(make(), loop.Fitted())
+
+    def tell(*row: object) -> None:
+        outcome.told.append(row)
+        on_epoch(*row)
+
+    under_way = training(
+        outcome.model, how, data(0) if train is None else train, data(1) if valid is None else valid
+    )
+    with checkpoint or Checkpoint(KEY, is_first=False) as entered:
+        outcome.fitted = under_way.fit(entered, tell)
+    return outcome
 
 
-def weights(model: MLP) -> bytes:
-    return b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+def weights(outcome: Outcome) -> Tensor:
+    return torch.cat([value.double().flatten() for value in outcome.model.state_dict().values()])
 
 
-@pytest.mark.parametrize("patience", [1, 3, 6])
-def test_training_stops_after_patience_and_keeps_the_best_epoch(patience):
-    valid = data(1, shuffled=True)  # learning the classes makes this side worse
-    model, history = fitted(data(0), valid, patience=patience)
-    losses = [row.valid_loss for row in history]
-    best = losses.index(min(losses))
-    assert len(history) == best + 1 + patience < 30
-    assert losses[-1] > losses[best]
-    assert loop.judge(model, valid) == (history[best].valid_loss, history[best].valid_accuracy)
+class TestStopping:
+    """When it ends and what it keeps."""
+
+    @pytest.mark.parametrize("patience", [1, 3, 6])
+    def test_it_stops_after_patience_and_keeps_the_best_epoch(self, patience):
+        valid = data(1, shuffled=True)  # learning the classes makes this side worse
+        how = recipe(train={"epochs": 30, "batch_size": 8, "learning_rate": 0.01, "patience": patience})
+        outcome = fitted(how, valid=valid)
+        losses = [row.valid_loss for row in outcome.history]
+        best = losses.index(min(losses))
+        assert len(losses) == best + 1 + patience < 30
+        assert losses[-1] > losses[best]
+        assert outcome.fitted.best == best + 1
+        kept = outcome.history[best]
+        assert judged(outcome.model, valid) == (kept.valid_loss, kept.valid_accuracy)
+
+    def test_without_a_rise_all_epochs_run(self):
+        how = recipe(train={"epochs": 5, "batch_size": 8, "learning_rate": 0.01, "patience": 1})
+        history = fitted(how).history
+        assert [row.epoch for row in history] == [1, 2, 3, 4, 5]
+        assert history[-1].valid_accuracy > 0.9
+        assert history[-1].train_loss < history[0].train_loss
+
+    def test_without_patience_it_never_stops_early(self):
+        valid = data(1, shuffled=True)
+        how = recipe(train={"epochs": 40, "batch_size": 8, "learning_rate": 0.01, "patience": None})
+        outcome = fitted(how, valid=valid)
+        assert len(outcome.history) == 40
+        assert outcome.fitted.best < 20
+        assert judged(outcome.model, valid)[0] == outcome.history[outcome.fitted.best - 1].valid_loss
+
+    def test_accuracy_may_be_what_is_monitored(self):
+        """Best is the first epoch of the highest, whatever the loss; an equal one is no better."""
+        how = recipe(
+            train={
+                "epochs": 30,
+                "batch_size": 8,
+                "learning_rate": 0.01,
+                "monitor": "valid_accuracy",
+                "patience": 4,
+            }
+        )
+        outcome = fitted(how)
+        accuracies = [row.valid_accuracy for row in outcome.history]
+        best = accuracies.index(max(accuracies))
+        assert max(accuracies) == 1.0
+        assert outcome.fitted.best == best + 1
+        assert len(accuracies) == best + 1 + 4
+        assert outcome.history[-1].valid_loss < outcome.history[best].valid_loss
+        assert judged(outcome.model, data(1)) == (outcome.history[best].valid_loss, 1.0)
+
+    def test_the_last_epoch_may_be_what_is_kept(self):
+        valid = data(1, shuffled=True)
+        how = recipe(
+            train={"epochs": 30, "batch_size": 8, "learning_rate": 0.01, "patience": 3, "keep": "last"}
+        )
+        outcome = fitted(how, valid=valid)
+        last = outcome.history[-1]
+        assert outcome.fitted.best == len(outcome.history) - 3, "it stops all the same"
+        assert judged(outcome.model, valid) == (last.valid_loss, last.valid_accuracy)
+
+    def test_rounds_end_where_they_should_and_patience_counts_over_them(self):
+        how = recipe(train={"epochs": 2, "rounds": 3, "batch_size": 8})
+        assert len(fitted(how).history) == 6
+        assert len(fitted(how).fitted.rounds) == 3
+        impatient = recipe(train={"epochs": 10, "rounds": 3, "batch_size": 8, "learning_rate": 0.01})
+        outcome = fitted(impatient, valid=data(1, shuffled=True))
+        assert 10 < len(outcome.history) == outcome.fitted.best + 10 < 30
+        assert len(outcome.fitted.rounds) == len(outcome.history) // 10
+
+    def test_weights_at_the_end_of_each_round_are_kept_beside(self):
+        """The first round is a training of its own."""
+        how = {"epochs": 3, "batch_size": 8, "patience": None, "keep": "last"}
+        rounds = fitted(recipe(train={**how, "rounds": 2})).fitted.rounds
+        assert len(rounds) == 2
+        alone = fitted(recipe(train=how))
+        assert alone.fitted.rounds == []
+        assert bits(rounds[0]) == bits(alone.model.state_dict())
+        assert bits(rounds[1]) == bits(fitted(recipe(train={**how, "rounds": 2})).model.state_dict())
+
+    @pytest.mark.parametrize("keep", ["best", "last"])
+    def test_a_loss_that_is_never_a_number_is_refused(self, keep):
+        x, label = data(1)
+        how = recipe(train={"epochs": 3, "patience": 3, "keep": keep})
+        with pytest.raises(EncoreError, match="training diverged: valid_loss was never a number"):
+            fitted(how, valid=(x * math.nan, label))
 
 
-def test_without_a_rise_all_epochs_run():
-    _, history = fitted(data(0), data(1), epochs=5, patience=1)
-    assert [row.epoch for row in history] == [1, 2, 3, 4, 5]
-    assert history[-1].valid_accuracy > 0.9
-    assert history[-1].train_loss < history[0].train_loss
+def judged(model: nn.Module, given: Data, how: Recipe | None = None) -> tuple[float, float]:
+    loss = Loss((how or recipe()).loss, torch.bincount(given[1]), CPU)
+    return loop.judge(model, Resident(*given), loss)
 
 
-def test_each_epoch_is_told_as_it_ends():
-    told = []
-    _, history = fitted(data(0), data(1), epochs=4, on_epoch=told.append)
-    assert told == history
+class TestWhatIsTold:
+    """Of each epoch, as it ends."""
+
+    def test_each_epoch_is_told_with_its_seconds(self):
+        outcome = fitted(recipe(train={"epochs": 4, "batch_size": 8}))
+        assert [row for row, _ in outcome.told] == outcome.history
+        assert all(0 < seconds < 60 for _, seconds in outcome.told)
+
+    def test_loss_and_accuracy_are_means_over_segments(self, monkeypatch):
+        given = data(0)
+        outcome = fitted(recipe(train={"epochs": 1}), train=given, valid=given)
+        outcome.model.eval()
+        with torch.no_grad():
+            logits = outcome.model(given[0])
+        monkeypatch.setattr(batches, "JUDGED_BYTES", 7 * given[0][0].nbytes)
+        loss, accuracy = judged(outcome.model, given)
+        assert loss == pytest.approx(nn.functional.cross_entropy(logits, given[1]).item(), rel=1e-5)
+        assert accuracy == (logits.argmax(1) == given[1]).double().mean().item()
+
+    def test_training_loss_is_what_is_minimised_and_validation_loss_is_plain(self):
+        """A network that cannot move has the same losses in every epoch, to be computed by hand."""
+        x, label = data(0)
+        label = label.clamp(max=1)  # ten of one class, twenty of another
+        how = recipe(
+            train={"epochs": 1, "batch_size": 7, "learning_rate": 1e-12},
+            loss={"label_smoothing": 0.2, "class_weights": "balanced"},
+        )
+        outcome = fitted(how, lambda: mlp(0.0), (x, label), (x, label))
+        logits = outcome.model(x).detach()
+        plain = nn.functional.cross_entropy(logits, label, reduction="none")
+        smoothed = nn.functional.cross_entropy(logits, label, reduction="none", label_smoothing=0.2)
+        weight = torch.tensor([1.0, 0.5])[label]  # 30 / (3 classes * 10), and * 20
+        (row,) = outcome.history
+        assert row.train_loss == pytest.approx((weight * smoothed).mean().item(), rel=1e-5)
+        assert row.valid_loss == pytest.approx(plain.mean().item(), rel=1e-5)
+        assert (
+            row.train_accuracy
+            == row.valid_accuracy
+            == pytest.approx((logits.argmax(1) == label).double().mean().item())
+        )
+
+    def test_a_right_answer_to_a_mixture_is_its_larger_part(self):
+        how = recipe(train={"epochs": 12, "batch_size": 8, "learning_rate": 0.01}, augment={"mixup": 0.2})
+        assert fitted(how).history[-1].train_accuracy > 0.8
 
 
-def test_loss_and_accuracy_are_means_over_segments():
-    part = data(0)
-    model, _ = fitted(part, part, epochs=1)
-    model.eval()
-    with torch.no_grad():
-        logits = model(part.x)
-    loss, accuracy = loop.judge(model, part, segments_per_call=7)
-    assert loss == pytest.approx(torch.nn.functional.cross_entropy(logits, part.label).item(), rel=1e-5)
-    assert accuracy == (logits.argmax(1) == part.label).float().mean().item()
+class TestChance:
+    """All that is drawn comes from the seed and the number of the epoch."""
+
+    HOW = {"epochs": 3, "batch_size": 8}  # noqa: RUF012
+
+    def test_the_same_seed_gives_the_same_bits_and_another_one_others(self):
+        first, second, other = (
+            fitted(recipe(train={**self.HOW, "seed": seed})).contents for seed in (0, 0, 1)
+        )
+        assert first == second
+        assert first[0] != other[0]
+
+    def test_what_was_drawn_before_does_not_matter(self):
+        how = recipe(train=self.HOW, augment={"noise": 0.1, "mixup": 0.2})
+        model = mlp()
+        torch.manual_seed(7)
+        outcome = fitted(how)
+        torch.manual_seed(8)
+        model.load_state_dict({name: torch.zeros_like(value) for name, value in model.state_dict().items()})
+        assert fitted(how, on_epoch=lambda *_: torch.rand(100)).contents == outcome.contents
+
+    def test_epochs_draw_differently(self):
+        """Noise on segments that are all alike, in whatever order, for a network that cannot move."""
+        alike = torch.zeros(30, *SHAPE), torch.zeros(30, dtype=torch.int64)
+        settings = {"epochs": 3, "batch_size": 30, "learning_rate": 1e-12}
+        how = recipe(train=settings, augment={"noise": 1.0})
+        assert len({row.train_loss for row in fitted(how, lambda: mlp(0.0), alike).history}) == 3
+        still = fitted(recipe(train=settings), lambda: mlp(0.0), alike).history
+        assert len({f"{row.train_loss:.6f}" for row in still}) == 1
+
+    def test_validation_never_teaches(self):
+        first = fitted(recipe(train={"epochs": 1}), valid=data(1))
+        second = fitted(recipe(train={"epochs": 1}), valid=data(2))
+        assert bits(first.model.state_dict()) == bits(second.model.state_dict())
+
+    @pytest.mark.parametrize("window", [1 << 30, 12 * SHAPE[0] * SHAPE[1] * 4])
+    def test_where_the_data_lies_changes_no_bit(self, monkeypatch, window):
+        monkeypatch.setattr(batches, "WINDOW_BYTES", window)
+        monkeypatch.setattr(batches, "CHUNK", 4)
+        how = recipe(train={**self.HOW, "batch_size": 4}, augment={"noise": 0.1, "mixup": 0.2})
+        resident = fitted(how)
+        monkeypatch.setattr("stages.batches.Resident", streamed)
+        assert fitted(how).contents == resident.contents
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_one_others():
-    first, second, other = (fitted(data(0), data(1), epochs=3, seed=seed)[0] for seed in (0, 0, 1))
-    assert weights(first) == weights(second)
-    assert weights(first) != weights(other)
+def streamed(x: Tensor, label: Tensor) -> Streamed:
+    return Streamed(lambda rows: x[torch.from_numpy(rows)], label, x[0].nbytes, CPU)
 
 
-def test_validation_never_teaches():
-    first, _ = fitted(data(0), data(1), epochs=1)
-    second, _ = fitted(data(0), data(2), epochs=1)
-    assert weights(first) == weights(second)
+def share_of_rate(schedule: dict, step: int, n_steps: int, per_epoch: int) -> float:
+    """What a schedule leaves of the learning rate at a step of a round."""
+    warmup = round(schedule.get("warmup_epochs", 0) * per_epoch)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    done = (step - warmup) / (n_steps - warmup)
+    match schedule["name"]:
+        case "linear":
+            return 1 - done * (1 - schedule["final"])
+        case "cosine":
+            return schedule["final"] + (1 - schedule["final"]) * (1 + math.cos(math.pi * done)) / 2
+        case "exponential":
+            return schedule["gamma"] ** ((step - warmup) / per_epoch)
+        case _:
+            return 1.0
 
 
-def test_a_last_batch_of_one_is_learned_too():
-    part = data(0)
-    odd = loop.Data(part.x[:9], part.label[:9])
-    _, history = fitted(odd, part, epochs=2, batch_size=8)
-    assert len(history) == 2
+def by_hand(how: Recipe, schedule: dict, train: Data) -> tuple[list[Tensor], list[Tensor], list[float]]:
+    """Weights and their moving average after a training, and the rate after each epoch, step by step.
+
+    For SGD over a network without dropout: plain gradients and updates, without any optimiser.
+    """
+    params = how.train
+    torch.manual_seed(7)
+    model = mlp(0.0)
+    groups = model.parameter_groups()
+    decay = {id(p): group.get("weight_decay", 0.0) for group in groups for p in group["params"]}
+    x, label = train
+    size = params.batch_size * params.accumulate
+    starts = list(range(0, len(x), size))
+    if len(x) % size == 1 and len(starts) > 1:
+        starts.pop()  # one that is left over goes with the batch before
+    ends = [*starts[1:], len(x)]
+    per_epoch = len(starts)
+    average: list[Tensor] = []
+    rates = []
+    for epoch in range(1, params.epochs * params.rounds + 1):
+        if epoch % params.epochs == 1 or params.epochs == 1:
+            step, momentum = 0, [torch.zeros_like(p) for p in model.parameters()]
+        (order,) = windows(len(x), x[0].nbytes, size, [params.seed, epoch])
+        for start, end in zip(starts, ends, strict=True):
+            rows = torch.from_numpy(order[start:end])
+            loss = nn.functional.cross_entropy(model(x[rows]), label[rows])
+            gradients = list(torch.autograd.grad(loss, list(model.parameters())))
+            for gradient, p in zip(gradients, model.parameters(), strict=True):
+                if p.ndim > 1:
+                    gradient += params.l1 * p.detach().sign()
+            if params.clip_norm is not None:
+                length = math.sqrt(sum(g.square().sum().item() for g in gradients))
+                gradients = [g * min(1.0, params.clip_norm / (length + 1e-6)) for g in gradients]
+            rate = params.learning_rate * share_of_rate(schedule, step, params.epochs * per_epoch, per_epoch)
+            with torch.no_grad():
+                for p, g, m in zip(model.parameters(), gradients, momentum, strict=True):
+                    m.mul_(params.momentum).add_(g + decay[id(p)] * p)
+                    p.sub_(rate * m)
+            step += 1
+            now = [p.detach().clone() for p in model.parameters()]
+            if params.ema_decay is not None:
+                keep = params.ema_decay
+                average = [keep * a + (1 - keep) * p for a, p in zip(average or now, now, strict=True)]
+        rates.append(
+            params.learning_rate * share_of_rate(schedule, step, params.epochs * per_epoch, per_epoch)
+        )
+    return now, average, rates
 
 
-def test_a_loss_that_is_never_a_number_is_refused():
-    broken = copy.deepcopy(data(1))
-    broken.x[:] = float("nan")
-    with pytest.raises(EncoreError, match="training diverged"):
-        fitted(data(0), broken, patience=3)
+CONSTANT = {"name": "constant"}
+
+
+class TestSteps:
+    """The steps that are taken are those of the formulas."""
+
+    @pytest.mark.parametrize(
+        ("changes", "schedule"),
+        [
+            ({}, CONSTANT),
+            ({"momentum": 0.9}, CONSTANT),
+            ({"accumulate": 3}, CONSTANT),
+            ({"clip_norm": 0.05}, CONSTANT),
+            ({"l1": 0.01}, CONSTANT),
+            ({"ema_decay": 0.7}, CONSTANT),
+            ({"rounds": 3, "momentum": 0.9}, CONSTANT),
+            ({}, {"name": "constant", "warmup_epochs": 1.5}),
+            ({}, {"name": "linear", "final": 0.0, "warmup_epochs": 0.5}),
+            ({"rounds": 2, "accumulate": 2}, {"name": "cosine", "final": 0.1, "warmup_epochs": 1.0}),
+            ({}, {"name": "exponential", "gamma": 0.5}),
+            (
+                {
+                    "rounds": 2,
+                    "momentum": 0.5,
+                    "accumulate": 2,
+                    "clip_norm": 0.1,
+                    "l1": 0.001,
+                    "ema_decay": 0.9,
+                },
+                {"name": "cosine", "final": 0.0, "warmup_epochs": 0.7},
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("n", [30])
+    def test_weights_and_rates_are_those_computed_by_hand(self, changes, schedule, n):
+        settings = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 3, "batch_size": 4}
+        how = recipe(
+            train={**settings, "patience": None, "keep": "last", **changes},
+            schedule={"warmup_epochs": 0.0, **schedule},
+        )
+        train = tuple(values[torch.arange(n) * 7 % 30] for values in data(0))
+        outcome = fitted(how, lambda: mlp(0.0), train)
+        weights, average, rates = by_hand(how, schedule, train)
+        wanted = average or weights
+        start = fitted(recipe(train={**settings, "epochs": 1, "learning_rate": 1e-12}), lambda: mlp(0.0))
+        assert len(rates) == len(outcome.history)
+        for found, right, first in zip(
+            outcome.model.parameters(), wanted, start.model.parameters(), strict=True
+        ):
+            torch.testing.assert_close(found.detach(), right, rtol=1e-3, atol=1e-5)
+            assert not torch.allclose(found, first, rtol=1e-3)
+        assert [row.learning_rate for row in outcome.history] == pytest.approx(rates, rel=1e-6, abs=1e-12)
+
+    @pytest.mark.parametrize(("batch_size", "accumulate"), [(4, 3), (1, 12), (6, 2)])
+    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+    def test_accumulated_batches_are_one_large_batch(self, batch_size, accumulate, optimizer):
+        """With 30 segments the last step has 6."""
+        settings = {"epochs": 4, "optimizer": optimizer, "weight_decay": 0.01, "clip_norm": 1.0, "l1": 0.001}
+        several = fitted(
+            recipe(train={**settings, "batch_size": batch_size, "accumulate": accumulate}), lambda: mlp(0.0)
+        )
+        one = fitted(recipe(train={**settings, "batch_size": 12}), lambda: mlp(0.0))
+        torch.testing.assert_close(weights(several), weights(one), rtol=1e-4, atol=1e-6)
+        for row, same in zip(several.history, one.history, strict=True):
+            assert row.train_loss == pytest.approx(same.train_loss, rel=1e-5)
+            assert row.valid_loss == pytest.approx(same.valid_loss, rel=1e-5)
+            assert row.train_accuracy == pytest.approx(same.train_accuracy, abs=1 / 30)
+
+    def one_step(self, **changes: object) -> tuple[Tensor, Tensor]:
+        """Weights before and after a step of SGD at rate 1 on all segments."""
+        settings = {"epochs": 1, "batch_size": 30, "optimizer": "sgd", "learning_rate": 1.0}
+        torch.manual_seed(7)
+        before = Outcome(mlp(0.0), loop.Fitted())
+        return weights(before), weights(fitted(recipe(train={**settings, **changes}), lambda: mlp(0.0)))
+
+    @pytest.mark.parametrize("clip_norm", [1e-3, 0.1, 1e6])
+    def test_no_step_is_longer_than_the_norm_that_gradients_are_clipped_to(self, clip_norm):
+        before, free = self.one_step()
+        _, clipped = self.one_step(clip_norm=clip_norm)
+        length, bounded = (free - before).norm().item(), (clipped - before).norm().item()
+        # the model's own decay, 0.002 of the hidden kernel, is none of the gradient
+        assert bounded <= clip_norm + 0.002 * before.norm().item()
+        if clip_norm > length:
+            torch.testing.assert_close(clipped, free)
+        else:
+            assert length > 10 * bounded
+
+    def test_l1_pulls_each_weight_by_its_sign_and_leaves_biases_and_norms_alone(self):
+        for make in (lambda: mlp(0.0), lambda: CNN(SHAPE, 3, [4], 0.0), lambda: LSTM(SHAPE, 3, 4, 1, 0.0)):
+            settings = {"epochs": 1, "batch_size": 30, "optimizer": "sgd", "learning_rate": 0.1}
+            torch.manual_seed(7)
+            before = make()
+            free = fitted(recipe(train=settings), make).model
+            pulled = fitted(recipe(train={**settings, "l1": 0.05}), make).model
+            for name, value in before.named_parameters():
+                change = pulled.get_parameter(name) - free.get_parameter(name)
+                wanted = -0.1 * 0.05 * value.sign() if value.ndim > 1 else torch.zeros_like(value)
+                torch.testing.assert_close(change, wanted, atol=1e-6, rtol=1e-4)
+
+    def test_the_moving_average_is_what_is_judged_and_kept(self):
+        how = recipe(train={"epochs": 3, "batch_size": 8, "ema_decay": 0.99, "learning_rate": 0.01})
+        outcome, plain = fitted(how), fitted(recipe(train={**how.train.model_dump(), "ema_decay": None}))
+        last = outcome.history[-1]
+        assert judged(outcome.model, data(1)) == (last.valid_loss, last.valid_accuracy)
+        assert [row.train_loss for row in outcome.history] == [row.train_loss for row in plain.history]
+        assert not torch.allclose(weights(outcome), weights(plain), rtol=1e-2)
+
+    def test_the_moving_average_of_statistics_of_norms_is_taken_too(self):
+        how = recipe(train={"epochs": 2, "batch_size": 30, "ema_decay": 0.5, "keep": "last"})
+        means = []
+        for epochs in (1, 2):
+            plain = recipe(train={"epochs": epochs, "batch_size": 30, "keep": "last"})
+            means.append(fitted(plain, MODELS["cnn"]).model.blocks[1].running_mean)
+        found = fitted(how, MODELS["cnn"]).model.blocks[1].running_mean
+        torch.testing.assert_close(found, (means[0] + means[1]) / 2)
+
+    @pytest.mark.parametrize("n", [1, 9, 17])
+    @pytest.mark.parametrize("accumulate", [1, 2, 3])
+    def test_a_last_batch_of_one_is_learned_too(self, n, accumulate):
+        x, label = data(0)
+        how = recipe(train={"epochs": 2, "batch_size": 8, "accumulate": accumulate})
+        for make in MODELS.values():
+            assert len(fitted(how, make, (x[:n], label[:n])).history) == 2
+
+    def test_gradients_of_an_epoch_do_not_leak_into_the_next(self):
+        """Epochs of one step at rate 0, but for the last, are as good as none."""
+        settings = {"batch_size": 30, "optimizer": "sgd", "learning_rate": 0.1, "keep": "last"}
+        how = recipe(
+            train={**settings, "epochs": 2, "patience": None},
+            schedule={"name": "step", "every_epochs": 1, "gamma": 1e-12},
+        )
+        one = fitted(recipe(train={**settings, "epochs": 1}), lambda: mlp(0.0))
+        torch.testing.assert_close(weights(fitted(how, lambda: mlp(0.0))), weights(one))
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+def stopped(how: Recipe, at: int, make: Callable[[], Classifier], *given: Data) -> list[int]:
+    """Kill a training when it tells of its epoch of that number; the epochs that it ran."""
+    ran = []
+
+    def kill(row: Epoch, seconds: float | None = None) -> None:
+        if seconds is not None:
+            ran.append(row.epoch)
+            if row.epoch == at:
+                raise Killed
+
+    with pytest.raises(Killed):
+        fitted(how, make, *given, checkpoint=Checkpoint(KEY), on_epoch=kill)
+    return ran
+
+
+def new_epochs(outcome: Outcome) -> list[int]:
+    return [row.epoch for row, *seconds in outcome.told if seconds]
+
+
+FULL = {
+    "train": {
+        "epochs": 3,
+        "rounds": 2,
+        "batch_size": 4,
+        "accumulate": 2,
+        "optimizer": "adamw",
+        "weight_decay": 0.01,
+        "learning_rate": 0.02,
+        "l1": 1e-4,
+        "clip_norm": 0.5,
+        "ema_decay": 0.8,
+        "monitor": "valid_accuracy",
+        "patience": None,
+    },
+    "schedule": {"name": "plateau", "patience_epochs": 1, "gamma": 0.3, "warmup_epochs": 0.5},
+    "loss": {"name": "binary_cross_entropy", "label_smoothing": 0.1, "class_weights": "balanced"},
+    "augment": {
+        "specaugment": {"bands": 1, "max_bins": 0.3, "stretches": 1, "max_frames": 0.3},
+        "mixup": 0.4,
+        "noise": 0.1,
+        "gain_db": 1.0,
+        "shift": 0.3,
+        "crop": 0.7,
+    },
+}
+SHORT = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "patience": None}
+RECIPES: dict[str, dict] = {
+    "plain": {"train": SHORT},
+    "sgd with momentum": {"train": {**SHORT, "optimizer": "sgd", "momentum": 0.9}},
+    "adamw": {"train": {**SHORT, "optimizer": "adamw", "weight_decay": 0.1}},
+    "accumulate": {"train": {**SHORT, "batch_size": 3, "accumulate": 3}},
+    "l1 and clip": {"train": {**SHORT, "l1": 0.01, "clip_norm": 0.1}},
+    "average": {"train": {**SHORT, "ema_decay": 0.7}},
+    "average, last": {"train": {**SHORT, "ema_decay": 0.7, "keep": "last"}},
+    "accuracy": {"train": {**SHORT, "monitor": "valid_accuracy"}},
+    "last": {"train": {**SHORT, "keep": "last"}},
+    "rounds": {"train": {**SHORT, "epochs": 2, "rounds": 2}},
+    "rounds, last": {"train": {**SHORT, "epochs": 1, "rounds": 4, "keep": "last"}},
+    "rounds, average": {"train": {**SHORT, "epochs": 2, "rounds": 3, "ema_decay": 0.7}},
+    "half precision": {"train": {**SHORT, "precision": "bf16-mixed"}},
+    "patience": {"train": {**SHORT, "epochs": 20, "patience": 2}},
+    "patience, last": {"train": {**SHORT, "epochs": 20, "patience": 2, "keep": "last"}},
+    **{
+        f"{name}{' after a warm-up' if warmup else ''}": {
+            "train": {**SHORT, "epochs": 5},
+            "schedule": {"name": name, "warmup_epochs": warmup, **rest},
+        }
+        for name, rest in {
+            "constant": {},
+            "linear": {"final": 0.0},
+            "cosine": {"final": 0.1},
+            "cosine_restarts": {"period_epochs": 2, "final": 0.0},
+            "exponential": {"gamma": 0.7},
+            "step": {"every_epochs": 2, "gamma": 0.1},
+            "plateau": {"patience_epochs": 1, "gamma": 0.1},
+        }.items()
+        for warmup in (0.0, 1.5)
+    },
+    **{f"augment {name}": {"train": SHORT, "augment": {name: how}} for name, how in FULL["augment"].items()},
+    "all at once": FULL,
+    "all at once, last": {**FULL, "train": {**FULL["train"], "keep": "last", "monitor": "valid_loss"}},
+}
+WORSE = data(1, shuffled=True)  # the best epoch is an early one, and the rate falls on its plateau
+
+
+@pytest.mark.usefixtures("workspace")
+class TestGoingOn:
+    """A training that is killed and started again comes to the same bits as one that never was."""
+
+    def killed_after_every_epoch(self, how: Recipe, make: Callable[[], Classifier]) -> None:
+        whole = fitted(how, make, valid=WORSE)
+        n_epochs = len(whole.history)
+        for at in range(1, n_epochs + 1):
+            assert stopped(how, at, make, data(0), WORSE) == [at], "an epoch is run again"
+        again = fitted(how, make, valid=WORSE, checkpoint=Checkpoint(KEY))
+        assert again.contents == whole.contents
+        assert [row for row, *_ in again.told] == again.history
+        assert new_epochs(again) == []
+
+    @pytest.mark.parametrize("name", RECIPES)
+    def test_killed_after_every_epoch(self, name):
+        self.killed_after_every_epoch(recipe(**RECIPES[name]), mlp)
+
+    @pytest.mark.parametrize("model", ["cnn", "lstm"])
+    @pytest.mark.parametrize("name", ["plain", "average", "all at once", "all at once, last"])
+    def test_killed_after_every_epoch_of_other_models(self, name, model):
+        self.killed_after_every_epoch(recipe(**RECIPES[name]), MODELS[model])
+
+    @pytest.mark.parametrize("valid", [data(1), WORSE], ids=["better", "worse"])
+    @pytest.mark.parametrize("name", ["plain", "rounds, average", "all at once"])
+    def test_killed_after_any_epoch(self, name, valid):
+        how = recipe(**RECIPES[name])
+        whole = fitted(how, valid=valid)
+        n_epochs = len(whole.history)
+        assert new_epochs(whole) == list(range(1, n_epochs + 1))
+        for at in range(1, n_epochs + 1):
+            assert stopped(how, at, mlp, data(0), valid) == list(range(1, at + 1))
+            again = fitted(how, valid=valid, checkpoint=Checkpoint(KEY))
+            assert again.contents == whole.contents, f"killed after epoch {at}"
+            assert [row for row, *_ in again.told] == again.history
+            assert new_epochs(again) == list(range(at + 1, n_epochs + 1)), "epochs are run again"
+            shutil.rmtree(".encore")
+
+    @pytest.mark.parametrize("ema_decay", [None, 0.7])
+    def test_killed_at_any_moment_of_saving(self, ema_decay):
+        how = recipe(train={**SHORT, "epochs": 2, "rounds": 2, "ema_decay": ema_decay})
+        whole = fitted(how, valid=WORSE)
+        after = 0
+        while True:
+            try:
+                fitted(how, valid=WORSE, checkpoint=Dying(KEY, after))
+            except Killed:
+                again = fitted(how, valid=WORSE, checkpoint=Checkpoint(KEY))
+                assert again.contents == whole.contents, f"killed at moment {after}"
+                shutil.rmtree(".encore")
+                after += 1
+            else:
+                break
+        assert after > 2 * len(whole.history)
+
+    def test_on_codes(self):
+        def make() -> Classifier:
+            return OneHotInput(MLP((N_LEVELS, *SHAPE), 3, [8], 0.2, 0.0), N_LEVELS)
+
+        how = recipe(train=SHORT, augment={"shift": 0.5})
+        whole = fitted(how, make, codes(0), codes(1))
+        stopped(how, 2, make, codes(0), codes(1))
+        again = fitted(how, make, codes(0), codes(1), checkpoint=Checkpoint(KEY))
+        assert again.contents == whole.contents
+        assert new_epochs(again) == [3, 4]
+
+    @pytest.mark.parametrize("damage", ["state.pt", "weights"])
+    @pytest.mark.parametrize("how_much", ["gone", "empty", "cut", "other"])
+    def test_a_checkpoint_that_is_not_whole_means_starting_over(self, damage, how_much):
+        how = recipe(train={**SHORT, "epochs": 2, "rounds": 2})
+        whole = fitted(how)
+        stopped(how, 3, mlp)
+        damaged = list(Path(".encore/checkpoints", KEY).glob(f"{damage}*"))
+        assert damaged
+        for path in damaged:
+            content = path.read_bytes()
+            path.unlink()
+            if how_much != "gone":
+                new = {"empty": b"", "cut": content[: len(content) // 2], "other": b"x" * len(content)}
+                path.write_bytes(new[how_much])
+        again = fitted(how, checkpoint=Checkpoint(KEY))
+        assert again.contents == whole.contents
+        assert new_epochs(again) == [1, 2, 3, 4]
+
+    def test_a_cache_that_cannot_be_written_changes_nothing(self):
+        how = recipe(**FULL)
+        whole = fitted(how)
+        Path(".encore").write_text("in the way")
+        assert fitted(how, checkpoint=Checkpoint(KEY)).contents == whole.contents
+
+    def test_a_cache_that_is_deleted_meanwhile_changes_nothing(self):
+        how = recipe(**FULL)
+
+        def delete(*_: object) -> None:
+            shutil.rmtree(".encore", ignore_errors=True)
+
+        whole = fitted(how)
+        assert fitted(how, checkpoint=Checkpoint(KEY), on_epoch=delete).contents == whole.contents
+
+    def test_another_that_trains_the_same_meanwhile_does_so_on_its_own(self):
+        how = recipe(**FULL)
+        whole = fitted(how)
+        others = []
+
+        def train_too(row: Epoch, seconds: float | None = None) -> None:
+            if row.epoch == 3 and not others:
+                others.append(None)
+                others[0] = fitted(how, checkpoint=Checkpoint(KEY))
+                assert new_epochs(others[0]) == [1, 2, 3, 4, 5, 6]
+                raise Killed
+
+        with pytest.raises(Killed):
+            fitted(how, checkpoint=Checkpoint(KEY), on_epoch=train_too)
+        again = fitted(how, checkpoint=Checkpoint(KEY))
+        assert new_epochs(again) == [4, 5, 6], "the other wrote into the checkpoint"
+        assert whole.contents == others[0].contents == again.contents
+
+    def test_no_more_is_kept_than_a_restart_needs(self):
+        """The best epoch's weights alone, and those at the end of each round."""
+        how = recipe(train={**SHORT, "epochs": 3, "rounds": 2})
+        kept = []
+
+        def look(row: Epoch, seconds: float | None = None) -> None:
+            names = {path.stem for path in Path(".encore/checkpoints", KEY).glob("weights_*")}
+            kept.append(sorted(int(name.removeprefix("weights_")) for name in names))
+
+        outcome = fitted(how, checkpoint=Checkpoint(KEY), on_epoch=look)
+        losses = [row.valid_loss for row in outcome.history]
+        wanted = []
+        for epoch in range(1, 7):
+            best = losses.index(min(losses[:epoch])) + 1
+            wanted.append(sorted({best, *(end for end in (3, 6) if end <= epoch)}))
+        assert kept == wanted
+
+
+class Dying(Checkpoint):
+    """A checkpoint of a process that is killed before or after one of its writes."""
+
+    def __init__(self, content_key: str, after: int):
+        super().__init__(content_key)
+        self._left = after
+
+    def _at(self, write: Callable[..., None], *arguments: object) -> None:
+        for step in (None, write):
+            if step is not None:
+                step(*arguments)
+            if self._left == 0:
+                raise Killed
+            self._left -= 1
+
+    def save(self, state: dict) -> None:
+        self._at(super().save, state)
+
+    def keep_weights(self, epoch: int, weights: dict[str, Tensor]) -> None:
+        self._at(super().keep_weights, epoch, weights)
+
+    def drop_weights(self, epoch: int) -> None:
+        self._at(super().drop_weights, epoch)
+
+
+def has_compiler() -> bool:
+    return any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_compiler(), reason="this machine has no C++ compiler")
+def test_a_compiled_model_is_trained_and_kept_like_any_other(workspace, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(workspace / "compiled"))
+    settings = {**SHORT, "ema_decay": 0.5}
+    plain = fitted(recipe(train=settings), lambda: mlp(0.0))
+    compiled = recipe(train={**settings, "compile": True})
+    outcome = fitted(compiled, lambda: mlp(0.0))
+    assert outcome.model.state_dict().keys() == plain.model.state_dict().keys()
+    torch.testing.assert_close(weights(outcome), weights(plain), rtol=1e-3, atol=1e-4)
+    assert copy.deepcopy(outcome.model)(data(0)[0]).shape == (30, 3)

@@ -5,17 +5,19 @@ import copy
 import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 import models
 from models.one_hot import OneHotInput
 from stages import loop
+from stages.batches import Resident
+from stages.checkpoints import Checkpoint
+from stages.losses import Loss
 from stages.train import check_model
-from tests.synthetic import class_patterns, composed_sections
+from tests.synthetic import class_patterns, composed_sections, recipe, training
 
 SHAPES = {"mfcc": (13, 130), "mel": (128, 130)}
-NAMES = ["mlp", "cnn", "lstm"]
+NAMES = ["mlp", "cnn", "lstm", "encore_cnn"]
 N_LEVELS, CODES = 8, (12, 16)  # of the small features of codes
 
 
@@ -44,10 +46,16 @@ class TestMLP:
         assert kinds == ["Flatten", *["Linear", "ReLU", "Dropout"] * 3]
         assert [layer.p for layer in model.hidden if isinstance(layer, nn.Dropout)] == [0.3] * 3
 
+    def test_without_hidden_layers_it_is_linear(self):
+        model = configured("mlp", (3, 4), hidden=[])
+        assert [tuple(p.shape) for p in model.parameters()] == [(10, 12), (10,)]
+        x, y = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+        torch.testing.assert_close(model(x) - model(y), model(x - y) - model(torch.zeros(1, 3, 4)))
+
     @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
     def test_l2_decays_the_hidden_kernels_alone(self, name):
         model = configured("mlp")
-        optimizer = loop.make_optimizer(model, name, learning_rate=1e-3, weight_decay=0.0)
+        optimizer = loop.make_optimizer(model, recipe(train={"optimizer": name}).train)
         decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
         names = {key: decay[id(p)] for key, p in model.named_parameters()}
         assert len(names) == len(decay) == 8
@@ -60,7 +68,7 @@ class TestMLP:
         penalised = copy.deepcopy(decayed)
         x, label = class_patterns(4, (13, 130))
         x, label = torch.from_numpy(x), torch.from_numpy(label)
-        ours = loop.make_optimizer(decayed, "adam", 1e-3, 0.0)
+        ours = loop.make_optimizer(decayed, recipe(train={"optimizer": "adam"}).train)
         theirs = torch.optim.Adam(penalised.parameters(), lr=1e-3)
         kernels = [layer.weight for layer in penalised.hidden if isinstance(layer, nn.Linear)]
         for _ in range(3):
@@ -83,7 +91,7 @@ class TestMLP:
 @pytest.mark.parametrize("name", ["cnn", "lstm"])
 def test_models_without_l2_put_every_parameter_under_the_common_decay(name):
     model = configured(name)
-    groups = loop.make_optimizer(model, "adam", 1e-3, 0.01).param_groups
+    groups = loop.make_optimizer(model, recipe(train={"weight_decay": 0.01}).train).param_groups
     assert {group["weight_decay"] for group in groups} == {0.01}
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
@@ -113,25 +121,59 @@ def test_a_segment_is_judged_on_its_own(name):
     torch.testing.assert_close(model(x)[2:3], model(x[2:3]), rtol=1e-4, atol=1e-5)
 
 
+def learned(model: models.Classifier, x: torch.Tensor, label: torch.Tensor, **changes) -> float:
+    """Share of the segments that the model knows after a training on them."""
+    how = recipe(train={"batch_size": 10, "patience": None, **changes})
+    with Checkpoint("", is_first=False) as nowhere:
+        training(model, how, (x, label), (x, label)).fit(nowhere, lambda *_: None)
+    loss = Loss(how.loss, torch.bincount(label), torch.device("cpu"))
+    return loop.judge(model, Resident(x, label), loss)[1]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model_learns_twenty_segments(name):
-    model = configured(name, n_classes=3)
     shape = SHAPES["mfcc"] if name != "cnn" else (64, 65)  # a quarter of mel: it takes seconds
+    model = configured(name, shape, n_classes=3)
     x, label = class_patterns(7, shape)
-    data = loop.Data(torch.from_numpy(x[:20]), torch.from_numpy(label[:20]))
-    loop.fit(
-        model,
-        loop.make_optimizer(model, "adam", 1e-3, 0.0),
-        Fabric(accelerator="cpu", devices=1),
-        data,
-        data,
-        epochs=15 if name == "cnn" else 40,
-        batch_size=10,
-        patience=40,
-        seed=0,
-        on_epoch=lambda epoch: None,
+    data = torch.from_numpy(x[:20]), torch.from_numpy(label[:20])
+    assert learned(model, *data, epochs=15 if name == "cnn" else 40) > 0.95
+
+
+class TestEncoreCNN:
+    """Encore's own network."""
+
+    def test_layers_and_size(self):
+        model = configured("encore_cnn")
+        kernels = [tuple(layer.weight.shape) for layer in model.modules() if isinstance(layer, nn.Conv1d)]
+        assert kernels == [(64, 128, 3), *[(64, 64, 3)] * 4]
+        convolutions = 128 * 64 * 3 + 4 * 64 * 64 * 3 + 5 * 2 * 64
+        assert sum(p.numel() for p in model.parameters()) == convolutions + 2 * 128 + 128 * 10 + 10
+
+    def test_a_block_of_other_width_has_a_projection_past_it(self):
+        model = configured("encore_cnn", channels=[8, 16])
+        assert model.blocks[0].past[0].weight.shape == (16, 8, 1)
+        assert model.eval()(torch.randn(2, 128, 130)).shape == (2, 10)
+
+    def test_pooling_is_mean_and_deviation_over_what_frames_there_are(self):
+        model = configured("encore_cnn").eval()
+        x = torch.randn(3, 128, 200)
+        maps = model.blocks(model.first(x))
+        assert maps.shape == (3, 64, 50)
+        pooled = torch.cat([maps.mean(2), maps.var(2, correction=0).sqrt()], dim=1)
+        torch.testing.assert_close(model(x), model.head(pooled))
+
+    def test_silence_has_gradients_that_are_numbers(self):
+        model = configured("encore_cnn")
+        model(torch.zeros(4, 128, 130)).sum().backward()
+        assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [({"kernel_size": 4}, "should be odd"), ({"channels": [8] * 9}, "too often for 130 frames")],
     )
-    assert loop.judge(model, data)[1] > 0.95
+    def test_what_cannot_be_says_why(self, changes, message):
+        with pytest.raises(ValueError, match=message):
+            configured("encore_cnn", **changes)
 
 
 @pytest.mark.parametrize("input_shape", [(13, 130), (64, 13, 130)])
@@ -211,21 +253,9 @@ class TestOneHotInput:
     @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
     def test_every_model_learns_twenty_segments(self, name, precision):
         model = on_codes(name)
-        data = loop.Data(*(values[:20] for values in code_patterns(7)))
-        loop.fit(
-            model,
-            loop.make_optimizer(model, "adam", 3e-3, 0.0),
-            Fabric(accelerator="cpu", devices=1, precision=precision),
-            data,
-            data,
-            epochs=8,
-            batch_size=10,
-            patience=8,
-            seed=0,
-            on_epoch=lambda epoch: None,
-        )
-        assert data.x.dtype == torch.uint8
-        assert loop.judge(model, data)[1] > 0.95
+        x, label = (values[:20] for values in code_patterns(7))
+        assert learned(model, x, label, epochs=20, learning_rate=3e-3, precision=precision) > 0.95
+        assert x.dtype == torch.uint8
 
 
 def test_every_conf_file_names_an_exported_model():

@@ -13,12 +13,13 @@ from stages.extract import FeaturesParams
 from stages.params import Params, check, load, read
 from stages.pictures import PicturesParams
 from stages.quality import QualityParams
+from stages.recipe import SCHEDULES, AugmentParams, LossParams, TrainParams, check_schedule, load_recipe
 from stages.runtime import RuntimeParams
 from stages.segment import SegmentParams
 from stages.sources import build
 from stages.split import check_split
-from stages.train import TrainParams, check_model
-from tests.synthetic import composed_sections, edit_params, run_stage, write_params
+from stages.train import check_model
+from tests.synthetic import composed_sections, edit_params, line_of, run_stage, write_params
 
 CHECKS = {
     "dataset": build,
@@ -32,6 +33,9 @@ CHECKS = {
     "baseline": lambda values: check(values, BaselineParams, "baseline"),
     "model": check_model,
     "train": lambda values: check(values, TrainParams, "train"),
+    "schedule": check_schedule,
+    "loss": lambda values: check(values, LossParams, "loss"),
+    "augment": lambda values: check(values, AugmentParams, "augment"),
     "evaluate": lambda values: check(values, EvaluateParams, "evaluate"),
     "runtime": lambda values: check(values, RuntimeParams, "runtime"),
 }
@@ -87,7 +91,8 @@ def test_unknown_key_of_a_section_that_may_be_null_is_named_with_what_is_allowed
 
 @pytest.mark.parametrize("section", CHECKS)
 def test_each_missing_key_is_named(sections, section):
-    chooser = {"dataset": "name", "split": "scheme", "model": "_target_"}.get(section)
+    choosers = {"dataset": "name", "split": "scheme", "model": "_target_", "schedule": "name"}
+    chooser = choosers.get(section)
     for key in sections[section]:
         if key != chooser:
             values = {k: v for k, v in sections[section].items() if k != key}
@@ -105,7 +110,9 @@ def test_wrong_type_names_key_and_value(sections, section):
     for key, value in sections[section].items():
         if isinstance(value, dict):
             continue
-        line = refusal(section, {**sections[section], key: {"odd": 1}})
+        # a mapping is no wrong type where the key may be a section
+        odd = "odd" if (section, key) == ("augment", "specaugment") else {"odd": 1}
+        line = refusal(section, {**sections[section], key: odd})
         assert f"{section}.{key}" in line
         assert "odd" in line
 
@@ -193,7 +200,6 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("model", "_target_", "models.Transformer", "models.CNN"),
         ("model", "_target_", "os.system", "models.CNN"),
         ("model", "_target_", "models.Classifier", "models.CNN"),
-        ("model", "hidden", [], "1"),
         ("model", "hidden", [512, 0], "greater than 0"),
         ("model", "hidden", 512, "list"),
         ("model", "dropout", -0.1, "0"),
@@ -202,15 +208,55 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("train", "epochs", 0, "1"),
         ("train", "batch_size", 0, "1"),
         ("train", "patience", 0, "1"),
+        ("train", "patience", 2.5, "integer"),
+        ("train", "rounds", 0, "1"),
+        ("train", "accumulate", 0, "1"),
+        ("train", "momentum", 1.0, "less than 1"),
+        ("train", "momentum", -0.1, "0"),
+        ("train", "l1", -1e-4, "0"),
+        ("train", "clip_norm", 0.0, "greater than 0"),
+        ("train", "clip_norm", "none", "number"),
+        ("train", "ema_decay", 0.0, "greater than 0"),
+        ("train", "ema_decay", 1.0, "less than 1"),
+        ("train", "monitor", "train_loss", "'valid_loss' or 'valid_accuracy'"),
+        ("train", "keep", "first", "'best' or 'last'"),
+        ("train", "scaler", "segment", "'bins', 'example' or 'none'"),
+        ("train", "scaler", None, "'bins', 'example' or 'none'"),
+        ("train", "compile", 1, "boolean"),
         ("train", "optimizer", "adagrad", "sgd"),
         ("train", "learning_rate", 0.0, "greater than 0"),
         ("train", "learning_rate", float("nan"), "finite"),
         ("train", "weight_decay", -1.0, "0"),
         ("train", "precision", "64-true", "32-true"),
         ("train", "seed", 2**32, "4294967296"),
+        (
+            "schedule",
+            "name",
+            "triangle",
+            "one of constant, linear, cosine, cosine_restarts, exponential, step",
+        ),
+        ("schedule", "name", None, "constant, linear"),
+        ("schedule", "warmup_epochs", -1.0, "0"),
+        ("schedule", "warmup_epochs", None, "number"),
+        ("loss", "name", "hinge", "'cross_entropy' or 'binary_cross_entropy'"),
+        ("loss", "label_smoothing", 1.0, "less than 1"),
+        ("loss", "label_smoothing", -0.1, "0"),
+        ("loss", "class_weights", "inverse", "'none' or 'balanced'"),
+        ("loss", "class_weights", None, "'none' or 'balanced'"),
+        ("augment", "mixup", 0.0, "greater than 0"),
+        ("augment", "mixup", True, "number"),
+        ("augment", "noise", -0.1, "greater than 0"),
+        ("augment", "gain_db", 0.0, "greater than 0"),
+        ("augment", "shift", 1.5, "1"),
+        ("augment", "shift", 0.0, "greater than 0"),
+        ("augment", "crop", 1.0, "less than 1"),
+        ("augment", "crop", 0.0, "greater than 0"),
+        ("augment", "specaugment", 2, "SpecAugment"),
         ("evaluate", "bootstrap_samples", 0, "100"),
         ("evaluate", "seed", -1, "0"),
         ("runtime", "device", "tpu", "cuda"),
+        ("runtime", "devices", 0, "1"),
+        ("runtime", "memory_gb", -1.0, "0"),
         ("runtime", "workers", -1, "0"),
         ("runtime", "tracking", "maybe", "off"),
         ("runtime", "tracking", True, "off"),
@@ -224,6 +270,162 @@ def test_impossible_value_names_key_value_and_what_is_allowed(sections, section,
     offending = offending[-1] if isinstance(offending, list) and offending else offending
     assert str(offending) in named
     assert allowed in named
+
+
+CHOI = {
+    "_target_": "models.ChoiCNN",
+    "feature": "mel",
+    "channels": [4],
+    "pools": [[2, 4]],
+    "activation": "elu",
+    "dropout": 0.0,
+}
+BLOCKS = {
+    "_target_": "models.BlocksCNN",
+    "feature": "mel",
+    "channels": [4],
+    "pool_after": [],
+    "kernel_size": 3,
+    "activation": "relu",
+    "pooling": "max",
+    "residual": False,
+    "frequency_as_channels": False,
+    "hidden": [],
+    "dropout": 0.0,
+}
+
+
+@pytest.mark.parametrize("values", [CHOI, BLOCKS])
+def test_a_model_takes_what_its_constructor_says(values):
+    model, feature, kwargs = check_model(values)
+    assert (f"models.{model.__name__}", feature) == (values["_target_"], "mel")
+    assert {"_target_": values["_target_"], "feature": feature, **kwargs} == values
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "value", "named", "allowed"),
+    [
+        (CHOI, "channels", [], "model.channels is []", "at least 1"),
+        (CHOI, "pools", [], "model.pools is []", "at least 1"),
+        (CHOI, "pools", [[2, 0]], "model.pools.0.1 is 0", "greater than 0"),
+        (CHOI, "pools", [2, 4], "model.pools.0 is 2", "list"),
+        (CHOI, "activation", "swish", "model.activation is 'swish'", "'elu'"),
+        (BLOCKS, "residual", 1, "model.residual is 1", "boolean"),
+        (BLOCKS, "pool_after", [0], "model.pool_after.0 is 0", "greater than 0"),
+        (BLOCKS, "kernel_size", 0, "model.kernel_size is 0", "greater than 0"),
+        (BLOCKS, "dropout", 1.5, "model.dropout is 1.5", "1"),
+    ],
+)
+def test_impossible_value_of_a_model_names_key_value_and_what_is_allowed(values, key, value, named, allowed):
+    line = refusal("model", {**values, key: value})
+    assert named in line
+    assert allowed in line.replace(named, "")
+
+
+@pytest.mark.parametrize(
+    ("choice", "key", "value", "allowed"),
+    [
+        ("linear", "final", 1.5, "1"),
+        ("cosine", "final", -0.1, "0"),
+        ("cosine_restarts", "period_epochs", 0, "1"),
+        ("cosine_restarts", "final", 2.0, "1"),
+        ("exponential", "gamma", 0.0, "greater than 0"),
+        ("exponential", "gamma", 1.1, "1"),
+        ("step", "every_epochs", 0, "1"),
+        ("step", "every_epochs", 2.5, "integer"),
+        ("step", "gamma", 0.0, "greater than 0"),
+        ("plateau", "patience_epochs", 0, "1"),
+        ("plateau", "gamma", 1.0, "less than 1"),
+    ],
+)
+def test_impossible_value_of_a_schedule_names_key_value_and_what_is_allowed(choice, key, value, allowed):
+    values = composed_sections(f"schedule={choice}")["schedule"]
+    line = refusal("schedule", {**values, key: value})
+    assert line.startswith(f"params.yaml: schedule.{key} is {value}, should be ")
+    assert allowed in line
+
+
+@pytest.mark.parametrize("choice", SCHEDULES)
+def test_a_key_of_another_schedule_is_refused(choice):
+    values = composed_sections(f"schedule={choice}")["schedule"]
+    other = next(key for key in ("gamma", "final") if key not in values)
+    line = refusal("schedule", {**values, other: 0.5})
+    assert line == f"params.yaml: schedule.{other}: unknown key; allowed here: {', '.join(values)}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("bands", -1, "0"),
+        ("bands", 1.5, "integer"),
+        ("max_bins", 0.0, "greater than 0"),
+        ("max_bins", 1.5, "1"),
+        ("stretches", -1, "0"),
+        ("max_frames", 0.0, "greater than 0"),
+    ],
+)
+def test_impossible_value_of_specaugment_is_named_in_full(key, value, allowed):
+    values = composed_sections("augment=specaugment")["augment"]
+    line = refusal("augment", changed(values, f"specaugment.{key}", value))
+    assert line.startswith(f"params.yaml: augment.specaugment.{key} is {value}, should be ")
+    assert allowed in line
+    line = refusal("augment", changed(values, "specaugment.width", 3))
+    assert line == (
+        "params.yaml: augment.specaugment.width: unknown key; "
+        "allowed here: bands, max_bins, stretches, max_frames"
+    )
+
+
+class TestRecipe:
+    """The sections that say how a model is trained, together."""
+
+    @pytest.fixture(autouse=True)
+    def _params(self, workspace):
+        write_params()
+
+    def test_it_is_what_the_sections_say(self):
+        edit_params("train", patience=None, clip_norm=2, ema_decay=0.9)
+        edit_params("loss", label_smoothing=0.1)
+        edit_params("augment", noise=0.5, mixup=1)
+        recipe = load_recipe()
+        assert recipe.train.patience is None
+        assert (recipe.train.clip_norm, recipe.train.ema_decay) == (2.0, 0.9)
+        assert recipe.schedule.name == "constant"
+        assert recipe.loss.label_smoothing == 0.1
+        assert recipe.augment.active == ["mixup", "noise"]
+
+    def test_nothing_is_augmented_by_default(self):
+        assert load_recipe().augment.active == []
+
+    def test_one_augmentation_of_several(self):
+        edit_params("augment", noise=0.5, mixup=1, shift=0.1)
+        augment = load_recipe().augment
+        assert augment.only("noise").model_dump() == {
+            **dict.fromkeys(augment.model_dump()),
+            "noise": 0.5,
+        }
+        assert augment.active == ["mixup", "noise", "shift"]
+
+    @pytest.mark.parametrize("warmup", [3.0, 3, 50.0])
+    def test_a_warm_up_as_long_as_the_training_is_refused(self, warmup):
+        edit_params("train", epochs=3, rounds=20)
+        edit_params("schedule", warmup_epochs=warmup)
+        line = line_of(load_recipe)
+        assert line.startswith(f"params.yaml: schedule.warmup_epochs is {float(warmup)}, should be under ")
+        assert line.endswith("under train.epochs, which is 3")
+
+    def test_a_shorter_one_is_not(self):
+        edit_params("train", epochs=3)
+        edit_params("schedule", warmup_epochs=2.99)
+        assert load_recipe().schedule.warmup_epochs == 2.99
+
+    @pytest.mark.parametrize("section", ["train", "schedule", "loss", "augment"])
+    def test_a_section_that_is_missing_is_named(self, section):
+        text = Path("params.yaml").read_text("utf-8")
+        Path("params.yaml").write_text(text.replace(f"\n{section}:", f"\nnot_{section}:"), "utf-8")
+        if text.startswith(f"{section}:"):
+            Path("params.yaml").write_text(f"not_{text}", "utf-8")
+        assert f"no section '{section}'" in line_of(load_recipe)
 
 
 def test_shares_that_leave_nothing_to_train(sections):
@@ -297,6 +499,8 @@ def test_yaml_is_read_as_dvc_reads_it(workspace):
     ("stage", "section", "changes", "key", "value"),
     [
         ("train", "train", {"epochs": 0}, "train.epochs", "0"),
+        ("train", "schedule", {"name": "triangle"}, "schedule.name", "triangle"),
+        ("train", "augment", {"crop": 3.0}, "augment.crop", "3.0"),
         ("extract", "features", {"hop_length": -512}, "features.hop_length", "-512"),
         ("split", "split", {"bogus": 1}, "split.bogus", "unknown"),
         ("train", "model", {"widht": 1}, "model.widht", "unknown"),

@@ -24,7 +24,8 @@ def test_zero_workers_means_one_per_core():
 def test_defaults_are_checked():
     assert runtime().tracking == "off"
     Path("params.yaml").write_text(
-        "runtime: {device: cpu, workers: 1, tracking: on, cache_gb: 1, backend: local, scheduler: null}\n"
+        "runtime: {device: cpu, devices: 1, memory_gb: 4, workers: 1, tracking: on, cache_gb: 1, "
+        "backend: local, scheduler: null}\n"
     )
     assert runtime().tracking == "on"
 

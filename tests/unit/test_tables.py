@@ -23,9 +23,10 @@ def test_types_come_back(tmp_path):
 
 
 def test_floats_keep_six_digits_and_ints_all(tmp_path):
-    rows = [Epoch(123456789, 29.98765432, 1 / 3, 2.0, 1e-9)]
+    rows = [Epoch(123456789, 29.98765432, 1 / 3, 2.0, 1e-9, 0.0)]
     write_rows(tmp_path / "rows.csv", rows, Epoch)
-    assert (tmp_path / "rows.csv").read_text("utf-8").splitlines()[1] == "123456789,29.9877,0.333333,2,1e-09"
+    _, line = (tmp_path / "rows.csv").read_text("utf-8").splitlines()
+    assert line == "123456789,29.9877,0.333333,2,1e-09,0"
 
 
 def test_an_empty_table_has_its_header(tmp_path):

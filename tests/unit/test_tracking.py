@@ -16,7 +16,8 @@ from stages.tables import Epoch
 from stages.trained import Description, TrainedModel, build
 from tests.synthetic import REPO, composed, write_features
 
-HISTORY = [Epoch(1, 2.0, 0.2, 2.1, 0.1), Epoch(2, 1.0, 0.6, 1.5, 0.4)]
+HISTORY = [Epoch(1, 2.0, 0.2, 2.1, 0.1, 1e-3), Epoch(2, 1.0, 0.6, 1.5, 0.4, 1e-4)]
+MANY = [Epoch(n, 1 / n, 0.5, 2 / n, 0.5, 1e-3) for n in range(1, 6)]
 SHAPE = (13, 16)
 
 
@@ -29,7 +30,8 @@ def description(content_key: str) -> Description:
         feature_parameters={},
         mean=[1.0] * 13,
         std=[2.0] * 13,
-        train={},
+        train={"scaler": "bins", "loss": {"name": "cross_entropy"}},
+        kept_epoch=2,
         content_key=content_key,
     )
 
@@ -88,6 +90,9 @@ class TestRun:
         assert found.data.params["model.hidden"] == "[512, 256, 64]"
         assert found.data.params["features.mel.n_mels"] == "128"
         assert found.data.params["train.learning_rate"] == "0.001"
+        assert found.data.params["schedule.name"] == "constant"
+        assert found.data.params["loss.name"] == "cross_entropy"
+        assert found.data.params["augment.mixup"] == "None"
         assert found.data.params["runtime.device"] == "auto"
         assert found.data.tags["model"] == "MLP"
         assert found.data.tags["dataset"] == "sample"
@@ -95,6 +100,15 @@ class TestRun:
         assert len(found.data.tags["data.split.csv.md5"]) == 32
         losses = client().get_metric_history(found.info.run_id, "valid_loss")
         assert [(point.step, point.value) for point in losses] == [(1, 2.1), (2, 1.5)]
+        rates = client().get_metric_history(found.info.run_id, "learning_rate")
+        assert [(point.step, point.value) for point in rates] == [(1, 1e-3), (2, 1e-4)]
+
+    def test_seconds_of_an_epoch_are_logged_where_they_are_known(self):
+        with tracking.open_run("on", "aaa3") as run:
+            run.log_epoch(HISTORY[0])
+            run.log_epoch(HISTORY[1], 12.5)
+        seconds = client().get_metric_history(run.run_id, "seconds")
+        assert [(point.step, point.value) for point in seconds] == [(2, 12.5)]
 
     def test_git_commit_and_experiment_name_are_tags(self, monkeypatch):
         monkeypatch.setenv("DVC_EXP_NAME", "moody-lion")
@@ -111,6 +125,102 @@ class TestRun:
         with pytest.raises(error), tracking.open_run("on", key):
             raise error
         assert run_of(key).info.status == status
+
+    def killed(self, key: str, n_epochs: int, error: type[BaseException] | None = None) -> str:
+        """The run of a training that logged so many epochs and came to no end."""
+        try:
+            with tracking.open_run("on", key) as run:
+                for epoch in MANY[:n_epochs]:
+                    run.log_epoch(epoch, 0.5)
+                if error is not None:
+                    raise error
+        except BaseException as ended:
+            assert type(ended) is error  # noqa: PT017
+        return run.run_id
+
+    def logged(self, run_id: str, name: str) -> list[int]:
+        return sorted(point.step for point in client().get_metric_history(run_id, name))
+
+    @pytest.mark.parametrize("n_epochs", [0, 1, 3])
+    @pytest.mark.parametrize("error", [None, KeyboardInterrupt, ValueError])
+    def test_a_training_that_was_killed_goes_on_in_its_run(self, n_epochs, error):
+        key = f"goes-on-{n_epochs}-{error and error.__name__}"
+        run_id = self.killed(key, n_epochs, error)
+        with tracking.open_run("on", key, killed=run_id) as run:
+            for epoch in MANY[:3]:  # what the checkpoint knows is told again
+                run.log_epoch(epoch)
+            for epoch in MANY[3:]:
+                run.log_epoch(epoch, 0.5)
+        found = run_of(key)
+        assert found.info.run_id == run.run_id == run_id
+        assert found.info.status == "RUNNING"
+        for name in ("train_loss", "valid_loss", "learning_rate"):
+            assert self.logged(run_id, name) == [1, 2, 3, 4, 5], name
+        assert self.logged(run_id, "seconds") == [*range(1, n_epochs + 1), 4, 5]
+
+    def test_it_is_completed_like_any_other(self, tmp_path):
+        run_id = self.killed("goes-on", 1, KeyboardInterrupt)
+        with tracking.open_run("on", "goes-on", killed=run_id) as run:
+            for epoch in HISTORY:
+                run.log_epoch(epoch)
+        complete("goes-on", tmp_path)
+        found = run_of("goes-on")
+        assert (found.info.run_id, found.info.status) == (run_id, "FINISHED")
+        assert found.data.metrics["test.track.accuracy"] == 0.75
+
+    def test_it_takes_the_name_of_the_experiment_that_goes_on(self, monkeypatch):
+        monkeypatch.setenv("DVC_EXP_NAME", "moody-lion")
+        run_id = self.killed("renamed", 1)
+        monkeypatch.setenv("DVC_EXP_NAME", "jolly-newt")
+        with tracking.open_run("on", "renamed", killed=run_id):
+            pass
+        found = run_of("renamed")
+        assert found.data.tags["dvc.exp_name"] == found.info.run_name == "jolly-newt"
+
+    def under(self, *overrides: str) -> None:
+        Path("params.yaml").write_text(composed(*overrides), "utf-8")
+
+    def test_a_run_of_other_parameters_is_left_alone(self):
+        run_id = self.killed("other-parameters", 2)
+        self.under("evaluate.seed=5")
+        try:
+            with tracking.open_run("on", "other-parameters", killed=run_id) as run:
+                run.log_epoch(MANY[0])
+        finally:
+            self.under()
+        assert run.run_id not in ("", run_id)
+        assert self.logged(run_id, "train_loss") == [1, 2]
+        assert self.logged(run.run_id, "train_loss") == [1]
+
+    def test_another_machine_may_go_on(self):
+        run_id = self.killed("other-machine", 2)
+        self.under("runtime.workers=3", "runtime.memory_gb=0")
+        try:
+            with tracking.open_run("on", "other-machine", killed=run_id) as run:
+                run.log_epoch(MANY[2])
+        finally:
+            self.under()
+        assert run.run_id == run_id
+        assert self.logged(run_id, "train_loss") == [1, 2, 3]
+
+    @pytest.mark.parametrize("gone", ["deleted", "unknown", "no id"])
+    def test_a_run_that_is_gone_is_made_anew(self, gone, capfd):
+        run_id = self.killed(f"gone-{gone}", 2)
+        client().delete_run(run_id)
+        killed = {"deleted": run_id, "unknown": "0" * 32, "no id": "../x\n\0"}[gone]
+        with tracking.open_run("on", f"gone-{gone}", killed=killed) as run:
+            for epoch in MANY:
+                run.log_epoch(epoch)
+        assert run_of(f"gone-{gone}").info.run_id == run.run_id != run_id
+        assert self.logged(run.run_id, "train_loss") == [1, 2, 3, 4, 5]
+        assert "warning" not in capfd.readouterr().err
+
+    def test_off_goes_on_with_nothing(self):
+        run_id = self.killed("off", 1)
+        with tracking.open_run("off", "off", killed=run_id) as run:
+            run.log_epoch(MANY[1])
+        assert run.run_id == ""
+        assert self.logged(run_id, "train_loss") == [1]
 
     def test_evaluate_completes_the_open_run(self, tmp_path, store):
         with tracking.open_run("on", "ccc1") as run:
@@ -188,7 +298,7 @@ class TestRun:
         Path("params.yaml").write_text(text, "utf-8")
         try:
             with tracking.open_run("on", "ddd1") as run:
-                run.log_epoch(Epoch(1, float("nan"), 0.0, float("inf"), 0.0))
+                run.log_epoch(Epoch(1, float("nan"), 0.0, float("inf"), 0.0, 1e-3))
         finally:
             Path("params.yaml").write_text(composed(), "utf-8")
         assert run_of("ddd1").data.params["train.note"].startswith("xxx")

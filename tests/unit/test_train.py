@@ -1,17 +1,24 @@
 """The train stage: repeatable to the bit, blind to validation and test, deaf to leaks."""
 
 import json
+import math
+import os
 import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from models.one_hot import OneHotInput
-from stages import examples, train
+from stages import batches, examples, tracking, train
+from stages.checkpoints import ABANDONED_S, Checkpoint
+from stages.recipe import SCHEDULES
 from stages.store import Features
 from stages.tables import Assignment, Epoch, read_rows
 from stages.trained import TrainedModel
@@ -19,6 +26,8 @@ from tests.synthetic import (
     REPO,
     edit_params,
     line_of,
+    run_stage,
+    start_stage,
     write_arrays,
     write_features,
     write_params,
@@ -66,16 +75,341 @@ def test_workers_and_tracking_change_no_byte(data):
     assert trained("runtime.workers=1") == trained("runtime.workers=2", "runtime.device=auto")
 
 
+@pytest.mark.parametrize("window", [1 << 30, 10 * 13 * 16 * 4])
+@pytest.mark.parametrize("scaler", ["bins", "example"])
+def test_memory_changes_no_byte(data, monkeypatch, window, scaler):
+    monkeypatch.setattr(batches, "WINDOW_BYTES", window)
+    monkeypatch.setattr(batches, "CHUNK", 4)
+    monkeypatch.setattr(batches, "JUDGED_BYTES", 4 * 13 * 16 * 4)
+    options = ("train.batch_size=5", "augment=[noise,mixup]", f"train.scaler={scaler}")
+    resident = trained(*options, "runtime.memory_gb=4")
+    kinds = []
+    streamed = batches.Streamed.__init__
+
+    def spy(self, *arguments):
+        kinds.append(len(arguments[1]))
+        streamed(self, *arguments)
+
+    monkeypatch.setattr(batches.Streamed, "__init__", spy)
+    side_gb = 36 * 13 * 16 * 4 / 1e9  # of the train side; the validation side is a quarter
+    assert trained(*options, "runtime.memory_gb=0") == resident
+    assert kinds == [36, 9], "nothing was streamed"
+    for memory_gb, wanted in ((0.9 * side_gb, [36]), (1.1 * side_gb, [])):
+        kinds.clear()
+        assert trained(*options, f"runtime.memory_gb={memory_gb:.9f}") == resident
+        assert kinds == wanted
+
+
+CHOICES = [
+    *(f"schedule={name}" for name in SCHEDULES),
+    *(f"schedule={name} schedule.warmup_epochs=0.5" for name in SCHEDULES),
+    "loss=binary_cross_entropy",
+    "loss=binary_cross_entropy loss.label_smoothing=0.1 loss.class_weights=balanced",
+    "loss.label_smoothing=0.1 loss.class_weights=balanced",
+    *(f"augment={name}" for name in ("none", "specaugment", "mixup", "noise", "gain", "shift", "crop")),
+    "augment=[specaugment,mixup]",
+    "augment=[specaugment,mixup,noise,gain,shift,crop] loss=binary_cross_entropy",
+    "augment=gain train.scaler=none",
+    "augment=[noise,crop] train.scaler=example",
+    "train.optimizer=sgd train.momentum=0.9 train.weight_decay=0.01 train.learning_rate=0.01",
+    "train.optimizer=adamw train.weight_decay=0.1 train.clip_norm=1.0 train.l1=0.0001",
+    "train.ema_decay=0.9 train.accumulate=2 train.rounds=2 train.monitor=valid_accuracy train.patience=null",
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_way_to_train_gives_a_model_that_knows_the_classes(workspace, choice):
+    write_features({"train": 4, "valid": 1, "test": 1}, unit="dB")
+    options = ("train.epochs=6", "train.batch_size=8", "model.dropout=0.0", "train.keep=last")
+    trained(*options, *choice.split())
+    history = read_rows(Path("data/model/history.csv"), Epoch)
+    assert all(math.isfinite(row.train_loss + row.valid_loss) for row in history)
+    assert history[-1].valid_accuracy > 0.9
+    model = TrainedModel.load(Path("data/model"))
+    with Features(examples.FEATURES) as features:
+        test = examples.load(features, "mfcc", examples.read_split(), "test")
+        probability = model.predict(test.read())
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    assert (probability.argmax(axis=1) == test.label).mean() > 0.9
+
+
+class TestCheckpoint:
+    """What a training leaves in the work cache."""
+
+    HOW = ("train.epochs=6", "train.rounds=2", "augment=mixup", "train.ema_decay=0.9")
+    MODELS = ("mlp", "cnn", "lstm")
+
+    def stop(self, monkeypatch, at: int, *overrides: str) -> None:
+        """End a training as it tells of an epoch."""
+
+        def log_epoch(self, row: Epoch, seconds: float | None = None) -> None:
+            if row.epoch == at:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tracking.TrackedRun, "log_epoch", log_epoch)
+            with pytest.raises(KeyboardInterrupt):
+                trained(*self.HOW, *overrides)
+        assert not list(Path("data/model").glob("*"))
+
+    @pytest.mark.parametrize("model", MODELS)
+    def test_one_that_was_stopped_goes_on_to_the_same_bytes_and_leaves_nothing(
+        self, data, monkeypatch, model
+    ):
+        whole = trained(*self.HOW, f"model={model}")
+        shutil.rmtree("data/model")
+        for at in (1, 5, 6, 7, 12):
+            self.stop(monkeypatch, at, f"model={model}")
+            assert len(list(Path(".encore/checkpoints").iterdir())) == 1
+        assert trained(*self.HOW, f"model={model}") == whole
+        assert list(Path(".encore/checkpoints").iterdir()) == []
+
+    def test_where_the_data_lies_may_change_meanwhile(self, data, monkeypatch):
+        whole = trained(*self.HOW)
+        shutil.rmtree("data/model")
+        self.stop(monkeypatch, 5)
+        assert trained(*self.HOW, "runtime.memory_gb=0") == whole
+
+    def test_other_parameters_start_over(self, data, monkeypatch):
+        whole = trained(*self.HOW, "train.seed=1")
+        shutil.rmtree("data/model")
+        self.stop(monkeypatch, 5)
+        assert trained(*self.HOW, "train.seed=1") == whole
+        assert len(list(Path(".encore/checkpoints").iterdir())) == 1, "the other may still go on"
+
+    def test_other_data_starts_over(self, data, monkeypatch):
+        self.stop(monkeypatch, 5)
+        write_features({"train": 4, "valid": 1, "test": 1}, seed=5)
+        after = trained(*self.HOW)
+        shutil.rmtree(".encore")
+        assert trained(*self.HOW) == after
+
+    def test_abandoned_ones_go_with_the_next_that_ends(self, data, monkeypatch):
+        self.stop(monkeypatch, 5)
+        (abandoned,) = Path(".encore/checkpoints").iterdir()
+        os.utime(abandoned, (time.time() - ABANDONED_S - 60,) * 2)
+        trained("train.seed=1")
+        assert not abandoned.exists()
+
+    def test_a_cache_that_cannot_be_written_changes_no_byte(self, data):
+        whole = trained(*self.HOW)
+        shutil.rmtree(".encore")
+        Path(".encore").write_text("in the way")
+        assert trained(*self.HOW) == whole
+
+    def test_a_training_of_the_same_meanwhile_is_left_alone(self, data):
+        whole = trained(*self.HOW)
+        with Checkpoint(json.loads(whole["model.json"])["content_key"]) as theirs:
+            theirs.save({"history": "theirs"})
+            assert trained(*self.HOW) == whole
+            assert theirs.load() == {"history": "theirs"}
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_goes_on_to_the_same_bytes_in_the_same_run(tmp_path, monkeypatch):
+    """Killed before its first epoch and in the midst, it is one run with each epoch once."""
+    options = (
+        "train.epochs=8",
+        "train.rounds=2",
+        "train.patience=null",
+        "train.batch_size=4",
+        "train.ema_decay=0.9",
+        "schedule=cosine",
+        "augment=[specaugment,mixup,noise]",
+    )
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("DVC_ROOT", str(folder))
+        write_features({"train": 4, "valid": 1, "test": 1})
+        write_params(*options, f"runtime.tracking={'on' if folder == killed else 'off'!r}")
+        if folder == whole:
+            train.main()
+    checkpoints = killed / ".encore/checkpoints"
+
+    def kill(when: str) -> None:
+        seen = {path: path.stat().st_mtime_ns for path in checkpoints.glob(when)}
+        with start_stage("train", killed) as process:
+            try:
+                while all(path.stat().st_mtime_ns == seen.get(path) for path in checkpoints.glob(when)):
+                    assert process.poll() is None, process.communicate()[1]
+                    time.sleep(0.01)
+            finally:
+                process.kill()
+        assert process.returncode == -9
+        assert not (killed / "data/model").exists(), "it was faster than the test"
+
+    kill("*/run_id")
+    kill("*/state.pt")
+    done = run_stage("train", killed)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    assert "warning" not in done.stderr
+    names = sorted(path.name for path in (whole / "data/model").iterdir())
+    assert names[-3:] == ["round_01.safetensors", "round_02.safetensors", "weights.safetensors"]
+    for name in names:
+        assert (killed / "data/model" / name).read_bytes() == (whole / "data/model" / name).read_bytes(), name
+    assert list(checkpoints.iterdir()) == []
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{killed}/mlflow.db")
+    (run,) = client.search_runs(["1"])
+    assert run.info.status == "RUNNING", "evaluate completes it"
+    for name in ("train_loss", "valid_loss", "learning_rate"):
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
+        assert sorted(steps) == list(range(1, 17)), name
+    told = [point.step for point in client.get_metric_history(run.info.run_id, "seconds")]
+    assert len(set(told)) == len(told) >= 15, "an epoch whose end was not told has none"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("train.batch_size=1", "train.optimizer=sgd"),  # one process always has none
+        (
+            "train.batch_size=5",
+            "train.accumulate=7",
+            "train.optimizer=sgd",
+            "train.momentum=0.9",
+            "train.learning_rate=0.05",
+            "train.clip_norm=0.5",
+            "train.l1=0.0001",
+            "train.ema_decay=0.5",
+            "train.rounds=2",
+            "loss.class_weights=balanced",
+            "loss.label_smoothing=0.1",
+            "runtime.memory_gb=0",
+            "runtime.tracking='on'",
+        ),
+    ],
+    ids=["batches of one", "accumulated"],
+)
+def test_two_processes_take_the_steps_of_one(data, options):
+    alone = ("model.dropout=0.0", "train.epochs=4", *options)
+    trained(*alone, "runtime.tracking='off'")
+    one = Path("data/model").rename("one")
+    write_params(*SMALL, *alone, "runtime.devices=2")
+    done = run_stage("train", data)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("train: MLP, ")
+    assert done.stdout.count("\n") == 1, "both processes print"
+    assert "warning" not in done.stderr.lower()
+    two = Path("data/model")
+    assert (two / "model.json").read_bytes() == (one / "model.json").read_bytes()
+    assert sorted(path.name for path in two.iterdir()) == sorted(path.name for path in one.iterdir())
+    history, wanted = (read_rows(folder / "history.csv", Epoch) for folder in (two, one))
+    assert len(history) == len(wanted)
+    for row, same in zip(history, wanted, strict=True):
+        for name in ("train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "learning_rate"):
+            assert getattr(row, name) == pytest.approx(getattr(same, name), rel=1e-5), (row.epoch, name)
+    weights, same = (load_file(folder / "weights.safetensors") for folder in (two, one))
+    for name, value in weights.items():
+        np.testing.assert_allclose(value, same[name], rtol=1e-3, atol=1e-5)
+    assert list(Path(".encore/checkpoints").iterdir()) == []
+    assert not list(Path("data").glob(".*"))
+    if "runtime.tracking='on'" in options:
+        from mlflow import MlflowClient
+
+        assert len(MlflowClient(f"sqlite:///{data}/mlflow.db").search_runs(["1"])) == 1
+
+
 def test_model_file_says_all_that_is_needed(data):
     described = json.loads(trained()["model.json"])
     assert described["model"] == "MLP"
     assert described["kwargs"]["input_shape"] == [13, 16]
     assert described["kwargs"]["n_classes"] == 3
     assert described["labels"] == ["blues", "jazz", "rock"]
+    assert described["train"]["scaler"] == "bins"
+    assert described["train"]["schedule"]["name"] == "constant"
+    assert described["train"]["loss"]["name"] == "cross_entropy"
+    assert set(described["train"]["augment"].values()) == {None}
+    assert described["kept_epoch"] == 3
     assert described["feature"] == "mfcc"
     assert described["feature_parameters"]["hop_length"] == 256
     assert len(described["mean"]) == len(described["std"]) == 13
     assert len(read_rows(Path("data/model/history.csv"), Epoch)) == 3
+
+
+def test_kept_epoch_is_that_of_the_weights(data, capsys):
+    options = ("train.epochs=30", "train.patience=5", "train.learning_rate=0.01")
+    with h5py.File("data/features/features.h5", "r+") as file:  # learning makes validation worse
+        wrong = ["/valid-" in name for name in file["track_id"].asstr()[:]]
+        file["label"][:] = np.where(wrong, (file["label"][:] + 1) % 3, file["label"][:])
+    for keep in ("best", "last"):
+        described = json.loads(trained(*options, f"train.keep={keep}")["model.json"])
+        history = read_rows(Path("data/model/history.csv"), Epoch)
+        best = min(history, key=lambda row: row.valid_loss).epoch
+        assert len(history) == best + 5 < 30
+        kept = {"best": best, "last": len(history)}[keep]
+        assert described["kept_epoch"] == kept
+        assert f"kept epoch {kept} of {len(history)}," in capsys.readouterr().out
+        model = TrainedModel.load(Path("data/model"))
+        with Features(examples.FEATURES) as features:
+            valid = examples.load(features, "mfcc", examples.read_split(), "valid")
+            chance = model.predict(valid.read())[np.arange(len(valid)), valid.label]
+        assert -np.log(chance).mean() == pytest.approx(history[kept - 1].valid_loss, rel=1e-4)
+
+
+def test_rounds_are_written_beside_the_model(data):
+    files = trained("train.epochs=2", "train.rounds=3", "train.keep=last")
+    assert set(files) == {"model.json", "weights.safetensors", "history.csv"} | {
+        f"round_{number:02d}.safetensors" for number in (1, 2, 3)
+    }
+    rounds = [load_file(f"data/model/round_{number:02d}.safetensors") for number in (1, 2, 3)]
+    weights = load_file("data/model/weights.safetensors")
+    for name, value in weights.items():
+        assert np.array_equal(rounds[2][name], value)
+        assert not np.array_equal(rounds[0][name], rounds[1][name])
+    TrainedModel.load(Path("data/model")).model.load_state_dict(
+        {name: torch.from_numpy(value) for name, value in rounds[0].items()}
+    )
+    assert len(read_rows(Path("data/model/history.csv"), Epoch)) == 6
+    assert "round_01.safetensors" not in trained("train.epochs=2"), "left from before"
+
+
+def blocks_of(x: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, len(x), size):
+        yield x[start : start + size]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_scaler_is_numpys_over_everything(size, offset):
+    random = np.random.default_rng(0)
+    x = (offset + random.normal(-40, 20, (50, 6, 30)) * np.arange(1, 7)[:, None]).astype(np.float32)
+    mean, std = train.scaler(lambda: blocks_of(x, size))
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(axis=(0, 2)), rtol=1e-10)
+    np.testing.assert_allclose(std, exact.std(axis=(0, 2)), rtol=1e-10)
+
+
+def test_scaler_is_the_same_whatever_is_read_at_a_time(data, monkeypatch):
+    whole = json.loads(trained()["model.json"])
+    monkeypatch.setattr(examples, "BLOCK", 5)
+    parts = json.loads(trained()["model.json"])
+    for key in ("mean", "std"):
+        np.testing.assert_allclose(parts[key], whole[key], rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["example", "none"])
+def test_other_scalers_keep_no_numbers(data, kind):
+    described = json.loads(trained(f"train.scaler={kind}")["model.json"])
+    assert described["mean"] == described["std"] == []
+    assert described["train"]["scaler"] == kind
+
+
+@pytest.mark.parametrize(("kind", "told"), [("bins", False), ("example", True), ("none", False)])
+def test_a_level_of_each_segments_own_is_lost_on_the_scaler_by_segment_alone(data, kind, told):
+    """Its network learns the same from segments that are louder by powers of two."""
+    before = trained(f"train.scaler={kind}", "train.epochs=1")
+    with h5py.File("data/features/features.h5", "r+") as file:
+        level = 2.0 ** np.random.default_rng(0).integers(-3, 4, len(file["mfcc"]))
+        file["mfcc"][:] = file["mfcc"][:] * level[:, None, None]
+    after = trained(f"train.scaler={kind}", "train.epochs=1")
+    assert (before["weights.safetensors"] == after["weights.safetensors"]) == told
 
 
 def test_scaler_is_that_of_the_train_side_alone(data):
@@ -142,6 +476,33 @@ class TestCodes:
         model = TrainedModel.load(Path("data/model"))
         assert (model.predict(codes).argmax(axis=1) == label).mean() > 0.9
 
+    def test_they_may_be_rotated_in_time_and_are_as_they_were_otherwise(self, codes):
+        options = ("model.feature=mel_levels", "augment=shift", "train.epochs=10")
+        trained(*options)
+        with Features(examples.FEATURES) as features:
+            label = features.label
+        model = TrainedModel.load(Path("data/model"))
+        assert (model.predict(codes).argmax(axis=1) == label).mean() > 0.9
+
+    def test_another_augmentation_is_refused(self, codes):
+        write_params(*SMALL, "model.feature=mel_levels", "augment=[shift,noise]")
+        line = line_of(train.main)
+        assert line == (
+            "params.yaml: augment.noise does not work on codes, which mel_levels is; augment.shift does"
+        )
+        assert not Path("data/model").exists()
+
+    @pytest.mark.parametrize("scaler", ["bins", "example", "none"])
+    def test_no_scaler_touches_them(self, codes, scaler):
+        files = trained("model.feature=mel_levels", f"train.scaler={scaler}")
+        described = json.loads(files["model.json"])
+        assert described["mean"] == described["std"] == []
+        assert files["weights.safetensors"] == trained("model.feature=mel_levels")["weights.safetensors"]
+
+    def test_memory_changes_no_byte(self, codes):
+        options = ("model.feature=mel_levels", "augment=shift", "train.batch_size=5")
+        assert trained(*options) == trained(*options, "runtime.memory_gb=0")
+
     def test_they_are_expanded_a_batch_at_a_time(self, codes, monkeypatch):
         seen = []
         expand = OneHotInput.expand
@@ -197,6 +558,20 @@ class TestRefusals:
     def test_an_unknown_model(self, data):
         assert "model._target_ is 'models.Big'" in self.refused(model={"_target_": "models.Big"})
 
+    def test_a_gain_of_what_is_no_level(self, data):
+        line = self.refused("augment=gain")
+        assert line.startswith("params.yaml: augment.gain_db needs a feature in dB")
+        assert "mfcc is in 1" in line
+
+    def test_a_warm_up_that_never_ends(self, data):
+        assert self.refused("schedule.warmup_epochs=3.0") == (
+            "params.yaml: schedule.warmup_epochs is 3.0, should be under train.epochs, which is 3"
+        )
+
+    def test_a_learning_rate_that_leads_nowhere(self, data):
+        line = self.refused("train.learning_rate=1e30")
+        assert line == "training diverged: valid_loss was never a number; lower train.learning_rate"
+
     def test_nothing_to_validate_on(self, data):
         write_split([row for row in examples.read_split() if row.split != "valid"])
         assert "no track stands in valid" in self.refused()
@@ -232,7 +607,19 @@ class TestContentKey:
         assert train.content_key({"model": {"dropout": 0.4}, "train": {"seed": 0}}) != key()
 
     @pytest.mark.parametrize(
-        "path", ["models/mlp.py", "stages/loop.py", "stages/train.py", "stages/store.py"]
+        "path",
+        [
+            "models/mlp.py",
+            "stages/augmentation.py",
+            "stages/batches.py",
+            "stages/checkpoints.py",
+            "stages/loop.py",
+            "stages/losses.py",
+            "stages/recipe.py",
+            "stages/schedules.py",
+            "stages/store.py",
+            "stages/train.py",
+        ],
     )
     def test_code_of_the_training_changes_it(self, key, path):
         before = key()
@@ -263,5 +650,15 @@ class TestContentKey:
             return json.loads(trained(*overrides)["model.json"])["content_key"]
 
         first = key()
-        assert key("evaluate.seed=5", "baseline.C=2.0", "runtime.workers=2") == first
-        assert len({first, key("train.epochs=4"), key("model.l2=0.1")}) == 3
+        assert key("evaluate.seed=5", "baseline.C=2.0", "runtime.workers=2", "runtime.memory_gb=0") == first
+        changes = (
+            "train.epochs=4",
+            "train.compile=false train.rounds=2",
+            "model.l2=0.1",
+            "schedule=cosine",
+            "schedule.warmup_epochs=0.5",
+            "loss.label_smoothing=0.1",
+            "augment=mixup",
+            "augment.mixup=0.3",
+        )
+        assert len({first, *(key(*change.split()) for change in changes)}) == 1 + len(changes)

@@ -10,7 +10,8 @@ import torch
 
 from models import CNN
 from models.one_hot import OneHotInput
-from stages.trained import SEGMENTS_PER_CALL, Description, TrainedModel, _load_pyfunc, build
+from stages import batches
+from stages.trained import Description, TrainedModel, _load_pyfunc, build
 
 SHAPE = (8, 10)
 
@@ -25,7 +26,8 @@ def model():
         feature_parameters={"hop_length": 512},
         mean=[float(i) for i in range(8)],
         std=[1.0 + i for i in range(8)],
-        train={"seed": 0},
+        train={"seed": 0, "scaler": "bins", "loss": {"name": "cross_entropy"}},
+        kept_epoch=7,
         content_key="0123456789abcdef",
     )
     torch.manual_seed(0)
@@ -66,6 +68,7 @@ def test_what_is_saved_is_what_is_loaded(model, tmp_path, monkeypatch):
         assert np.array_equal(loaded.predict(x), model.predict(x))
         assert loaded.description.labels == ["blues", "jazz", "рок"]
         assert loaded.description.content_key == "0123456789abcdef"
+        assert loaded.description.kept_epoch == 7
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "weights.safetensors"]
 
 
@@ -86,6 +89,60 @@ def test_scaler_works_on_each_bin(model):
     np.testing.assert_allclose(model.standardise(x).numpy(), wanted, rtol=1e-5)
 
 
+def trained_with(model: TrainedModel, **changes) -> TrainedModel:
+    """The same network, trained in another way."""
+    description = model.description
+    return TrainedModel(dataclasses.replace(description, train={**description.train, **changes}), model.model)
+
+
+def test_scaler_works_on_each_segment(model):
+    x = segments(4)
+    x[1] = 1000 * x[1] + 5
+    scaled = trained_with(model, scaler="example").standardise(x).numpy()
+    wanted = (x - x.mean(axis=(1, 2), keepdims=True)) / x.std(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(scaled, wanted, atol=1e-5)
+    np.testing.assert_allclose(scaled.mean(axis=(1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(scaled.std(axis=(1, 2)), 1, rtol=1e-5)
+
+
+def test_silence_is_not_blown_up(model):
+    x = np.full((2, *SHAPE), -100, np.float32)
+    x[1, 3, 3] += 1e-5
+    scaled = trained_with(model, scaler="example").standardise(x).numpy()
+    assert np.array_equal(scaled[0], np.zeros(SHAPE))
+    assert np.abs(scaled[1]).max() < 20
+
+
+def test_segments_are_as_they_were_without_a_scaler(model):
+    x = segments(4)
+    assert np.array_equal(trained_with(model, scaler="none").standardise(x).numpy(), x)
+
+
+@pytest.mark.parametrize("kind", ["bins", "example", "none"])
+def test_a_segment_is_scaled_on_its_own(model, kind):
+    other, x = trained_with(model, scaler=kind), segments(20)
+    assert torch.equal(other.standardise(x)[4:5], other.standardise(x[4:5]))
+
+
+@pytest.mark.parametrize("kind", ["bins", "example", "none"])
+def test_predicting_scales_as_training_does(model, kind, tmp_path):
+    other, x = trained_with(model, scaler=kind), segments(6)
+    other.save(tmp_path)
+    with torch.no_grad():
+        wanted = other.model(other.standardise(x)).double().softmax(dim=1)
+    np.testing.assert_allclose(TrainedModel.load(tmp_path).predict(x), wanted, atol=1e-7)
+
+
+def test_sigmoids_are_divided_by_their_sum(model, tmp_path):
+    other, x = trained_with(model, loss={"name": "binary_cross_entropy"}), segments(6)
+    other.save(tmp_path)
+    with torch.no_grad():
+        each = 1 / (1 + np.exp(-other.model(other.standardise(x)).double().numpy()))
+    probability = TrainedModel.load(tmp_path).predict(x)
+    np.testing.assert_allclose(probability, each / each.sum(axis=1, keepdims=True), atol=1e-7)
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+
+
 def test_probabilities_sum_to_one_in_evaluation_mode(model):
     x = segments(30)
     probability = model.predict(x)
@@ -95,12 +152,20 @@ def test_probabilities_sum_to_one_in_evaluation_mode(model):
     assert np.array_equal(model.predict(x), probability), "dropout is at work"
 
 
-def test_many_segments_are_judged_like_few(model):
-    x = segments(2 * SEGMENTS_PER_CALL + 3)
+def test_many_segments_are_judged_like_few(model, monkeypatch):
+    x = segments(23)
+    monkeypatch.setattr(batches, "JUDGED_BYTES", 10 * x[:1].nbytes)
     together = model.predict(x)
     assert len(together) == len(x)
-    alone = np.concatenate([model.predict(x[i : i + 1]) for i in (0, SEGMENTS_PER_CALL, len(x) - 1)])
-    np.testing.assert_allclose(together[[0, SEGMENTS_PER_CALL, -1]], alone, atol=1e-6)
+    alone = np.concatenate([model.predict(x[i : i + 1]) for i in (0, 10, 22)])
+    np.testing.assert_allclose(together[[0, 10, 22]], alone, atol=1e-6)
+
+
+def test_a_segment_too_large_to_be_judged_with_others_is_judged_alone(model, monkeypatch):
+    x = segments(5)
+    together = model.predict(x)
+    monkeypatch.setattr(batches, "JUDGED_BYTES", 1)
+    np.testing.assert_allclose(model.predict(x), together, atol=1e-6)
 
 
 @pytest.mark.parametrize(

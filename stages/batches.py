@@ -1,0 +1,168 @@
+"""Segments in the order of a training: from memory, or streamed from the features file.
+
+Both give the same batches, so that where the data lies changes no result.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, split
+
+WINDOW_BYTES = 1 << 30  # segments that are shuffled among each other; less than this is shuffled as a whole
+CHUNK = 64  # neighbours that come into the same window, so that a disk reads them in one go
+JUDGED_BYTES = 1 << 24  # of segments that are only looked at; a network's maps take a hundred times as much
+
+
+class Batches(ABC):
+    """Segments of a side with their labels.
+
+    Attributes
+    ----------
+    segment_bytes : int
+        Size of a segment as the network takes it.
+    """
+
+    segment_bytes: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of segments."""
+
+    @abstractmethod
+    def shuffled(self, windows: Sequence[NDArray[np.int64]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches (x, label) on the device, of `size` segments in the order of `windows`."""
+
+    @abstractmethod
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """All segments on the device, in blocks."""
+
+
+def windows(n: int, segment_bytes: int, size: int, seed: Sequence[int]) -> list[NDArray[np.int64]]:
+    """A random order of `n` segments, in windows of whole batches.
+
+    A window draws from chunks of neighbours all over the data; within it the order is random. Data of up
+    to `WINDOW_BYTES` is one window, hence in perfectly random order.
+
+    Parameters
+    ----------
+    n, segment_bytes : int
+        Number of segments and the size of one.
+    size : int
+        Segments in a batch.
+    seed : sequence of int
+
+    Returns
+    -------
+    list of ndarray of int64
+        All but the last hold a multiple of `size`.
+    """
+    random = np.random.default_rng(seed)
+    per_window = max(1, WINDOW_BYTES // (segment_bytes * size)) * size
+    if n <= per_window:
+        return [random.permutation(n)]
+    chunks = np.split(np.arange(n), np.arange(CHUNK, n, CHUNK))
+    order = np.concatenate([chunks[i] for i in random.permutation(len(chunks))])
+    cuts = np.arange(per_window, n - 1, per_window)  # a single one that is left over makes no window
+    return [random.permutation(part) for part in np.split(order, cuts)]
+
+
+def sizes(n: int, size: int) -> list[int]:
+    """How `n` segments are cut into batches of `size`.
+
+    A single one that is left over goes with the batch before, since batch norm learns nothing from one.
+    """
+    whole, rest = divmod(n, size)
+    if rest == 1 and whole > 0:
+        return [size] * (whole - 1) + [size + 1]
+    return [size] * whole + [rest] * (rest > 0)
+
+
+def judged_at_once(segment_bytes: int) -> int:
+    """How many segments of that size are given to a network that only looks at them."""
+    return max(1, JUDGED_BYTES // segment_bytes)
+
+
+class Resident(Batches):
+    """Data in memory, on the device.
+
+    Parameters
+    ----------
+    x : Tensor (n, ...)
+        As the network takes it.
+    label : Tensor of int64 (n,)
+    """
+
+    def __init__(self, x: Tensor, label: Tensor):
+        self._x = x
+        self._label = label
+        self.segment_bytes = x.element_size() * math.prod(x.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def shuffled(self, windows: Sequence[NDArray[np.int64]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for window in windows:
+            for rows in split(torch.from_numpy(window).to(self._x.device), sizes(len(window), size)):
+                yield self._x[rows], self._label[rows]
+
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        size = judged_at_once(self.segment_bytes)
+        yield from zip(split(self._x, size), split(self._label, size), strict=True)
+
+
+class Streamed(Batches):
+    """Data in a file, read a window ahead.
+
+    Parameters
+    ----------
+    read : callable
+        Takes ascending row numbers and gives those segments as the network takes them.
+    label : Tensor of int64 (n,)
+    segment_bytes : int
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        read: Callable[[NDArray[np.int64]], Tensor],
+        label: Tensor,
+        segment_bytes: int,
+        device: torch.device,
+    ):
+        self._read = read
+        self._label = label
+        self.segment_bytes = segment_bytes
+        self._device = device
+
+    def __len__(self) -> int:
+        return len(self._label)
+
+    def shuffled(self, windows: Sequence[NDArray[np.int64]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        ascending = [np.sort(window) for window in windows]
+        for window, rows, x in zip(windows, ascending, self._ahead(ascending), strict=True):
+            places = torch.from_numpy(np.searchsorted(rows, window))
+            for place in split(places, sizes(len(window), size)):
+                yield self._on_device(x[place], rows[place.numpy()])
+
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        size = judged_at_once(self.segment_bytes)
+        blocks = np.split(np.arange(len(self)), np.arange(size, len(self), size))
+        for rows, x in zip(blocks, self._ahead(blocks), strict=True):
+            yield self._on_device(x, rows)
+
+    def _on_device(self, x: Tensor, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        return x.to(self._device), self._label[torch.from_numpy(rows)].to(self._device)
+
+    def _ahead(self, wanted: Sequence[NDArray[np.int64]]) -> Iterator[Tensor]:
+        """Read each of `wanted`, the next one while the last is worked on."""
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(self._read, wanted[0])
+            for rows in wanted[1:]:
+                ready, coming = coming.result(), reader.submit(self._read, rows)
+                yield ready
+            yield coming.result()

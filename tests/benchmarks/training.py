@@ -1,0 +1,149 @@
+"""An epoch of training and validation: Encore's loop against a DataLoader over a per-item HDF5 dataset.
+
+Each way runs in processes of its own, since they differ in how threads wait. Both train the same network
+with the same optimiser on the same segments.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import chdir
+from pathlib import Path
+from statistics import median
+
+import h5py
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from stages import examples, train
+from stages.tables import Assignment, read_rows
+from tests.synthetic import composed, composed_sections, write_arrays, write_split
+
+SEGMENTS = {"mlp": 2000, "lstm": 2000, "encore_cnn": 1000, "cnn": 500}  # to train on; a fifth to validate
+SHAPES = {"mfcc": (13, 130), "mel": (128, 130)}
+N_EPOCHS = 3  # the first of which is not counted
+N_ROUNDS = 5
+
+
+class PerItem(Dataset):
+    """Segments of a side, one at a time from an open file."""
+
+    def __init__(self, feature: str, side: str, reopens: bool):
+        self.path, self.feature, self.reopens = "data/features/features.h5", feature, reopens
+        self.file = h5py.File(self.path, "r")
+        sides = {row.track_id: row.split for row in read_rows(Path("data/split/split.csv"), Assignment)}
+        self.rows = [i for i, name in enumerate(self.file["track_id"].asstr()[:]) if sides[name] == side]
+        x = self.file[feature][self.rows]
+        self.mean, self.std = x.mean((0, 2))[:, None], x.std((0, 2))[:, None]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+        if self.reopens:
+            with h5py.File(self.path, "r") as file:
+                return self.item(file, self.rows[i])
+        return self.item(self.file, self.rows[i])
+
+    def item(self, file: h5py.File, row: int) -> tuple[np.ndarray, int]:
+        return (file[self.feature][row] - self.mean) / self.std, int(file["label"][row])
+
+
+def obvious(name: str, reopens: bool) -> None:
+    """Print the seconds of each epoch of the obvious way."""
+    model_type, feature, kwargs = train.check_model(composed_sections(f"model={name}")["model"])
+    sides = [PerItem(feature, side, reopens) for side in ("train", "valid")]
+    learned, judged = (DataLoader(side, batch_size=32, shuffle=side is sides[0]) for side in sides)
+    torch.manual_seed(0)
+    model = model_type(input_shape=sides[0][0][0].shape, n_classes=10, **kwargs)
+    optimizer = torch.optim.Adam(model.parameter_groups(), lr=1e-3)
+    for _ in range(N_EPOCHS):
+        started = time.perf_counter()
+        model.train()
+        for x, label in learned:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), label).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for x, label in judged:
+                nn.functional.cross_entropy(model(x), label).item()
+        print(time.perf_counter() - started)
+
+
+def ours() -> None:
+    """Print the seconds of each epoch of the stage train, checkpoint included."""
+    from stages.tracking import TrackedRun
+
+    TrackedRun.log_epoch = lambda self, row, seconds=None: print(seconds)
+    train.main()
+
+
+def run() -> None:
+    """Compare each model's epochs over made-up segments."""
+    print(f"\nan epoch of training and validation ({N_ROUNDS} rounds in turn)")
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        os.environ["DVC_ROOT"] = folder
+        for name, n_segments in SEGMENTS.items():
+            write_data(name, n_segments)
+            compare(name, n_segments)
+        del os.environ["DVC_ROOT"]
+
+
+def write_data(name: str, n_train: int) -> None:
+    """Features of tracks of ten segments, a split of them, and parameters."""
+    feature = composed_sections(f"model={name}")["model"]["feature"]
+    tracks = [
+        ("train" if i < n_train // 10 else "valid", f"{i}", f"{i % 10}") for i in range(n_train * 12 // 100)
+    ]
+    rows = [(track, number, label) for _, track, label in tracks for number in range(10)]
+    random = np.random.default_rng(0)
+    values = random.standard_normal((len(rows), *SHAPES[feature]), dtype=np.float32)
+    examples.FEATURES.parent.mkdir(parents=True, exist_ok=True)
+    write_arrays(examples.FEATURES, {feature: values}, rows)
+    write_split([Assignment(track, label, track, side, -1) for side, track, label in tracks])
+    settings = (
+        f"train.epochs={N_EPOCHS}",
+        "train.patience=null",
+        "runtime.tracking='off'",
+        "runtime.device=cpu",
+    )
+    Path("params.yaml").write_text(composed(f"model={name}", *settings), "utf-8")
+
+
+def compare(name: str, n_segments: int) -> None:
+    """Time the ways in turn."""
+    ways = {"the loop": "ours", "DataLoader, file kept open": "open", "DataLoader, opened per item": "item"}
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(N_ROUNDS):
+        for way, word in ways.items():
+            times[way].append(_seconds(word, name))
+    for way, each in times.items():
+        ratios = [other / mine for mine, other in zip(times["the loop"], each, strict=True)]
+        spread = f"({min(each):.3f} to {max(each):.3f})"
+        factor = f"{median(ratios):6.2f} times ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(
+            f"  {name:<11}{n_segments:>5} segments  {way:<29}{median(each):8.3f} s {spread:<20}{factor}",
+            flush=True,
+        )
+
+
+def _seconds(*arguments: str) -> float:
+    command = [sys.executable, "-m", "tests.benchmarks.training", *arguments]
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root}
+    )
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("train:")]
+    return median([float(line) for line in lines][1:])
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "ours":
+        ours()
+    else:
+        obvious(sys.argv[2], reopens=sys.argv[1] == "item")

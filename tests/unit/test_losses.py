@@ -1,0 +1,138 @@
+"""What is minimised is what the formulas say; what is reported is without smoothing and weights."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from stages.losses import Loss, probabilities
+from stages.recipe import LossParams
+
+NAMES = ["cross_entropy", "binary_cross_entropy"]
+COUNTS = torch.tensor([5, 20, 1, 14])
+LOGITS = 4 * torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+LABEL = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 3])
+HARD = nn.functional.one_hot(LABEL, 4).float()
+MIXED = 0.7 * HARD + 0.3 * HARD.roll(1, dims=0)
+
+
+def made(name: str, smoothing: float = 0.0, weights: str = "none", counts: torch.Tensor = COUNTS) -> Loss:
+    params = LossParams(name=name, label_smoothing=smoothing, class_weights=weights)
+    return Loss(params, counts, torch.device("cpu"))
+
+
+def by_hand(name: str, logits: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Loss of each segment, written out in float64."""
+    if name == "cross_entropy":
+        log_sum = np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return -(target * (logits - log_sum)).sum(axis=1)
+    right = 1 / (1 + np.exp(-logits))
+    return -(target * np.log(right) + (1 - target) * np.log(1 - right)).mean(axis=1)
+
+
+@pytest.mark.parametrize("target", [HARD, MIXED], ids=["hard", "mixed"])
+@pytest.mark.parametrize("name", NAMES)
+def test_loss_is_its_formula(name, target):
+    wanted = by_hand(name, LOGITS.double().numpy(), target.double().numpy())
+    np.testing.assert_allclose(made(name)(LOGITS, target), wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(made(name).plain(LOGITS, target), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_cross_entropy_is_torchs():
+    wanted = nn.functional.cross_entropy(LOGITS, LABEL, reduction="none")
+    torch.testing.assert_close(made("cross_entropy")(LOGITS, HARD), wanted)
+    smoothed = nn.functional.cross_entropy(LOGITS, LABEL, reduction="none", label_smoothing=0.1)
+    torch.testing.assert_close(made("cross_entropy", 0.1)(LOGITS, HARD), smoothed)
+
+
+def test_binary_cross_entropy_is_torchs():
+    wanted = nn.BCEWithLogitsLoss(reduction="none")(LOGITS, HARD).mean(dim=1)
+    torch.testing.assert_close(made("binary_cross_entropy")(LOGITS, HARD), wanted)
+
+
+@pytest.mark.parametrize("target", [HARD, MIXED], ids=["hard", "mixed"])
+@pytest.mark.parametrize("name", NAMES)
+def test_smoothing_spreads_a_share_of_the_target_over_all_classes(name, target):
+    smoothed = 0.8 * target.double().numpy() + 0.2 / 4
+    wanted = by_hand(name, LOGITS.double().numpy(), smoothed)
+    np.testing.assert_allclose(made(name, 0.2)(LOGITS, target), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_balanced_weights_are_the_formula_and_let_every_class_count_alike(name):
+    loss = made(name, weights="balanced")
+    weight = 40 / (4 * np.array([5, 20, 1, 14]))
+    np.testing.assert_allclose(loss.weight, weight, rtol=1e-6)
+    each = by_hand(name, LOGITS.double().numpy(), HARD.double().numpy())
+    np.testing.assert_allclose(loss(LOGITS, HARD), weight[LABEL] * each, rtol=1e-5)
+    assert (weight * COUNTS.numpy()).tolist() == pytest.approx([10.0] * 4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_of_balanced_classes_are_one(name):
+    loss = made(name, weights="balanced", counts=torch.tensor([6, 6, 6, 6]))
+    torch.testing.assert_close(loss(LOGITS, HARD), made(name)(LOGITS, HARD))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_mixed_segment_weighs_as_much_as_its_classes_do_in_their_shares(name):
+    weight = 40 / (4 * np.array([5, 20, 1, 14]))
+    each = by_hand(name, LOGITS.double().numpy(), MIXED.double().numpy())
+    wanted = (MIXED.numpy() @ weight) * each
+    np.testing.assert_allclose(made(name, weights="balanced")(LOGITS, MIXED), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_class_without_segments_breaks_nothing(name):
+    loss = made(name, weights="balanced", counts=torch.tensor([10, 0, 20, 10]))
+    target = nn.functional.one_hot(torch.tensor([0, 2, 3]), 4).float()
+    assert torch.isfinite(loss(LOGITS[:3], target)).all()
+    np.testing.assert_allclose(loss.weight[[0, 2, 3]], [1.0, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_reported_is_without_smoothing_and_weights(name):
+    loss = made(name, 0.3, "balanced")
+    torch.testing.assert_close(loss.plain(LOGITS, HARD), made(name)(LOGITS, HARD))
+    assert not torch.allclose(loss.plain(LOGITS, HARD), loss(LOGITS, HARD))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_far_off_logits_give_finite_losses_and_gradients(name):
+    logits = torch.tensor([[200.0, -200.0, 0.0, 90.0]], requires_grad=True)
+    loss = made(name, 0.1, "balanced")(logits, HARD[1:2]).sum()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+
+
+class TestProbabilities:
+    """How outputs read as probabilities."""
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_they_sum_to_one_and_keep_the_order(self, name):
+        found = probabilities(LOGITS.double(), name)
+        torch.testing.assert_close(found.sum(dim=1), torch.ones(9, dtype=torch.float64))
+        assert ((found >= 0) & (found <= 1)).all()
+        assert torch.equal(found.argsort(dim=1), LOGITS.argsort(dim=1))
+
+    def test_they_are_the_formulas(self):
+        logits = LOGITS.double().numpy()
+        power = np.exp(logits)
+        wanted = power / power.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(probabilities(LOGITS.double(), "cross_entropy"), wanted)
+        each = 1 / (1 + np.exp(-logits))
+        wanted = each / each.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(probabilities(LOGITS.double(), "binary_cross_entropy"), wanted)
+
+    def test_minimising_cross_entropy_finds_the_shares_of_the_classes(self):
+        """Over segments that are all alike the best probabilities are how often each class occurs."""
+        target = nn.functional.one_hot(torch.tensor([0] * 6 + [1] * 3 + [2]), 4).float()
+        logits = torch.zeros(1, 4, requires_grad=True)
+        optimizer = torch.optim.Adam([logits], lr=0.1)
+        for _ in range(400):
+            optimizer.zero_grad()
+            made("cross_entropy")(logits.expand(10, 4), target).mean().backward()
+            optimizer.step()
+        found = probabilities(logits.detach(), "cross_entropy")[0]
+        np.testing.assert_allclose(found, [0.6, 0.3, 0.1, 0.0], atol=0.01)

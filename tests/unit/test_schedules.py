@@ -1,0 +1,179 @@
+"""The learning rate at every step is that of each schedule's formula."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from stages.recipe import check_schedule
+from stages.schedules import Course
+from tests.synthetic import composed_sections
+
+HIGHEST = 0.02
+PER_EPOCH, EPOCHS = 5, 12
+N_STEPS = PER_EPOCH * EPOCHS
+
+
+def course(
+    schedule: dict, higher_is_better: bool = False, per_epoch: int = PER_EPOCH
+) -> tuple[torch.optim.Optimizer, Course]:
+    parameters = [nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))]
+    groups = [{"params": parameters[:1], "weight_decay": 0.1}, {"params": parameters[1:]}]
+    optimizer = torch.optim.SGD(groups, lr=HIGHEST)
+    checked = check_schedule({"warmup_epochs": 0.0, **schedule})
+    return optimizer, Course(optimizer, checked, per_epoch, EPOCHS, higher_is_better)
+
+
+def go(optimizer: torch.optim.Optimizer, under_way: Course, monitored: Sequence[float] = ()) -> list[float]:
+    """The rate at each step of a training of `EPOCHS` epochs, and that after it."""
+    rates = []
+    values = [*monitored, *[0.0] * (EPOCHS - len(monitored))]
+    for epoch in range(EPOCHS):
+        for _ in range(N_STEPS // EPOCHS):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            under_way.after_step()
+            assert len({group["lr"] for group in optimizer.param_groups}) == 1
+        under_way.after_epoch(values[epoch])
+    return [*rates, optimizer.param_groups[0]["lr"]]
+
+
+# The share of the highest rate at a step, counted from the end of the warm-up, of so many.
+FORMULAS: dict[str, tuple[dict, Callable[[int, int], float]]] = {
+    "constant": ({"name": "constant"}, lambda step, n: 1.0),
+    "linear": ({"name": "linear", "final": 0.0}, lambda step, n: 1 - step / n),
+    "linear to a tenth": ({"name": "linear", "final": 0.1}, lambda step, n: 1 - 0.9 * step / n),
+    "cosine": ({"name": "cosine", "final": 0.0}, lambda step, n: (1 + math.cos(math.pi * step / n)) / 2),
+    "cosine to a fifth": (
+        {"name": "cosine", "final": 0.2},
+        lambda step, n: 0.2 + 0.8 * (1 + math.cos(math.pi * step / n)) / 2,
+    ),
+    "cosine restarts": (
+        {"name": "cosine_restarts", "period_epochs": 3, "final": 0.1},
+        lambda step, n: 0.1 + 0.9 * (1 + math.cos(math.pi * (step % 15) / 15)) / 2,
+    ),
+    "a period longer than the training": (
+        {"name": "cosine_restarts", "period_epochs": 40, "final": 0.0},
+        lambda step, n: (1 + math.cos(math.pi * step / 200)) / 2,
+    ),
+    "exponential": ({"name": "exponential", "gamma": 0.7}, lambda step, n: 0.7 ** (step / 5)),
+    "step": ({"name": "step", "every_epochs": 4, "gamma": 0.1}, lambda step, n: 0.1 ** (step // 20)),
+}
+
+
+@pytest.mark.parametrize("warmup_epochs", [0.0, 0.4, 1.0, 2.5, 11.9])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_rate_at_every_step_is_the_formula(name, warmup_epochs):
+    schedule, share = FORMULAS[name]
+    warmup = round(warmup_epochs * PER_EPOCH)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rates = go(*course({**schedule, "warmup_epochs": warmup_epochs}))
+    wanted = [
+        HIGHEST * ((step + 1) / (warmup + 1) if step < warmup else share(step - warmup, N_STEPS - warmup))
+        for step in range(N_STEPS)
+    ]
+    assert rates[:-1] == pytest.approx(wanted, rel=1e-6, abs=1e-12)
+    assert max(rates) <= HIGHEST * (1 + 1e-6)
+
+
+def test_warm_up_rises_evenly_to_the_rate_and_no_further():
+    rates = go(*course({"name": "constant", "warmup_epochs": 2.0}))
+    steps = [later - earlier for earlier, later in pairwise(rates[:11])]
+    assert steps == pytest.approx([HIGHEST / 11] * 10)
+    assert rates[10:] == pytest.approx([HIGHEST] * 51)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+@pytest.mark.parametrize("final", [0.0, 0.25])
+def test_what_is_left_at_the_end_is_the_final_share(name, final):
+    rates = go(*course({"name": name, "final": final, "warmup_epochs": 1.0}))
+    assert rates[-1] == pytest.approx(final * HIGHEST, abs=1e-12)
+    assert rates[-1] >= 0
+
+
+def test_a_warm_up_of_less_than_half_a_step_is_none():
+    assert go(*course({"name": "constant", "warmup_epochs": 0.05})) == [HIGHEST] * (N_STEPS + 1)
+
+
+class TestPlateau:
+    """Down when the monitored value has not become better for a while."""
+
+    PLATEAU = {"name": "plateau", "patience_epochs": 2, "gamma": 0.1}  # noqa: RUF012
+
+    def rates(self, monitored: Sequence[float], higher_is_better: bool = False, **changes) -> list[float]:
+        """The rate in each epoch, as a share of the highest."""
+        rates = go(*course({**self.PLATEAU, **changes}, higher_is_better), monitored)
+        assert len(rates) == N_STEPS + 1
+        for epoch in range(EPOCHS):
+            in_epoch = rates[PER_EPOCH * epoch : PER_EPOCH * (epoch + 1)]
+            assert changes.get("warmup_epochs") or len(set(in_epoch)) == 1
+        return [rate / HIGHEST for rate in rates[::PER_EPOCH]]
+
+    def test_while_it_becomes_better_the_rate_stays(self):
+        assert self.rates([1 / epoch for epoch in range(1, 13)]) == [1.0] * 13
+        assert self.rates([float(epoch) for epoch in range(12)], higher_is_better=True) == [1.0] * 13
+
+    def test_a_better_epoch_begins_the_wait_anew(self):
+        monitored = [9.0, 9.0, 8.0, 8.0, 7.0, 7.0, 6.0, 6.0, 5.0, 5.0, 4.0, 4.0]
+        assert self.rates(monitored) == [1.0] * 13
+
+    def test_which_way_is_better_follows_from_what_is_monitored(self):
+        rising = [float(epoch) for epoch in range(1, 13)]
+        assert self.rates(rising, higher_is_better=True)[-1] == 1.0
+        assert self.rates(rising, higher_is_better=False)[-1] < 0.01
+
+    def test_each_cut_leaves_its_share_and_the_wait_begins_anew(self):
+        rates = self.rates([1.0] * 12, gamma=0.5)
+        cuts = [epoch for epoch in range(1, 13) if rates[epoch] != rates[epoch - 1]]
+        assert [rates[cut] for cut in cuts] == pytest.approx([0.5**n for n in range(1, len(cuts) + 1)])
+        assert len(cuts) >= 3
+        assert {later - earlier for earlier, later in pairwise(cuts)} <= {2, 3}
+
+    def test_what_is_no_number_is_no_better(self):
+        assert self.rates([math.nan] * 12)[-1] < 0.01
+
+
+@pytest.mark.parametrize("warmup_epochs", [0.0, 1.5])
+@pytest.mark.parametrize("name", [*FORMULAS, "plateau"])
+@pytest.mark.parametrize("stop", [1, 2, 7, 11])
+def test_a_course_goes_on_where_another_stood(name, stop, warmup_epochs):
+    """Its state passes through a file, as in a checkpoint, beside that of the optimiser."""
+    schedule, _ = FORMULAS.get(name, (TestPlateau.PLATEAU, None))
+    schedule = {**schedule, "warmup_epochs": warmup_epochs}
+    monitored = [1.0, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7, 0.1, 0.2, 0.2, 0.2, 0.2]
+    whole = go(*course(schedule), monitored)
+    optimizer, under_way = course(schedule)
+    rates = []
+    for epoch in range(EPOCHS):
+        if epoch == stop:
+            state = (optimizer.state_dict(), under_way.state_dict())
+            optimizer, under_way = course(schedule)
+            optimizer.load_state_dict(state[0])
+            under_way.load_state_dict(state[1])
+        for _ in range(PER_EPOCH):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            under_way.after_step()
+        under_way.after_epoch(monitored[epoch])
+    assert rates == whole[:-1], "not to the bit"
+
+
+@pytest.mark.parametrize("name", [*FORMULAS, "plateau"])
+def test_its_state_is_plain_enough_for_a_checkpoint(name, tmp_path):
+    schedule, _ = FORMULAS.get(name, (TestPlateau.PLATEAU, None))
+    optimizer, under_way = course({**schedule, "warmup_epochs": 1.0})
+    go(optimizer, under_way)
+    torch.save(under_way.state_dict(), tmp_path / "state.pt")
+    assert torch.load(tmp_path / "state.pt", weights_only=True) == under_way.state_dict()
+
+
+@pytest.mark.parametrize("choice", ["constant", "linear", "cosine", "cosine_restarts", "exponential", "step"])
+def test_choices_of_conf_never_exceed_the_rate_and_stay_positive(choice):
+    schedule = composed_sections(f"schedule={choice}")["schedule"]
+    rates = go(*course({**schedule, "warmup_epochs": 1.0}))
+    assert all(0 < rate <= HIGHEST * (1 + 1e-9) for rate in rates[:-1])
