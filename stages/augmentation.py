@@ -57,6 +57,8 @@ def _uniform(x: Tensor, low: float, high: float) -> Tensor:
 def crop(x: Tensor, least: float) -> Tensor:
     """A random stretch of at least the share `least`, brought to full length by linear interpolation."""
     n_frames = x.shape[-1]
+    if n_frames == 1:
+        return x
     length = (_uniform(x, least, 1.0) * n_frames).clamp(min=2)
     start = _uniform(x, 0.0, 1.0) * (n_frames - length)
     place = start + torch.linspace(0, 1, n_frames, device=x.device) * (length - 1)
@@ -90,8 +92,8 @@ def specaugment(x: Tensor, how: SpecAugment) -> Tensor:
         place = torch.arange(size, device=x.device)
         place = place[:, None] if axis == -2 else place
         for _ in range(n_masks):
-            width = _uniform(x, 0.0, share) * size
-            start = _uniform(x, 0.0, 1.0) * (size - width)
+            width = (_uniform(x, 0.0, 1.0) * (int(share * size) + 1)).floor()
+            start = (_uniform(x, 0.0, 1.0) * (size - width + 1)).floor()
             x = torch.where((place >= start) & (place < start + width), mean, x)
     return x
 

@@ -63,7 +63,7 @@ def windows(n: int, segment_bytes: int, size: int, seed: Sequence[int]) -> list[
     """
     random = np.random.default_rng(seed)
     per_window = max(1, WINDOW_BYTES // (segment_bytes * size)) * size
-    if n <= per_window:
+    if n <= max(per_window, WINDOW_BYTES // segment_bytes):
         return [random.permutation(n)]
     chunks = np.split(np.arange(n), np.arange(CHUNK, n, CHUNK))
     order = np.concatenate([chunks[i] for i in random.permutation(len(chunks))])

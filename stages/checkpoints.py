@@ -4,6 +4,8 @@ Under ``.encore/checkpoints/`` each training has a folder named by its content k
 time alone: one that cannot be written, or is gone or damaged, means that the training starts over.
 """
 
+import hashlib
+import io
 import os
 import shutil
 import time
@@ -16,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from stages.workspace import work_cache_path
 
+DIGEST_BYTES = hashlib.sha256().digest_size
 ABANDONED_S = 14 * 24 * 3600.0  # what nobody has gone on with for so long is forgotten
 
 
@@ -52,7 +55,7 @@ class Checkpoint:
         """The MLflow run of this training; empty: none yet."""
         try:
             return (self._folder / "run_id").read_text("utf-8") if self._lock.is_locked else ""
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return ""
 
     @run_id.setter
@@ -100,17 +103,24 @@ class Checkpoint:
         if not self._lock.is_locked:
             return None
         try:
-            return torch.load(self._path(name), map_location="cpu", weights_only=True)
-        except Exception:  # a damaged file raises whatever its bytes happen to mean
+            content = self._path(name).read_bytes()
+        except OSError:
             return None
+        digest, content = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() != digest:  # torch reads damaged tensors without a word
+            return None
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
     def _save(self, name: str, value: Any) -> None:
         if not self._lock.is_locked:
             return
         unfinished = self._folder / f".{name}.{os.getpid()}"
-        with suppress(OSError, RuntimeError):  # torch says RuntimeError where the disk is full
+        buffer = io.BytesIO()
+        torch.save(value, buffer)
+        content = buffer.getvalue()
+        with suppress(OSError):
             try:
-                torch.save(value, unfinished)
+                unfinished.write_bytes(hashlib.sha256(content).digest() + content)
                 unfinished.replace(self._path(name))
             finally:
                 unfinished.unlink(missing_ok=True)

@@ -56,9 +56,26 @@ def make_optimizer(model: Classifier, params: TrainParams) -> torch.optim.Optimi
         "adamw": torch.optim.AdamW,
         "sgd": partial(torch.optim.SGD, momentum=params.momentum),
     }
+    # a fused one unscales float16 gradients itself, too late to clip them
+    fused = params.precision != "16-mixed" or params.clip_norm is None
     return optimizers[params.optimizer](
-        model.parameter_groups(), lr=params.learning_rate, weight_decay=params.weight_decay, fused=True
+        model.parameter_groups(), lr=params.learning_rate, weight_decay=params.weight_decay, fused=fused
     )
+
+
+def _moving_average(decay: float) -> Callable[..., None]:
+    """What `AveragedModel` does with tensors of one dtype: whole numbers, such as codes, are no averages."""
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], n_averaged: Tensor) -> None:
+        if averaged[0].is_floating_point():
+            average(averaged, current, n_averaged)
+        else:
+            for old, new in zip(averaged, current, strict=True):
+                old.copy_(new)
+
+    return update
 
 
 class Training:
@@ -104,8 +121,9 @@ class Training:
         )
         self._average: AveragedModel | None = None
         if self._params.ema_decay is not None:
-            update = get_ema_multi_avg_fn(self._params.ema_decay)  # type: ignore[no-untyped-call]
-            self._average = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+            self._average = AveragedModel(
+                model, multi_avg_fn=_moving_average(self._params.ema_decay), use_buffers=True
+            )
         self._fitted = Fitted()
         self._begin_round()
 
@@ -148,8 +166,10 @@ class Training:
                     valid_loss=f"{row.valid_loss:.3f}", valid_accuracy=f"{row.valid_accuracy:.3f}"
                 )
         if not self._fitted.best:
+            raise EncoreError("training diverged: valid_loss was never a number; lower train.learning_rate")
+        if params.keep == "last" and not math.isfinite(history[-1].valid_loss):
             raise EncoreError(
-                f"training diverged: {params.monitor} was never a number; lower train.learning_rate"
+                "training diverged: valid_loss of the last epoch is no number; lower train.learning_rate"
             )
         self._model.load_state_dict(self._fitted.weights or self._judged.state_dict())
         return self._fitted
@@ -167,7 +187,7 @@ class Training:
         params = self._params
         self._optimizer = make_optimizer(self._model, params)
         self._stepper = cast(_FabricOptimizer, self._fabric.setup_optimizers(self._optimizer))
-        per_epoch = math.ceil(len(self._train) / (params.batch_size * params.accumulate))
+        per_epoch = len(sizes(len(self._train), params.batch_size * params.accumulate))
         self._course = Course(
             self._optimizer, self._schedule, per_epoch, params.epochs, self._higher_is_better
         )
@@ -187,8 +207,9 @@ class Training:
                 self._average.update_parameters(self._model)
         sums = cast(Tensor, fabric.all_reduce(sums, reduce_op="sum"))
         loss, hits = (sums / len(self._train)).tolist()
-        with fabric.autocast():
-            valid_loss, valid_accuracy = judge(self._judged, self._valid, self._loss)
+        with fabric.autocast():  # each process has statistics of norms of its own: the first one's count
+            judged = judge(self._judged, self._valid, self._loss)
+        valid_loss, valid_accuracy = fabric.broadcast(judged)
         self._course.after_epoch(valid_accuracy if self._higher_is_better else valid_loss)
         rate = self._optimizer.param_groups[0]["lr"]
         return Epoch(epoch, loss, hits, valid_loss, valid_accuracy, rate)
@@ -198,9 +219,10 @@ class Training:
         fabric, params, total = self._fabric, self._params, len(label)
         rank, world = fabric.global_rank, fabric.world_size
         share = world / total  # processes' gradients are averaged
-        if rank >= total:  # has nothing to learn, but the others wait for its gradient
-            rank, share = 0, 0.0
-        x, label = x[rank::world], label[rank::world]
+        if total >= 2 * world:
+            x, label = x[rank::world], label[rank::world]
+        elif rank > 0:  # too few to share: the first one takes them all, the others wait for its gradient
+            share = 0.0
         cuts = sizes(len(x), math.ceil(params.batch_size / world))
         parts = list(zip(split(x, cuts), split(label, cuts), strict=True))
         sums = torch.zeros(2, device=fabric.device)
@@ -219,7 +241,9 @@ class Training:
                 hits = (logits.detach().argmax(1) == target.argmax(1)).sum()
                 sums += torch.stack([loss.detach(), hits])
         if params.clip_norm is not None:
-            fabric.clip_gradients(self._network, self._stepper, max_norm=params.clip_norm)
+            fabric.clip_gradients(
+                self._network, self._stepper, max_norm=params.clip_norm, error_if_nonfinite=False
+            )
         self._stepper.step()
         self._stepper.zero_grad()
         return sums
@@ -248,6 +272,7 @@ class Training:
                 "model": self._model.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
                 "course": self._course.state_dict(),
+                "precision": self._fabric.strategy.precision.state_dict(),
                 "average": self._average and self._average.state_dict(),
             }
         )
@@ -258,7 +283,8 @@ class Training:
         """Make `epoch` the best one if it is; the one that it outdoes, or 0."""
         fitted, sign = self._fitted, 1 if self._higher_is_better else -1
         values = [sign * getattr(row, self._params.monitor) for row in fitted.history]
-        if not math.isfinite(values[-1]) or (fitted.best and values[-1] <= values[fitted.best - 1]):
+        is_number = math.isfinite(fitted.history[-1].valid_loss)
+        if not is_number or (fitted.best and values[-1] <= values[fitted.best - 1]):
             return 0
         outdone, fitted.best = fitted.best, epoch
         return outdone
@@ -272,6 +298,7 @@ class Training:
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._course.load_state_dict(state["course"])
+        self._fabric.strategy.precision.load_state_dict(state["precision"])
         if self._average is not None:
             self._average.load_state_dict(state["average"])
         for row in fitted.history:

@@ -59,5 +59,4 @@ def probabilities(logits: Tensor, loss: str) -> Tensor:
     """
     if loss == "cross_entropy":
         return logits.softmax(dim=1)
-    each = logits.sigmoid()
-    return each / each.sum(dim=1, keepdim=True)
+    return nn.functional.logsigmoid(logits).softmax(dim=1)

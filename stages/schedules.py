@@ -40,7 +40,7 @@ class Course:
         epochs: int,
         higher_is_better: bool,
     ):
-        warmup = round(schedule.warmup_epochs * steps_per_epoch)
+        self._warmup = warmup = round(schedule.warmup_epochs * steps_per_epoch)
         self._plateau: ReduceLROnPlateau | None = None
         main = _main(optimizer, schedule, steps_per_epoch, max(1, epochs * steps_per_epoch - warmup))
         if warmup > 0:
@@ -52,7 +52,8 @@ class Course:
                 optimizer,
                 "max" if higher_is_better else "min",
                 factor=schedule.gamma,
-                patience=schedule.patience_epochs,
+                patience=schedule.patience_epochs - 1,  # torch cuts after one bad epoch more than that
+                threshold=0.0,
             )
 
     def after_step(self) -> None:
@@ -61,7 +62,7 @@ class Course:
 
     def after_epoch(self, monitored: float) -> None:
         """To be called after each epoch with the monitored value."""
-        if self._plateau is not None:
+        if self._plateau is not None and self._by_step.last_epoch >= self._warmup:
             self._plateau.step(monitored)
 
     def state_dict(self) -> dict[str, Any]:

@@ -176,13 +176,13 @@ def main() -> None:
         from stages.losses import Loss
         from stages.trained import TrainedModel, build, save_weights
 
-        fabric = start(settings.device, settings.devices, recipe.train.precision)
         torch.manual_seed(recipe.train.seed)
-        torch.use_deterministic_algorithms(True, warn_only=fabric.device.type != "cpu")
         try:
             trained = TrainedModel(description, build(description))
         except (ValueError, RuntimeError) as error:
             raise EncoreError(f"params.yaml: model: {model_type.__name__} cannot be built: {error}") from None
+        fabric = start(settings.device, settings.devices, recipe.train.precision)
+        torch.use_deterministic_algorithms(True, warn_only=fabric.device.type != "cpu")
 
         n_per_class = torch.from_numpy(np.bincount(train.label, minlength=len(features.labels)))
         training = loop.Training(
@@ -200,7 +200,11 @@ def main() -> None:
             tracking.open_run(mode, description.content_key, checkpoint.run_id) as tracked,
         ):
             checkpoint.run_id = tracked.run_id
-            fitted = training.fit(checkpoint, tracked.log_epoch)
+            try:
+                fitted = training.fit(checkpoint, tracked.log_epoch)
+            except EncoreError:
+                if fabric.is_global_zero:  # all fail alike, and one tells
+                    raise
             if not fabric.is_global_zero:
                 return
             kept = fitted.best if recipe.train.keep == "best" else len(fitted.history)

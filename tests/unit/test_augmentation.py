@@ -350,3 +350,26 @@ class TestRefusals:
     @pytest.mark.parametrize("name", sorted(set(NAMES) - {"gain_db"}))
     def test_other_features_take_all_else(self, name):
         check_augmentation(recipe(augment={name: ALONE[name]}), "chroma", "1", is_codes=False)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3, 1.0])
+def test_every_bin_and_frame_may_be_masked_the_first_as_often_as_the_last(share):
+    torch.manual_seed(0)
+    x = torch.randn(4000, 13, 20)
+    for axis, how in (
+        (1, SpecAugment(bands=1, max_bins=share, stretches=0, max_frames=1.0)),
+        (2, SpecAugment(bands=0, max_bins=1.0, stretches=1, max_frames=share)),
+    ):
+        masked = (specaugment(x, how) != x).all(dim=3 - axis)
+        often = masked.double().mean(dim=0)
+        assert often.min() > 0
+        assert (often - often.flip(0)).abs().max() < 0.05
+        size = x.shape[axis]
+        width = masked.sum(dim=1)
+        assert width.max() <= share * size
+        assert set(width.tolist()) == set(range(int(share * size) + 1))
+
+
+def test_a_single_frame_cannot_be_cropped_and_stays():
+    x = torch.randn(3, 4, 1)
+    assert torch.equal(crop(x, 0.5), x)

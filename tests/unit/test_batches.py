@@ -207,3 +207,9 @@ class TestWindows:
             (order,) = windows(10, 10, 3, [0, epoch])
             places[np.arange(10), order] += 1
         assert abs(places - 200).max() < 5 * np.sqrt(200 * 0.9)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_data_of_up_to_a_window_is_one_window(monkeypatch, size):
+    monkeypatch.setattr(batches, "WINDOW_BYTES", 100 * SEGMENT_BYTES)
+    assert len(windows(100, SEGMENT_BYTES, size, [0])) == 1

@@ -284,3 +284,19 @@ class TestUnwritable:
             assert same(checkpoint.load(), STATE)
         assert (saved / "state.pt").read_bytes() == before
         assert not [path for path in saved.iterdir() if path.name.startswith(".")]
+
+
+def test_a_byte_that_changed_anywhere(saved):
+    whole = (saved / "state.pt").read_bytes()
+    for place in range(0, len(whole), 37):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        (saved / "state.pt").write_bytes(damaged)
+        with Checkpoint(KEY) as checkpoint:
+            assert checkpoint.load() is None, place
+
+
+def test_a_run_id_that_is_no_text(saved):
+    (saved / "run_id").write_bytes(b"\xff\xfe\x00")
+    with Checkpoint(KEY) as checkpoint:
+        assert checkpoint.run_id == ""

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from models import CNN, LSTM, MLP, Classifier
@@ -396,7 +398,7 @@ class TestSteps:
             ),
         ],
     )
-    @pytest.mark.parametrize("n", [30])
+    @pytest.mark.parametrize("n", [29, 30])
     def test_weights_and_rates_are_those_computed_by_hand(self, changes, schedule, n):
         settings = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 3, "batch_size": 4}
         how = recipe(
@@ -762,3 +764,92 @@ def test_a_compiled_model_is_trained_and_kept_like_any_other(workspace, monkeypa
     assert outcome.model.state_dict().keys() == plain.model.state_dict().keys()
     torch.testing.assert_close(weights(outcome), weights(plain), rtol=1e-3, atol=1e-4)
     assert copy.deepcopy(outcome.model)(data(0)[0]).shape == (30, 3)
+
+
+def on_codes() -> Classifier:
+    return OneHotInput(MLP((N_LEVELS, *SHAPE), 3, [8], 0.2, 0.0), N_LEVELS)
+
+
+@pytest.mark.parametrize("ema_decay", [0.5, 0.9, 0.99])
+def test_a_moving_average_of_weights_leaves_codes_alone(ema_decay):
+    torch.manual_seed(7)
+    how = recipe(train={"epochs": 6, "batch_size": 4, "keep": "last", "ema_decay": ema_decay})
+    outcome = fitted(how, on_codes, codes(0), codes(1))
+    x, label = codes(1)
+    with torch.no_grad():
+        logits = outcome.model.eval()(x)
+    loss = torch.nn.functional.cross_entropy(logits, label).item()
+    assert outcome.history[-1].valid_loss == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("ema_decay", [0.5, 0.9])
+def test_on_codes_with_average_goes_on(workspace, ema_decay):
+    how = recipe(train={**SHORT, "ema_decay": ema_decay}, augment={"shift": 0.5})
+    whole = fitted(how, on_codes, codes(0), codes(1))
+    stopped(how, 2, on_codes, codes(0), codes(1))
+    assert fitted(how, on_codes, codes(0), codes(1), checkpoint=Checkpoint(KEY)).contents == whole.contents
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"clip_norm": 1.0}, {"monitor": "valid_accuracy"}, {"monitor": "valid_accuracy", "keep": "last"}],
+)
+def test_a_training_that_diverges_is_refused_whatever_is_monitored(changes):
+    how = recipe(train={"epochs": 3, "batch_size": 8, "learning_rate": 1e30, **changes})
+    with pytest.raises(EncoreError, match="training diverged: valid_loss was never a number"):
+        fitted(how)
+
+
+def test_a_last_epoch_that_is_no_number_is_not_kept():
+    def diverge(row, *_):
+        if row.epoch == 2:
+            for parameter in model.parameters():
+                parameter.data.fill_(math.nan)
+
+    model = mlp()
+    how = recipe(train={"epochs": 3, "keep": "last"})
+    with pytest.raises(EncoreError, match="training diverged"):
+        fitted(how, lambda: model, on_epoch=diverge)
+
+
+def in_float16(monkeypatch):
+    """Mixed precision with float16 and its scaler, on a CPU."""
+
+    def start(*_):
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20, growth_interval=3)
+        return Fabric(accelerator="cpu", plugins=MixedPrecision("16-mixed", "cpu", scaler))
+
+    monkeypatch.setattr("stages.device.start", start)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_gradients_in_float16_are_clipped(monkeypatch, optimizer):
+    in_float16(monkeypatch)
+    how = recipe(
+        train={
+            **SHORT,
+            "precision": "16-mixed",
+            "clip_norm": 1.0,
+            "optimizer": optimizer,
+            "learning_rate": 0.02,
+            "epochs": 12,
+        }
+    )
+    assert fitted(how).history[-1].train_loss < 1.0
+
+
+def test_float16_goes_on_with_its_scale(workspace, monkeypatch):
+    in_float16(monkeypatch)
+    how = recipe(train={**SHORT, "precision": "16-mixed", "epochs": 12})
+    whole = fitted(how)
+    stopped(how, 8, mlp)
+    assert fitted(how, checkpoint=Checkpoint(KEY)).contents == whole.contents
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+def test_a_segment_left_over_makes_no_step_in_the_schedule_either(name):
+    """It goes with the batch before; the rate is to come to its end all the same."""
+    x, label = data(0)
+    how = recipe(train={"epochs": 3, "batch_size": 4}, schedule={"name": name, "final": 0.1})
+    history = fitted(how, train=(x[:29], label[:29])).history
+    assert history[-1].learning_rate == pytest.approx(1e-4)

@@ -136,3 +136,10 @@ class TestProbabilities:
             optimizer.step()
         found = probabilities(logits.detach(), "cross_entropy")[0]
         np.testing.assert_allclose(found, [0.6, 0.3, 0.1, 0.0], atol=0.01)
+
+
+def test_sigmoids_that_are_all_tiny_are_probabilities_too():
+    found = probabilities(
+        torch.tensor([[-800.0, -801.0, -900.0]], dtype=torch.float64), "binary_cross_entropy"
+    )
+    np.testing.assert_allclose(found, [[1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0]], atol=1e-12)

@@ -137,6 +137,20 @@ class TestPlateau:
     def test_what_is_no_number_is_no_better(self):
         assert self.rates([math.nan] * 12)[-1] < 0.01
 
+    def test_it_is_cut_after_so_many_epochs_that_are_no_better(self):
+        """As training stops after `train.patience` of them."""
+        rates = self.rates([5.0, *[4.0] * 11], patience_epochs=3, gamma=0.5)
+        assert rates == pytest.approx([1.0] * 5 + [0.5] * 3 + [0.25] * 3 + [0.125] * 2)
+
+    def test_a_little_better_is_better(self):
+        assert self.rates([1 - 1e-6 * epoch for epoch in range(12)]) == [1.0] * 13
+
+    def test_nothing_is_cut_while_it_warms_up(self):
+        schedule = {**self.PLATEAU, "patience_epochs": 1, "warmup_epochs": 4.0}
+        rates = go(*course(schedule), [9.0] * 12)
+        assert rates[:20] == pytest.approx([HIGHEST * (step + 1) / 21 for step in range(20)])
+        assert rates[20] == pytest.approx(HIGHEST)
+
 
 @pytest.mark.parametrize("warmup_epochs", [0.0, 1.5])
 @pytest.mark.parametrize("name", [*FORMULAS, "plateau"])

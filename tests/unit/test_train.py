@@ -4,6 +4,8 @@ import json
 import math
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -662,3 +664,69 @@ class TestContentKey:
             "augment.mixup=0.3",
         )
         assert len({first, *(key(*change.split()) for change in changes)}) == 1 + len(changes)
+
+
+RANKS = """
+import sys, torch
+from models import CNN
+from stages.augmentation import Augmentation
+from stages.batches import Resident
+from stages.checkpoints import Checkpoint
+from stages.device import start
+from stages.loop import Training
+from stages.losses import Loss
+from tests.synthetic import class_patterns, recipe
+
+how = recipe(train={"epochs": 4, "batch_size": 8, "patience": None})
+fabric = start("cpu", 2, "32-true")
+torch.manual_seed(0)
+sides = []
+for seed in (0, 1):
+    x, label = (torch.from_numpy(values) for values in class_patterns(10, (8, 8), seed))
+    sides.append(Resident(x, label))
+loss = Loss(how.loss, torch.tensor([10, 10, 10]), fabric.device)
+model = CNN((8, 8), 3, [4, 4], 0.0)
+under_way = Training(model, how, fabric, *sides, loss, Augmentation(how.augment, torch.ones(1)))
+with Checkpoint("", is_first=False) as nowhere:
+    history = under_way.fit(nowhere, lambda *_: None).history
+open(f"{fabric.global_rank}", "w").write("".join(map(repr, history)))
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_train_together_agree_on_what_was_judged(workspace):
+    """Else they stop at different epochs, one waiting for the other, or cut the rate apart."""
+    Path("ranks.py").write_text(RANKS)
+    subprocess.run(
+        [sys.executable, "ranks.py"],
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        timeout=120,
+        check=True,
+    )
+    assert Path("0").read_text() == Path("1").read_text()
+
+
+@pytest.mark.slow
+def test_two_processes_that_fail_say_so_once(workspace):
+    write_features({"train": 2, "valid": 1, "test": 1})
+    write_params("runtime.devices=2", "train.learning_rate=1e30", "train.epochs=2")
+    done = run_stage("train", workspace)
+    assert done.returncode == 1
+    assert done.stderr.count("error: ") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_leave_neither_a_single_segment(workspace):
+    write_features({"train": 12, "valid": 1, "test": 1}, segments=1)
+    write_params(
+        "train.epochs=1", "model=encore_cnn", "model.feature=mfcc", "train.batch_size=33", "runtime.devices=2"
+    )
+    done = run_stage("train", workspace)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("model", ["encore_cnn", "cnn", "lstm", "mlp", "blocks_cnn", "choi_crnn", "flat_cnn"])
+def test_a_last_batch_of_one_segment_is_no_mishap(workspace, model):
+    write_features({"train": 3, "valid": 1, "test": 1}, shape=(96, 130), segments=1)
+    write_params("train.epochs=1", f"model={model}", "model.feature=mfcc", "train.batch_size=8")
+    train.main()
