@@ -107,11 +107,12 @@ def main() -> None:
             picture = _augmented(trained, augment, train)
             figures.save(picture, folder / "figures" / "augmentations.png")
 
-    flat = {
+    flat = {  # not everything: MLflow's comparison hides metrics behind a second scroll bar from 45 on
         f"{side}.{level}.{name}": float(value)
         for side, levels in scores.items()
         for level, values in levels.items()
         for name, value in values.items()
+        if level == "track" or side == "test"
     }
     tracking.complete_run(
         settings.tracking, description, history, flat, Path("data/evaluation"), Path("data/pictures"), MODEL
