@@ -3,6 +3,7 @@
 import copy
 import math
 import shutil
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -750,11 +751,12 @@ class Dying(Checkpoint):
 
 
 def has_compiler() -> bool:
-    return any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+    has_headers = Path(sysconfig.get_path("include"), "Python.h").is_file()
+    return has_headers and any(shutil.which(name) for name in ("c++", "g++", "clang++"))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_compiler(), reason="this machine has no C++ compiler")
+@pytest.mark.skipif(not has_compiler(), reason="no C++ compiler, or no headers of Python")
 def test_a_compiled_model_is_trained_and_kept_like_any_other(workspace, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(workspace / "compiled"))
     settings = {**SHORT, "ema_decay": 0.5}
