@@ -9,6 +9,7 @@ from models.choi import ChoiCNN, ChoiCRNN
 from models.classifier import Classifier
 from models.cnn import CNN
 from models.conv_blocks import BlocksCNN
+from models.embedding_cnn import EmbeddingCNN
 from models.encore_cnn import EncoreCNN
 from models.flat_cnn import FlatCNN
 from models.lstm import LSTM
@@ -22,6 +23,7 @@ __all__ = [
     "ChoiCNN",
     "ChoiCRNN",
     "Classifier",
+    "EmbeddingCNN",
     "EncoreCNN",
     "FlatCNN",
 ]

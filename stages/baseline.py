@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from stages import examples
+from stages import examples, open_set
 from stages.errors import run
 from stages.metrics import Predictions, score_both, write_predictions
 from stages.params import Params, load
@@ -49,15 +49,20 @@ def statistics(x: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def main() -> None:
-    """Fit logistic regression on train, score it on test."""
+    """Fit logistic regression on train, score it on test, and on unknown classes if there are any."""
     params = load("baseline", BaselineParams)
     split = examples.read_split()
     with Features(examples.FEATURES) as features:
         examples.assert_there(features, params.feature, "baseline.feature")
         train = examples.load(features, params.feature, split, "train")
-        test = examples.load(features, params.feature, split, "test")
-        x_train, x_test = (np.concatenate([statistics(x) for x in side.blocks()]) for side in (train, test))
-        labels = features.labels
+        judged = {
+            side: examples.load(features, params.feature, split, side)
+            for side in ("test", "unknown")
+            if any(row.split == side for row in split)
+        }
+        x_train = _inputs(train)
+        x_judged = {side: _inputs(data) for side, data in judged.items()}
+    labels = examples.known_labels(split)
 
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -65,15 +70,27 @@ def main() -> None:
 
     model = make_pipeline(StandardScaler(), LogisticRegression(C=params.C, max_iter=2000))
     model.fit(x_train, train.label)
-    probability = np.zeros((len(test.label), len(labels)))
-    probability[:, model.classes_] = model.predict_proba(x_test)
-    predictions = Predictions(test.track_id, test.label, probability)
-    metrics = score_both(predictions, params.bootstrap_samples, params.seed)
+    predictions = {}
+    for side, data in judged.items():
+        probability = np.zeros((len(data), len(labels)))
+        probability[:, model.classes_] = model.predict_proba(x_judged[side])
+        predictions[side] = Predictions(data.track_id, data.label, probability, 1 - probability.max(axis=1))
+    tracks = {side: segments.by_track() for side, segments in predictions.items()}
+    metrics = score_both(predictions["test"], params.bootstrap_samples, params.seed)
+    if "unknown" in tracks:
+        novelty = tracks["test"].novelty, tracks["unknown"].novelty
+        area = open_set.auroc(*novelty, params.bootstrap_samples, params.seed)
+        names = ("auroc", "auroc_ci95_low", "auroc_ci95_high")
+        metrics["open_set"] = {name: round(value, 6) for name, value in zip(names, area, strict=True)}
     with new_folder(Path("data/baseline")) as folder:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
-        write_predictions(folder / "predictions.csv", predictions.by_track(), labels)
-    n_tracks = len(set(test.track_id.tolist()))
+        write_predictions(folder / "predictions.csv", tracks["test"], labels)
+    n_tracks = len(tracks["test"].track_id)
     print(f"baseline: accuracy {metrics['track']['accuracy']:.3f} over {n_tracks} test tracks")
+
+
+def _inputs(data: examples.Examples) -> NDArray[np.float64]:
+    return np.concatenate([statistics(x) for x in data.blocks()])
 
 
 if __name__ == "__main__":

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from stages import examples, figures, metrics, report, tracking
+from stages import examples, figures, metrics, open_set, report, tracking
 from stages.errors import run
 from stages.params import Params, load
 from stages.recipe import AugmentParams
 from stages.runtime import runtime, wait_without_spinning
 from stages.splits import SIDES
 from stages.store import Features
-from stages.tables import Confused, Epoch, read_rows, write_rows
+from stages.tables import Confused, Epoch, Novelty, read_rows, write_rows
 from stages.workspace import new_folder
 
 if TYPE_CHECKING:
@@ -35,14 +35,17 @@ class EvaluateParams(Params):
         Resamples of the test tracks behind each interval.
     seed : int
         Of the resampling.
+    known_accepted : float
+        Share of validation tracks that shall not count as new music.
     """
 
     bootstrap_samples: int = Field(ge=100, le=20_000)
     seed: int = Field(ge=0)
+    known_accepted: float = Field(gt=0, lt=1)
 
 
 def main() -> None:
-    """Score the trained model on every track of train, valid and test."""
+    """Score the trained model on every track of train, valid and test, and say what is new to it."""
     wait_without_spinning()
     params = load("evaluate", EvaluateParams)
     settings = runtime()
@@ -59,12 +62,15 @@ def main() -> None:
     history = read_rows(MODEL / "history.csv", Epoch)
     predictions: dict[str, metrics.Predictions] = {}
     with Features(examples.FEATURES) as features, new_folder(Path("data/evaluation")) as folder:
-        for side in tqdm(SIDES, desc="evaluate", unit="side", disable=None):
+        there = {row.split for row in split}
+        sides = [*SIDES, *(side for side in ("unknown", "unlabelled") if side in there)]
+        for side in tqdm(sides, desc="evaluate", unit="side", disable=None):
             data = examples.load(features, description.feature, split, side)
-            probability = np.concatenate([trained.predict(x) for x in data.blocks()])
-            predictions[side] = metrics.Predictions(data.track_id, data.label, probability)
+            judged = [trained.judge(x) for x in data.blocks()]
+            probability, novelty = (np.concatenate(parts) for parts in zip(*judged, strict=True))
+            predictions[side] = metrics.Predictions(data.track_id, data.label, probability, novelty)
         tracks = {side: segments.by_track() for side, segments in predictions.items()}
-        for side in SIDES:
+        for side in sides:
             wanted = {row.track_id for row in split if row.split == side}
             if set(tracks[side].track_id.tolist()) != wanted:
                 raise AssertionError(
@@ -72,9 +78,11 @@ def main() -> None:
                 )
 
         scores = {
-            side: metrics.score_both(segments, params.bootstrap_samples, params.seed)
-            for side, segments in predictions.items()
+            side: metrics.score_both(predictions[side], params.bootstrap_samples, params.seed)
+            for side in SIDES
         }
+        limit = open_set.threshold(tracks["valid"], params.known_accepted)
+        novel = open_set.score(tracks, limit, params.bootstrap_samples, params.seed)
         scores["baseline"] = json.loads(Path("data/baseline/metrics.json").read_text("utf-8"))
         labels = description.labels
         classes = metrics.class_table(tracks["test"], labels)
@@ -82,11 +90,14 @@ def main() -> None:
             "test": scores["test"],
             "valid": {"track": scores["valid"]["track"]},
             "baseline": {"track": scores["baseline"]["track"]},
+            "open_set": novel,
         }
         (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
         write_rows(folder / "classes.csv", classes, metrics.ClassScores)
         metrics.write_predictions(folder / "predictions.csv", tracks["test"], labels)
         write_rows(folder / "confusion.csv", _confusion(tracks, labels), Confused)
+        label_of = {row.track_id: row.label for row in split}
+        write_rows(folder / "novelty.csv", open_set.table(tracks, limit, labels, label_of), Novelty)
         source = json.loads(Path("data/raw/source.json").read_text("utf-8"))
         n_tracks = {side: len(tracks[side].track_id) for side in SIDES}
         text = report.markdown(scores, description.model, classes, source, n_tracks)
@@ -114,6 +125,8 @@ def main() -> None:
         for name, value in values.items()
         if level == "track" or side == "test"
     }
+    if "unknown" in tracks:
+        flat |= {f"open_set.{name}": value for name, value in novel.items()}
     tracking.complete_run(
         settings.tracking, description, history, flat, Path("data/evaluation"), Path("data/pictures"), MODEL
     )
@@ -143,7 +156,7 @@ def _augmented(
 
 
 def _confusion(tracks: dict[str, metrics.Predictions], labels: list[str]) -> Iterator[Confused]:
-    for side, predictions in tracks.items():
+    for side, predictions in ((side, tracks[side]) for side in SIDES):
         for row, label in zip(metrics.confusion(predictions), labels, strict=True):
             for n, predicted in zip(row, labels, strict=True):
                 yield Confused(side, label, predicted, int(n))

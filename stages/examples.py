@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.errors import EncoreError
-from stages.splits import assert_apart
+from stages.splits import SIDES, assert_apart
 from stages.store import Features
 from stages.tables import Assignment, read_rows
 
 FEATURES = Path("data/features/features.h5")
 SPLIT = Path("data/split/split.csv")
-
 
 BLOCK = 256  # segments read at a time where all are wanted in turn
 
@@ -28,6 +27,7 @@ class Examples:
     Attributes
     ----------
     label : ndarray of int64 (n_segments,)
+        Index into `known_labels`; -1: none of them.
     track_id : ndarray of str (n_segments,)
     """
 
@@ -64,6 +64,11 @@ def read_split() -> list[Assignment]:
     return rows
 
 
+def known_labels(split: Sequence[Assignment]) -> list[str]:
+    """Names of the classes that are learnt and judged, in order."""
+    return sorted({row.label for row in split if row.split in SIDES})
+
+
 def assert_there(features: Features, feature: str, key: str) -> None:
     """Raise `EncoreError` if the features file lacks the feature that the parameter `key` names."""
     if feature not in features.names:
@@ -84,7 +89,7 @@ def load(features: Features, feature: str, split: Sequence[Assignment], side: st
         Which of its features.
     split : sequence of Assignment
         From `read_split`.
-    side : {'train', 'valid', 'test'}
+    side : {'train', 'valid', 'test', 'unknown', 'unlabelled'}
 
     Raises
     ------
@@ -99,5 +104,6 @@ def load(features: Features, feature: str, split: Sequence[Assignment], side: st
     lost = sorted(wanted - set(track_id.tolist()))
     if lost:
         raise EncoreError(f"{SPLIT}: {lost[0]!r} stands in {side}, but {FEATURES} has no segment of it")
-    read = partial(features.read, feature)
-    return Examples(features.label[rows].astype(np.int64), track_id, read, rows)
+    index = {label: i for i, label in enumerate(known_labels(split))}
+    known = np.array([index.get(label, -1) for label in features.labels] + [-1])  # the last one: no label
+    return Examples(known[features.label[rows]], track_id, partial(features.read, feature), rows)

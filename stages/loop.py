@@ -16,6 +16,7 @@ from torch import Tensor, nn, split
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models import Classifier
+from models.nearest_prototype import NearestPrototype
 from stages.augmentation import Augmentation
 from stages.batches import Batches, sizes, windows
 from stages.checkpoints import Checkpoint
@@ -116,8 +117,9 @@ class Training:
         self._loss = loss
         self._augmentation = augmentation
         self._kernels = [p for p in model.parameters() if p.ndim > 1]
+        trainee = model.network if isinstance(model, NearestPrototype) else model
         self._network = fabric.setup_module(
-            cast(nn.Module, torch.compile(model)) if self._params.compile else model
+            cast(nn.Module, torch.compile(trainee)) if self._params.compile else trainee
         )
         self._average: AveragedModel | None = None
         if self._params.ema_decay is not None:
@@ -208,6 +210,8 @@ class Training:
         sums = cast(Tensor, fabric.all_reduce(sums, reduce_op="sum"))
         loss, hits = (sums / len(self._train)).tolist()
         with fabric.autocast():  # each process has statistics of norms of its own: the first one's count
+            if isinstance(self._judged, NearestPrototype):  # whose outputs say no class before this
+                hits = place_prototypes(self._judged, self._train)
             judged = judge(self._judged, self._valid, self._loss)
         valid_loss, valid_accuracy = fabric.broadcast(judged)
         self._course.after_epoch(valid_accuracy if self._higher_is_better else valid_loss)
@@ -231,14 +235,14 @@ class Training:
             with fabric.no_backward_sync(self._network, enabled=not is_last):
                 target = nn.functional.one_hot(classes, self._loss.n_classes).float()
                 part, target = self._augmentation(part, target)
-                logits = self._network(part)
-                loss = self._loss(logits, target).sum()
+                output = self._network(part)
+                loss = self._loss(output, target).sum()
                 penalised = loss * share
                 if params.l1 and is_last:
                     penalised = penalised + params.l1 * sum(kernel.abs().sum() for kernel in self._kernels)
                 fabric.backward(penalised)
             if share:
-                hits = (logits.detach().argmax(1) == target.argmax(1)).sum()
+                hits = (output.detach().argmax(1) == target.argmax(1)).sum()
                 sums += torch.stack([loss.detach(), hits])
         if params.clip_norm is not None:
             fabric.clip_gradients(
@@ -319,6 +323,17 @@ class Training:
 
 
 @torch.no_grad()
+def place_prototypes(model: NearestPrototype, data: Batches) -> float:
+    """Put each class's prototype amid its segments; returns the share of segments that it is nearest to."""
+    model.eval()
+    embedding, label = (
+        torch.cat(parts) for parts in zip(*((model.embed(x), y) for x, y in data.in_order()), strict=True)
+    )
+    model.place(embedding, label)
+    return (model.squared_distance(embedding).argmin(1) == label).float().mean().item()
+
+
+@torch.no_grad()
 def judge(network: nn.Module, data: Batches, loss: Loss) -> tuple[float, float]:
     """Mean loss and accuracy over segments, without smoothing and weights."""
     network.eval()
@@ -329,3 +344,21 @@ def judge(network: nn.Module, data: Batches, loss: Loss) -> tuple[float, float]:
         loss_sum += loss.plain(logits, target).sum().item()
         hits += (logits.argmax(1) == label).sum().item()
     return loss_sum / len(data), hits / len(data)
+
+
+@torch.no_grad()
+def calibrate(model: NearestPrototype, data: Batches) -> None:
+    """Set the temperature at which the labels of `data` are most likely (Guo et al., 2017)."""
+    from scipy.optimize import minimize_scalar
+
+    model.eval()
+    model.temperature.fill_(1.0)
+    logits, label = (
+        torch.cat(parts) for parts in zip(*((model(x), y) for x, y in data.in_order()), strict=True)
+    )
+
+    def mean_surprise(log_temperature: float) -> float:
+        return nn.functional.cross_entropy(logits.double() / math.exp(log_temperature), label).item()
+
+    best = minimize_scalar(mean_surprise, bounds=(math.log(1e-3), math.log(1e2)), method="bounded")
+    model.temperature.fill_(math.exp(best.x))

@@ -17,13 +17,16 @@ class Predictions:
     ----------
     track_id : ndarray of str (n,)
     label : ndarray of int64 (n,)
-        The true class.
+        The true class; -1: none of those known.
     probability : ndarray of float64 (n, n_classes)
+    novelty : ndarray of float64 (n,)
+        How unlike all classes.
     """
 
     track_id: NDArray[np.str_]
     label: NDArray[np.int64]
     probability: NDArray[np.float64]
+    novelty: NDArray[np.float64]
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -32,13 +35,14 @@ class Predictions:
         return predicted
 
     def by_track(self) -> "Predictions":
-        """Mean of the segments' probabilities for each track, tracks in sorted order."""
+        """Mean of the segments' probabilities and novelties for each track, tracks in sorted order."""
         track_id, first, inverse, count = np.unique(
             self.track_id, return_index=True, return_inverse=True, return_counts=True
         )
         total = np.zeros((len(track_id), self.probability.shape[1]))
         np.add.at(total, inverse, self.probability)
-        return Predictions(track_id, self.label[first], total / count[:, None])
+        novelty = np.bincount(inverse, weights=self.novelty) / count
+        return Predictions(track_id, self.label[first], total / count[:, None], novelty)
 
 
 def accuracy_interval(

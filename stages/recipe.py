@@ -1,7 +1,8 @@
 """How a model is trained: the sections `train`, `schedule`, `loss` and `augment` of params.yaml."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -173,8 +174,8 @@ SCHEDULES: dict[str, type[Schedule]] = {
 }
 
 
-class LossParams(Params):
-    """The `loss` section.
+class CrossEntropy(Params):
+    """``loss=cross_entropy`` and ``loss=binary_cross_entropy``: the model's outputs are logits.
 
     Attributes
     ----------
@@ -189,6 +190,56 @@ class LossParams(Params):
     name: Literal["cross_entropy", "binary_cross_entropy"]
     label_smoothing: float = Field(ge=0, lt=1)
     class_weights: Literal["none", "balanced"]
+
+
+class MetricLossParams(Params):
+    """What all losses have that learn embeddings; the class with the nearest prototype is predicted.
+
+    Attributes
+    ----------
+    embedding_size : int
+    """
+
+    embedding_size: int = Field(ge=2, le=4096)
+
+
+class Triplet(MetricLossParams):
+    """``loss=triplet`` (Schroff et al., 2015).
+
+    Attributes
+    ----------
+    margin : float
+        By which another class should be further away than the own; embeddings have length 1.
+    mining : {'all', 'semihard', 'hard'}
+        Which triplets of a batch count: all that break the margin; those of them in whose order the own
+        class is nearer; those in whose order it is not.
+    """
+
+    name: Literal["triplet"]
+    margin: float = Field(gt=0, le=2)
+    mining: Literal["all", "semihard", "hard"]
+
+
+class SupCon(MetricLossParams):
+    """``loss=supcon``: supervised contrast (Khosla et al., 2020).
+
+    Attributes
+    ----------
+    temperature : float
+        Cosines are divided by it.
+    """
+
+    name: Literal["supcon"]
+    temperature: float = Field(gt=0)
+
+
+LossParams = CrossEntropy | Triplet | SupCon
+LOSSES: dict[str, type[LossParams]] = {
+    "cross_entropy": CrossEntropy,
+    "binary_cross_entropy": CrossEntropy,
+    "triplet": Triplet,
+    "supcon": SupCon,
+}
 
 
 class SpecAugment(Params):
@@ -253,32 +304,36 @@ class Recipe:
     augment: AugmentParams
 
 
-def check_schedule(values: Any) -> Schedule:
-    """Check the `schedule` section against the parameters of the schedule that it names.
+Choice = TypeVar("Choice", bound=Params)
+
+
+def check_named(values: Any, choices: Mapping[str, type[Choice]], section: str) -> Choice:
+    """Check a section against the parameters of what its `name` chooses.
 
     Raises
     ------
     EncoreError
-        If there is no such schedule, or one of its parameters is wrong.
+        If there is no such choice, or one of its parameters is wrong.
     """
     name = values.get("name") if isinstance(values, dict) else None
-    if not isinstance(name, str) or name not in SCHEDULES:
-        raise EncoreError(f"params.yaml: schedule.name is {name!r}, should be one of {', '.join(SCHEDULES)}")
-    return check(values, SCHEDULES[name], "schedule")
+    if not isinstance(name, str) or name not in choices:
+        raise EncoreError(f"params.yaml: {section}.name is {name!r}, should be one of {', '.join(choices)}")
+    return check(values, choices[name], section)
 
 
 def load_recipe() -> Recipe:
     """The recipe of params.yaml, checked."""
     train = check(read("train"), TrainParams, "train")
-    schedule = check_schedule(read("schedule"))
+    schedule = check_named(read("schedule"), SCHEDULES, "schedule")
     if schedule.warmup_epochs >= train.epochs:
         raise EncoreError(
             f"params.yaml: schedule.warmup_epochs is {schedule.warmup_epochs}, should be under train.epochs, "
             f"which is {train.epochs}"
         )
-    return Recipe(
-        train=train,
-        schedule=schedule,
-        loss=check(read("loss"), LossParams, "loss"),
-        augment=check(read("augment"), AugmentParams, "augment"),
-    )
+    loss = check_named(read("loss"), LOSSES, "loss")
+    augment = check(read("augment"), AugmentParams, "augment")
+    if augment.mixup is not None and isinstance(loss, MetricLossParams):
+        raise EncoreError(
+            f"params.yaml: augment.mixup does not work with loss={loss.name}, since a mixture is of no class"
+        )
+    return Recipe(train, schedule, loss, augment)

@@ -13,7 +13,22 @@ from stages.tables import Assignment, SegmentedTrack, read_pairs, read_rows, wri
 from stages.workspace import new_folder
 
 
-class HoldoutParams(Params):
+class SchemeParams(Params):
+    """What every scheme has.
+
+    Attributes
+    ----------
+    unknown_classes : list of str
+        Their tracks stand on no side, but apart: evaluate asks whether the model sees that they are new.
+    watch : str
+        A file that DVC watches; of use to ``split=file`` only.
+    """
+
+    unknown_classes: list[str]
+    watch: str
+
+
+class HoldoutParams(SchemeParams):
     """``split=stratified`` and ``split=grouped``.
 
     Attributes
@@ -21,15 +36,12 @@ class HoldoutParams(Params):
     valid, test : float
         Shares of the tracks; the rest is train.
     seed : int
-    watch : str
-        A file that DVC watches; of use to ``split=file`` only.
     """
 
     scheme: Literal["stratified", "grouped"]
     valid: float = Field(gt=0, lt=1)
     test: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0)
-    watch: str
 
     @model_validator(mode="after")
     def _leave_something_to_train(self) -> "HoldoutParams":
@@ -38,7 +50,7 @@ class HoldoutParams(Params):
         return self
 
 
-class KFoldParams(Params):
+class KFoldParams(SchemeParams):
     """``split=kfold``.
 
     Attributes
@@ -51,7 +63,6 @@ class KFoldParams(Params):
     k: int = Field(ge=3)
     fold: int = Field(ge=0)
     seed: int = Field(ge=0)
-    watch: str
 
     @model_validator(mode="after")
     def _fold_exists(self) -> "KFoldParams":
@@ -60,7 +71,7 @@ class KFoldParams(Params):
         return self
 
 
-class FileParams(Params):
+class FileParams(SchemeParams):
     """``split=file``.
 
     Attributes
@@ -71,17 +82,16 @@ class FileParams(Params):
 
     scheme: Literal["file"]
     path: str
-    watch: str
 
 
-class PublishedParams(Params):
+class PublishedParams(SchemeParams):
     """``split=published``: what the dataset's authors say."""
 
     scheme: Literal["published"]
-    watch: str
 
 
 SplitParams = HoldoutParams | KFoldParams | FileParams | PublishedParams
+ASIDE = ("unknown", "unlabelled", "excluded")
 SCHEMES: dict[str, type[SplitParams]] = {
     "grouped": HoldoutParams,
     "stratified": HoldoutParams,
@@ -109,12 +119,15 @@ def main() -> None:
     """Split the tracks that have segments and a label."""
     params = check_split(read("split"))
     tracks = [t for t in read_rows(Path("data/segments/tracks.csv"), SegmentedTrack) if t.n_segments > 0]
-    labelled = [track for track in tracks if track.label]
-    if not labelled:
+    if not any(track.label for track in tracks):
         raise EncoreError("split: no track has a label; put the files of each class into a folder of its own")
+    unknown = _unknown(tracks, params.unknown_classes)
+    labelled = [track for track in tracks if track.label and track.label not in params.unknown_classes]
     labels = [track.label for track in labelled]
     if len(set(labels)) < 2:
-        raise EncoreError(f"split: there is one class only, {labels[0]!r}; a classifier needs two")
+        aside = f" beside those of split.unknown_classes, {', '.join(params.unknown_classes)}" * bool(unknown)
+        only = f"one class only, {labels[0]!r}" if labels else "no class"
+        raise EncoreError(f"split: there is {only}{aside}; a classifier needs two")
     keep_groups = isinstance(params, KFoldParams) or params.scheme == "grouped"
     groups = [track.group for track in labelled]
     recordings = [track.recording for track in labelled]
@@ -143,14 +156,15 @@ def main() -> None:
         track.track_id: Assignment(track.track_id, track.label, unit, side, fold)
         for track, unit, side, fold in zip(labelled, units, sides, folds, strict=True)
     }
-    rows = [
-        assigned.get(track.track_id, Assignment(track.track_id, "", track.track_id, "unlabelled", -1))
-        for track in tracks
-    ]
+    for track in tracks:
+        if track.track_id not in assigned:
+            side = "unknown" if track.label else "unlabelled"
+            assigned[track.track_id] = Assignment(track.track_id, track.label, track.track_id, side, -1)
+    rows = [assigned[track.track_id] for track in tracks]
     with new_folder(Path("data/split")) as folder:
         write_rows(folder / "split.csv", rows, Assignment)
     counts = Counter(row.split for row in rows)
-    sides_in_order = [side for side in (*splits.SIDES, "unlabelled", "excluded") if counts[side]]
+    sides_in_order = [side for side in (*splits.SIDES, *ASIDE) if counts[side]]
     print(f"split: {params.scheme}: " + ", ".join(f"{counts[side]} {side}" for side in sides_in_order))
     for side in splits.SIDES:
         absent = sorted(set(labels) - {row.label for row in rows if row.split == side})
@@ -159,6 +173,22 @@ def main() -> None:
     for names, what in ((groups, "groups (artists, albums or works)"), (recordings, "recordings")):
         if crossing := splits.on_two_sides(names, sides):
             print(f"  warning: {crossing} {what} stand on two sides: accuracy will be optimistic")
+    known = {track.group for track in labelled if track.group}
+    if shared := len(known & {track.group for track in unknown}):
+        print(
+            f"  warning: {shared} groups (artists, albums or works) have music of known and unknown classes, "
+            "which will look less new than it is"
+        )
+
+
+def _unknown(tracks: list[SegmentedTrack], classes: list[str]) -> list[SegmentedTrack]:
+    labels = sorted({track.label for track in tracks if track.label})
+    for name in classes:
+        if name not in labels:
+            raise EncoreError(
+                f"params.yaml: split.unknown_classes has {name!r}, should be among {', '.join(labels)}"
+            )
+    return [track for track in tracks if track.label in classes]
 
 
 def _read_sides(path: Path) -> dict[str, str]:

@@ -87,7 +87,7 @@ class Assignment:
     track_id: str
     label: str
     unit: str  # what the scheme keeps on one side: group, recording or, where sides are given, the track
-    split: str  # train, valid, test, unlabelled or excluded
+    split: str  # train, valid, test, unknown, unlabelled or excluded
     fold: int  # -1: the scheme has no folds
 
 
@@ -101,6 +101,18 @@ class Epoch:
     valid_loss: float  # without label smoothing and class weights
     valid_accuracy: float
     learning_rate: float  # after the epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class Novelty:
+    """How unlike all known classes a track is (``data/evaluation/novelty.csv``)."""
+
+    track_id: str
+    split: str  # test, unknown or unlabelled
+    label: str
+    nearest: str  # the most probable of the known classes
+    novelty: float  # distance to the nearest class, or one minus the highest probability
+    is_new: str  # yes: the novelty is over the threshold; or no
 
 
 @dataclasses.dataclass(frozen=True)

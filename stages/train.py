@@ -16,7 +16,7 @@ from stages import examples, tracking
 from stages.closure import import_closure
 from stages.errors import EncoreError, run
 from stages.params import Params, check, read
-from stages.recipe import SECTIONS, Recipe, load_recipe
+from stages.recipe import SECTIONS, MetricLossParams, Recipe, load_recipe
 from stages.runtime import RuntimeParams, runtime, wait_without_spinning
 from stages.store import Features
 from stages.tables import Epoch, write_rows
@@ -155,10 +155,12 @@ def main() -> None:
         sections = {name: read(name) for name in ("model", *SECTIONS)}
         by_bins = recipe.train.scaler == "bins" and not is_codes
         mean, std = scaler(train.blocks) if by_bins else ([], [])
+        labels = examples.known_labels(split)
+        n_outputs = recipe.loss.embedding_size if isinstance(recipe.loss, MetricLossParams) else len(labels)
         description = Description(
             model=model_type.__name__,
-            kwargs={"input_shape": features.shape(feature), "n_classes": len(features.labels), **kwargs},
-            labels=features.labels,
+            kwargs={"input_shape": features.shape(feature), "n_classes": n_outputs, **kwargs},
+            labels=labels,
             feature=feature,
             feature_parameters=feature_parameters,
             mean=mean,
@@ -169,11 +171,12 @@ def main() -> None:
         )
         import torch
 
+        from models.nearest_prototype import NearestPrototype
         from stages import loop
         from stages.augmentation import Augmentation
         from stages.checkpoints import Checkpoint
         from stages.device import start
-        from stages.losses import Loss
+        from stages.losses import make_loss
         from stages.trained import TrainedModel, build, save_weights
 
         torch.manual_seed(recipe.train.seed)
@@ -184,14 +187,15 @@ def main() -> None:
         fabric = start(settings.device, settings.devices, recipe.train.precision)
         torch.use_deterministic_algorithms(True, warn_only=fabric.device.type != "cpu")
 
-        n_per_class = torch.from_numpy(np.bincount(train.label, minlength=len(features.labels)))
+        n_per_class = torch.from_numpy(np.bincount(train.label, minlength=len(labels)))
+        judging = _batches(valid, trained, settings, fabric.device)
         training = loop.Training(
             trained.model,
             recipe,
             fabric,
             _batches(train, trained, settings, fabric.device),
-            _batches(valid, trained, settings, fabric.device),
-            Loss(recipe.loss, n_per_class, fabric.device),
+            judging,
+            make_loss(recipe.loss, n_per_class, fabric.device),
             Augmentation(recipe.augment, torch.tensor(std or [1.0], device=fabric.device)),
         )
         mode = settings.tracking if fabric.is_global_zero else "off"
@@ -208,6 +212,8 @@ def main() -> None:
             if not fabric.is_global_zero:
                 return
             kept = fitted.best if recipe.train.keep == "best" else len(fitted.history)
+            if isinstance(trained.model, NearestPrototype):
+                loop.calibrate(trained.model, judging)
             trained = TrainedModel(dataclasses.replace(description, kept_epoch=kept), trained.model)
             with new_folder(Path("data/model")) as folder:
                 trained.save(folder)

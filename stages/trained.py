@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 import models
+from models.nearest_prototype import NearestPrototype
 from models.one_hot import OneHotInput
 from stages.batches import judged_at_once
 from stages.losses import probabilities
@@ -27,9 +28,10 @@ class Description:
     model : str
         Class in the `models` package.
     kwargs : dict
-        What its constructor takes, number of classes and the feature's shape included.
+        What its constructor takes, the feature's shape included, and as `n_classes` how many numbers it
+        gives: one for each class, or the embedding's size.
     labels : list of str
-        Class names in the order of the logits.
+        Class names in the order of the logits, or prototypes.
     feature : str
         Which feature it takes.
     feature_parameters : dict
@@ -75,7 +77,10 @@ def build(description: Description) -> models.Classifier:
     if model.n_threads is not None:
         torch.set_num_threads(model.n_threads)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
-    return model if n_levels is None else OneHotInput(model, n_levels)
+    if n_levels is not None:
+        model = OneHotInput(model, n_levels)
+    embedding_size = description.train["loss"].get("embedding_size")
+    return NearestPrototype(model, len(description.labels), embedding_size) if embedding_size else model
 
 
 def save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
@@ -147,18 +152,27 @@ class TrainedModel:
 
     @torch.inference_mode()
     def predict(self, x: NDArray[Any], params: Any = None) -> NDArray[np.float64]:
-        """Class probabilities.
+        """Class probabilities (n, n_classes), float64; the rest as `judge` has it.
+
+        `params` is part of MLflow's calling convention, and unused.
+        """
+        return self.judge(x)[0]
+
+    @torch.inference_mode()
+    def judge(self, x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What segments are, and how unlike all known classes.
 
         Parameters
         ----------
         x : ndarray of float32, or of uint8 for codes (n, n_bins, n_frames)
             The feature as `stages.store.Features.read` gives it, not standardised.
-        params : None
-            Part of MLflow's calling convention; unused.
 
         Returns
         -------
-        ndarray of float64 (n, n_classes)
+        probability : ndarray of float64 (n, n_classes)
+        novelty : ndarray of float64 (n,)
+            Distance to the nearest prototype, 0 to 2; of a classifier one minus the highest probability
+            (Hendrycks & Gimpel, 2017).
 
         Raises
         ------
@@ -169,12 +183,14 @@ class TrainedModel:
         """
         device = next(self.model.parameters()).device
         x = x.astype(self.description.dtype, order="C", casting="same_kind", copy=False)
-        parts = [
-            probabilities(self.model(part.to(device)).cpu().double(), self.description.train["loss"]["name"])
-            for part in torch.split(self.standardise(x), judged_at_once(x[:1].nbytes))
-        ]
-        probability: NDArray[np.float64] = torch.cat(parts).numpy()
-        return probability
+        parts = torch.split(self.standardise(x), judged_at_once(x[:1].nbytes))
+        logits = torch.cat([self.model(part.to(device)).cpu() for part in parts]).double()
+        probability = probabilities(logits, self.description.train["loss"]["name"])
+        if isinstance(self.model, NearestPrototype):
+            novelty = (-logits.max(dim=1).values * self.model.temperature.cpu()).sqrt()
+        else:
+            novelty = 1 - probability.max(dim=1).values
+        return probability.numpy(), novelty.numpy()
 
 
 def _load_pyfunc(path: str) -> TrainedModel:

@@ -17,7 +17,7 @@ import soundfile
 from stages import store
 from stages.errors import EncoreError
 from stages.params import check
-from stages.recipe import AugmentParams, LossParams, Recipe, TrainParams, check_schedule
+from stages.recipe import LOSSES, SCHEDULES, AugmentParams, Recipe, TrainParams, check_named
 from stages.tables import Assignment, AudioTrack, RawTrack, write_rows
 
 if TYPE_CHECKING:
@@ -75,10 +75,17 @@ def recipe(
     sections = composed_sections()
     return Recipe(
         train=check({**sections["train"], **(train or {})}, TrainParams, "train"),
-        schedule=check_schedule({"warmup_epochs": 0.0, **(schedule or sections["schedule"])}),
-        loss=check({**sections["loss"], **(loss or {})}, LossParams, "loss"),
+        schedule=check_named(
+            {"warmup_epochs": 0.0, **(schedule or sections["schedule"])}, SCHEDULES, "schedule"
+        ),
+        loss=check_named(_loss(sections["loss"], loss or {}), LOSSES, "loss"),
         augment=check({**sections["augment"], **(augment or {})}, AugmentParams, "augment"),
     )
+
+
+def _loss(usual: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """What is given of the usual loss, or another one whole."""
+    return given if "embedding_size" in given else {**usual, **given}
 
 
 def training(
@@ -95,11 +102,11 @@ def training(
     from stages.batches import Resident
     from stages.device import start
     from stages.loop import Training
-    from stages.losses import Loss
+    from stages.losses import make_loss
 
     fabric = start("cpu", 1, recipe.train.precision)
     n_per_class = torch.bincount(train[1], minlength=len(CLASSES))
-    loss = Loss(recipe.loss, n_per_class, fabric.device)
+    loss = make_loss(recipe.loss, n_per_class, fabric.device)
     augmentation = Augmentation(recipe.augment, torch.tensor(std))
     return Training(model, recipe, fabric, Resident(*train), Resident(*valid), loss, augmentation)
 

@@ -21,7 +21,7 @@ from stages import batches, loop
 from stages.batches import Resident, Streamed, windows
 from stages.checkpoints import Checkpoint
 from stages.errors import EncoreError
-from stages.losses import Loss
+from stages.losses import make_loss
 from stages.recipe import Recipe
 from stages.tables import Epoch
 from tests.synthetic import class_patterns, recipe, training
@@ -201,7 +201,7 @@ class TestStopping:
 
 
 def judged(model: nn.Module, given: Data, how: Recipe | None = None) -> tuple[float, float]:
-    loss = Loss((how or recipe()).loss, torch.bincount(given[1]), CPU)
+    loss = make_loss((how or recipe()).loss, torch.bincount(given[1]), CPU)
     return loop.judge(model, Resident(*given), loss)
 
 

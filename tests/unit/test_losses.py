@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from stages.losses import Loss, probabilities
-from stages.recipe import LossParams
+from stages.losses import ClassificationLoss, probabilities
+from stages.recipe import CrossEntropy
 
 NAMES = ["cross_entropy", "binary_cross_entropy"]
 COUNTS = torch.tensor([5, 20, 1, 14])
@@ -16,9 +16,11 @@ HARD = nn.functional.one_hot(LABEL, 4).float()
 MIXED = 0.7 * HARD + 0.3 * HARD.roll(1, dims=0)
 
 
-def made(name: str, smoothing: float = 0.0, weights: str = "none", counts: torch.Tensor = COUNTS) -> Loss:
-    params = LossParams(name=name, label_smoothing=smoothing, class_weights=weights)
-    return Loss(params, counts, torch.device("cpu"))
+def made(
+    name: str, smoothing: float = 0.0, weights: str = "none", counts: torch.Tensor = COUNTS
+) -> ClassificationLoss:
+    params = CrossEntropy(name=name, label_smoothing=smoothing, class_weights=weights)
+    return ClassificationLoss(params, counts, torch.device("cpu"))
 
 
 def by_hand(name: str, logits: np.ndarray, target: np.ndarray) -> np.ndarray:

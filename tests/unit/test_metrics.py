@@ -28,7 +28,7 @@ def random_predictions(
     probability = random.dirichlet(np.ones(n_classes), len(label))
     probability[np.arange(len(label)), label] += 0.3
     probability /= probability.sum(axis=1, keepdims=True)
-    return Predictions(track_id[order], label[order], probability)
+    return Predictions(track_id[order], label[order], probability, random.random(len(order)))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -49,7 +49,9 @@ def test_scores_equal_scikit_learns(seed):
 
 
 def test_a_class_never_predicted_scores_zero():
-    predictions = Predictions(np.array(["a", "b"]), np.array([0, 1]), np.array([[1.0, 0], [1.0, 0]]))
+    predictions = Predictions(
+        np.array(["a", "b"]), np.array([0, 1]), np.array([[1.0, 0], [1.0, 0]]), np.zeros(2)
+    )
     table = class_table(predictions, ["x", "y"])
     assert (table[1].precision, table[1].recall, table[1].f1, table[1].n) == (0, 0, 0, 1)
     assert score(predictions, 100, 0)["macro_f1"] == pytest.approx((2 / 3 + 0) / 2, abs=1e-6)
@@ -59,15 +61,18 @@ def test_a_track_is_the_mean_of_its_segments():
     predictions = random_predictions(segments=5)
     tracks = predictions.by_track()
     assert tracks.track_id.tolist() == sorted(set(predictions.track_id.tolist()))
-    for track_id, label, probability in zip(tracks.track_id, tracks.label, tracks.probability, strict=True):
+    for track_id, label, probability, novelty in zip(
+        tracks.track_id, tracks.label, tracks.probability, tracks.novelty, strict=True
+    ):
         mine = predictions.track_id == track_id
         np.testing.assert_allclose(probability, predictions.probability[mine].mean(axis=0))
+        assert novelty == pytest.approx(predictions.novelty[mine].mean())
         assert set(predictions.label[mine]) == {label}
 
 
 def test_the_mean_may_outvote_the_majority():
     predictions = Predictions(
-        np.array(["a"] * 3), np.array([0] * 3), np.array([[0.4, 0.6], [0.4, 0.6], [0.9, 0.1]])
+        np.array(["a"] * 3), np.array([0] * 3), np.array([[0.4, 0.6], [0.4, 0.6], [0.9, 0.1]]), np.zeros(3)
     )
     assert predictions.predicted.tolist() == [1, 1, 0]
     assert predictions.by_track().predicted.tolist() == [0]
@@ -77,7 +82,10 @@ def test_order_of_segments_is_nothing():
     predictions = random_predictions()
     order = np.random.default_rng(5).permutation(len(predictions.label))
     shuffled = Predictions(
-        predictions.track_id[order], predictions.label[order], predictions.probability[order]
+        predictions.track_id[order],
+        predictions.label[order],
+        predictions.probability[order],
+        predictions.novelty[order],
     )
     both, again = score_both(predictions, 500, 0), score_both(shuffled, 500, 0)
     assert both == again

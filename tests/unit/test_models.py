@@ -12,7 +12,7 @@ from models.one_hot import OneHotInput
 from stages import loop
 from stages.batches import Resident
 from stages.checkpoints import Checkpoint
-from stages.losses import Loss
+from stages.losses import make_loss
 from stages.train import check_model
 from tests.synthetic import class_patterns, composed_sections, recipe, training
 
@@ -126,7 +126,7 @@ def learned(model: models.Classifier, x: torch.Tensor, label: torch.Tensor, **ch
     how = recipe(train={"batch_size": 10, "patience": None, **changes})
     with Checkpoint("", is_first=False) as nowhere:
         training(model, how, (x, label), (x, label)).fit(nowhere, lambda *_: None)
-    loss = Loss(how.loss, torch.bincount(label), torch.device("cpu"))
+    loss = make_loss(how.loss, torch.bincount(label), torch.device("cpu"))
     return loop.judge(model, Resident(x, label), loss)[1]
 
 

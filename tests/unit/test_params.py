@@ -13,7 +13,7 @@ from stages.extract import FeaturesParams
 from stages.params import Params, check, load, read
 from stages.pictures import PicturesParams
 from stages.quality import QualityParams
-from stages.recipe import SCHEDULES, AugmentParams, LossParams, TrainParams, check_schedule, load_recipe
+from stages.recipe import LOSSES, SCHEDULES, AugmentParams, TrainParams, check_named, load_recipe
 from stages.runtime import RuntimeParams
 from stages.segment import SegmentParams
 from stages.sources import build
@@ -33,8 +33,8 @@ CHECKS = {
     "baseline": lambda values: check(values, BaselineParams, "baseline"),
     "model": check_model,
     "train": lambda values: check(values, TrainParams, "train"),
-    "schedule": check_schedule,
-    "loss": lambda values: check(values, LossParams, "loss"),
+    "schedule": lambda values: check_named(values, SCHEDULES, "schedule"),
+    "loss": lambda values: check_named(values, LOSSES, "loss"),
     "augment": lambda values: check(values, AugmentParams, "augment"),
     "evaluate": lambda values: check(values, EvaluateParams, "evaluate"),
     "runtime": lambda values: check(values, RuntimeParams, "runtime"),

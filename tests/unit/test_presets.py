@@ -16,7 +16,7 @@ from stages.augmentation import Augmentation
 from stages.batches import Resident
 from stages.checkpoints import Checkpoint
 from stages.extract import FeaturesParams
-from stages.losses import Loss
+from stages.losses import make_loss
 from stages.params import check
 from stages.segment import cut
 from stages.train import check_model
@@ -233,14 +233,14 @@ def test_rounds_are_those_of_cayde():
 @pytest.mark.parametrize("schedule", ["plateau", "cosine_restarts", "step"])
 def test_each_lstm_takes_each_of_its_three_schedules(preset, schedule):
     sections = sections_of(preset, f"schedule={schedule}")
-    assert recipe.check_schedule(sections["schedule"]).name == schedule
+    assert recipe.check_named(sections["schedule"], recipe.SCHEDULES, "schedule").name == schedule
     assert sections["train"]["monitor"] == "valid_accuracy"
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "exponential", "cosine_restarts", "plateau"])
 def test_blocks_cnn_takes_every_decay_after_its_warmup(schedule):
     sections = sections_of("blocks_cnn", f"schedule={schedule}")
-    assert recipe.check_schedule(sections["schedule"]).warmup_epochs == 5.0
+    assert recipe.check_named(sections["schedule"], recipe.SCHEDULES, "schedule").warmup_epochs == 5.0
 
 
 @pytest.mark.parametrize("option", ["residual=true", "frequency_as_channels=true", "pooling=average"])
@@ -268,12 +268,12 @@ def test_it_learns_twenty_segments(name, workspace):
     wanted = recipe.Recipe(
         params,
         recipe.Constant(name="constant", warmup_epochs=0.0),
-        check(sections["loss"], recipe.LossParams, "loss"),
+        recipe.check_named(sections["loss"], recipe.LOSSES, "loss"),
         check(sections["augment"], recipe.AugmentParams, "augment"),
     )
     fabric = Fabric(accelerator="cpu", devices=1)
     data = Resident(torch.from_numpy(x), torch.from_numpy(label))
-    loss = Loss(wanted.loss, torch.full((4,), 5), fabric.device)
+    loss = make_loss(wanted.loss, torch.full((4,), 5), fabric.device)
     model = built(sections, x.shape[1:], 4, **smaller)
     training = loop.Training(
         model, wanted, fabric, data, data, loss, Augmentation(wanted.augment, torch.ones(1))

@@ -674,7 +674,7 @@ from stages.batches import Resident
 from stages.checkpoints import Checkpoint
 from stages.device import start
 from stages.loop import Training
-from stages.losses import Loss
+from stages.losses import make_loss
 from tests.synthetic import class_patterns, recipe
 
 how = recipe(train={"epochs": 4, "batch_size": 8, "patience": None})
@@ -684,7 +684,7 @@ sides = []
 for seed in (0, 1):
     x, label = (torch.from_numpy(values) for values in class_patterns(10, (8, 8), seed))
     sides.append(Resident(x, label))
-loss = Loss(how.loss, torch.tensor([10, 10, 10]), fabric.device)
+loss = make_loss(how.loss, torch.tensor([10, 10, 10]), fabric.device)
 model = CNN((8, 8), 3, [4, 4], 0.0)
 under_way = Training(model, how, fabric, *sides, loss, Augmentation(how.augment, torch.ones(1)))
 with Checkpoint("", is_first=False) as nowhere:
