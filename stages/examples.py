@@ -73,8 +73,10 @@ def assert_there(features: Features, feature: str, key: str) -> None:
         )
 
 
-def load(features: Features, feature: str, split: Sequence[Assignment], side: str) -> Examples:
-    """The segments of one side.
+def load(
+    features: Features, feature: str, split: Sequence[Assignment], side: str, variants: Sequence[str] = ()
+) -> Examples:
+    """The segments of one side: those of the music as it is, then those of each of `variants`.
 
     Parameters
     ----------
@@ -85,12 +87,18 @@ def load(features: Features, feature: str, split: Sequence[Assignment], side: st
     split : sequence of Assignment
         From `read_split`.
     side : {'train', 'valid', 'test'}
+    variants : sequence of str
+        Some of `features.variants`, to learn from alone.
 
     Raises
     ------
     EncoreError
         If the side is empty, or one of its tracks has no segment.
+    ValueError
+        If variants of another side than train are asked for.
     """
+    if variants and side != "train":
+        raise ValueError(f"{side} is judged by the music as it is")
     wanted = {row.track_id for row in split if row.split == side}
     if not wanted:
         raise EncoreError(f"{SPLIT}: no track stands in {side}")
@@ -99,5 +107,10 @@ def load(features: Features, feature: str, split: Sequence[Assignment], side: st
     lost = sorted(wanted - set(track_id.tolist()))
     if lost:
         raise EncoreError(f"{SPLIT}: {lost[0]!r} stands in {side}, but {FEATURES} has no segment of it")
-    read = partial(features.read, feature)
-    return Examples(features.label[rows].astype(np.int64), track_id, read, rows)
+    n_versions = 1 + len(variants)
+    return Examples(
+        np.tile(features.label[rows].astype(np.int64), n_versions),
+        np.tile(track_id, n_versions),
+        partial(features.read, feature, variants=variants),
+        (rows + np.arange(n_versions)[:, None] * len(features.track_id)).ravel(),
+    )
