@@ -77,7 +77,7 @@ class Index:
         return self.start[segment] // self.tracks[self.track_id[segment]][2]
 
     def stretches(self, by_window: bool) -> list[slice]:
-        """Neighbouring segments of a track, or of one of its windows, as many as are extracted in one go."""
+        """Neighbouring segments of a track, or of a window of it, as many as are extracted in one go."""
         at_once = max(1, SAMPLES_PER_STRETCH // self.length)
         windows = map(self.window, range(len(self.track_id))) if by_window else repeat(0)
         stretches, first = [], 0

@@ -70,6 +70,8 @@ NFft = Annotated[int, Field(ge=16, le=65536)]
 HopLength = Annotated[int, Field(ge=1)]
 Window = Literal["hann", "hamming", "blackman", "boxcar"]
 PadMode = Literal["constant", "reflect"]
+Semitones = Annotated[float, Field(ge=-24, le=24), _not(0)]
+Rate = Annotated[float, Field(ge=0.25, le=4), _not(1)]
 TopDb = Annotated[float, Field(gt=0, le=1000)] | None
 Ref = Annotated[Literal["max"] | Annotated[float, Field(gt=0)], _allows("'max' or a number greater than 0")]
 Tuning = Annotated[
@@ -170,8 +172,8 @@ class VariantsParams(Params):
         How many times as fast.
     """
 
-    pitch_shift: Annotated[list[Annotated[float, Field(ge=-24, le=24), _not(0)]], AfterValidator(_once_each)]
-    time_stretch: Annotated[list[Annotated[float, Field(ge=0.25, le=4), _not(1)]], AfterValidator(_once_each)]
+    pitch_shift: Annotated[list[Semitones], AfterValidator(_once_each)]
+    time_stretch: Annotated[list[Rate], AfterValidator(_once_each)]
 
 
 class FeaturesParams(Params):

@@ -228,7 +228,7 @@ def write_arrays(
     variants: Mapping[str, Mapping[str, np.ndarray]] | None = None,
     **settings: object,
 ) -> None:
-    """A features file with these arrays, whose rows are (track_id, segment, label), and those of variants."""
+    """A features file with these arrays and variants, whose rows are (track_id, segment, label)."""
     track_id, segment, label = zip(*rows, strict=True)
     arrays = {}
     for name, array in values.items():

@@ -1,7 +1,7 @@
 """Variants of music to learn from: at another pitch, or at another pace.
 
-Both are librosa's phase vocoder. A segment of a variant begins where the original's music begins in it and is
-as long as every segment: sped up it takes in some of the music that follows, slowed down it ends earlier.
+Both are librosa's phase vocoder. A segment of a variant begins where the original's music begins in it and
+is as long as every segment: sped up it takes in some of the music that follows, slowed down it ends earlier.
 """
 
 import math
@@ -45,7 +45,7 @@ class Variant:
         return math.ceil(length * max(1.0, self.rate))
 
     def of(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The altered waveform, (round(n_samples / rate),), of `N_FFT` samples or more; as loud as before."""
+        """The waveform of `N_FFT` samples or more altered, (round(n_samples / rate),), as loud as before."""
         from librosa import effects
 
         altered: NDArray[np.float32]

@@ -543,7 +543,7 @@ class TestIncremental:
 
 
 class TestVariants:
-    """The same segments of altered waveforms stand beside those of the music as it is, and touch nothing."""
+    """The same segments of altered waveforms stand beside those of the music, and touch nothing."""
 
     NAMES = ("pitch_shift=2.0", "time_stretch=1.25", "time_stretch=0.8")
 
