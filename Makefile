@@ -59,8 +59,8 @@ clean: ## remove outputs of the pipeline; keeps .venv, runs and DVC's cache
 
 # torch comes last and on its own: pip chooses its build (CPU where it is given one) and adds the CUDA
 # packages that this build asks for; everything else is the lock file to the letter. librosa compiles functions
-# when it is first imported: done here by one process, since two at once can leave a cache of numba's
-# in which every later process crashes (numba issue 10128).
+# when it is first imported, or first stretches time: done here by one process, since two at once can leave a
+# cache of numba's in which every later process crashes (numba issue 10128).
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "error: $(PYTHON) is not Python 3.11 to 3.13; name one: make repro PYTHON=python3.12" >&2; exit 1; }
@@ -69,5 +69,6 @@ $(READY): requirements.lock
 	@$(VENV)/bin/pip install -qq --no-compile --no-deps --requirement requirements.lock
 	@$(VENV)/bin/pip install -qq --no-compile --constraint requirements.lock $(TORCH)
 	@$(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores, which pip does not do
-	@$(VENV)/bin/python -c 'import librosa.core.audio, librosa.core.pitch'
+	@$(VENV)/bin/python -c 'import librosa.core.audio, librosa.core.pitch, librosa.effects, numpy; \
+	  librosa.effects.time_stretch(numpy.zeros(4096, numpy.float32), rate=2.0)'
 	@touch $(READY)

@@ -26,7 +26,7 @@ from stages.errors import EncoreError
 from stages.parallel import in_rounds
 from stages.pieces import code_key
 
-PACKAGES = ("distributed", "librosa", "numpy", "scipy", "torch")  # of one version everywhere
+PACKAGES = ("distributed", "librosa", "numpy", "scipy", "soxr", "torch")  # of one version everywhere
 ANSWER_S = 10.0  # for a scheduler to answer
 PATIENCE_S = 60.0  # for a cluster that has lost its workers to get others
 LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio")

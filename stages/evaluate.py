@@ -1,7 +1,7 @@
 """Stage evaluate: how good is it, honestly? Writes data/evaluation from data/model alone."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,9 +113,10 @@ def main() -> None:
             figures.save(picture, folder / "figures" / f"confusion_{side}.png")
 
         augment = AugmentParams(**description.train["augment"])
-        if augment.active:
-            train = examples.load(features, description.feature, split, "train")
-            picture = _augmented(trained, augment, train)
+        variants = features.variants if description.train["variants"] else []
+        if augment.active or variants:
+            train = examples.load(features, description.feature, split, "train", variants)
+            picture = _augmented(trained, augment, train, variants)
             figures.save(picture, folder / "figures" / "augmentations.png")
 
     flat = {  # not everything: MLflow's comparison hides metrics behind a second scroll bar from 45 on
@@ -135,20 +136,28 @@ def main() -> None:
 
 
 def _augmented(
-    trained: "TrainedModel", augment: AugmentParams, train: examples.Examples, n_segments: int = 3
+    trained: "TrainedModel",
+    augment: AugmentParams,
+    train: examples.Examples,
+    variants: Sequence[str],
+    n_segments: int = 3,
 ) -> "Figure":
-    """A picture of training segments of various classes, and what each augmentation makes of them."""
+    """A picture of training segments of various classes, their variants, and each augmentation of them."""
     import torch
 
     from stages.augmentation import Augmentation
 
-    by_class = np.argsort(train.label, kind="stable")
+    n_originals = len(train) // (1 + len(variants))
+    by_class = np.argsort(train.label[:n_originals], kind="stable")
     chosen = np.sort(by_class[np.linspace(0, len(by_class) - 1, n_segments).round().astype(int)])
     description = trained.description
     x = trained.standardise(train.read(chosen))
     target = torch.zeros(len(x), len(description.labels))
     std = torch.tensor(description.std or [1.0])
-    after = {}
+    after = {
+        name: trained.standardise(train.read(chosen + number * n_originals)).numpy()
+        for number, name in enumerate(variants, start=1)
+    }
     for name in augment.active:
         torch.manual_seed(0)
         after[name] = Augmentation(augment.only(name), std)(x, target)[0].numpy()

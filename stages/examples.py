@@ -78,8 +78,10 @@ def assert_there(features: Features, feature: str, key: str) -> None:
         )
 
 
-def load(features: Features, feature: str, split: Sequence[Assignment], side: str) -> Examples:
-    """The segments of one side.
+def load(
+    features: Features, feature: str, split: Sequence[Assignment], side: str, variants: Sequence[str] = ()
+) -> Examples:
+    """The segments of one side: those of the music as it is, then those of each of `variants`.
 
     Parameters
     ----------
@@ -90,12 +92,18 @@ def load(features: Features, feature: str, split: Sequence[Assignment], side: st
     split : sequence of Assignment
         From `read_split`.
     side : {'train', 'valid', 'test', 'unknown', 'unlabelled'}
+    variants : sequence of str
+        Some of `features.variants`, to learn from alone.
 
     Raises
     ------
     EncoreError
         If the side is empty, or one of its tracks has no segment.
+    ValueError
+        If variants of another side than train are asked for.
     """
+    if variants and side != "train":
+        raise ValueError(f"{side} is judged by the music as it is")
     wanted = {row.track_id for row in split if row.split == side}
     if not wanted:
         raise EncoreError(f"{SPLIT}: no track stands in {side}")
@@ -106,4 +114,10 @@ def load(features: Features, feature: str, split: Sequence[Assignment], side: st
         raise EncoreError(f"{SPLIT}: {lost[0]!r} stands in {side}, but {FEATURES} has no segment of it")
     index = {label: i for i, label in enumerate(known_labels(split))}
     known = np.array([index.get(label, -1) for label in features.labels] + [-1])  # the last one: no label
-    return Examples(known[features.label[rows]], track_id, partial(features.read, feature), rows)
+    n_versions = 1 + len(variants)
+    return Examples(
+        np.tile(known[features.label[rows]], n_versions),
+        np.tile(track_id, n_versions),
+        partial(features.read, feature, variants=variants),
+        (rows + np.arange(n_versions)[:, None] * len(features.track_id)).ravel(),
+    )

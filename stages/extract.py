@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from itertools import groupby
+from itertools import groupby, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stages import pieces, store
 from stages.errors import run
-from stages.features import FeaturesParams, build
+from stages.features import FeaturesParams, build, build_variants
 from stages.isolated import prepare
 from stages.parallel import ordered_map, takes_processes
 from stages.params import load
@@ -25,6 +25,7 @@ from stages.workspace import new_folder
 
 if TYPE_CHECKING:
     from stages.audio.features import Feature
+    from stages.audio.variants import Variant
     from stages.extracted import Stretch
 
 AUDIO = Path("data/audio")
@@ -41,8 +42,8 @@ class Index:
     ----------
     length : int
         Of each, in samples.
-    tracks : mapping of str to (int, str)
-        Row in data/audio/tracks.csv and label of each track, by its track_id.
+    tracks : mapping of str to (int, str, int)
+        Row in data/audio/tracks.csv, label, and samples in a window of each track, by its track_id.
     track_id : sequence of str
         Of each segment.
     segment, start : array of int
@@ -50,7 +51,7 @@ class Index:
     """
 
     length: int
-    tracks: Mapping[str, tuple[int, str]]
+    tracks: Mapping[str, tuple[int, str, int]]
     track_id: Sequence[str]
     segment: "array[int]"
     start: "array[int]"
@@ -59,7 +60,9 @@ class Index:
     def read(cls) -> "Index":
         """Read what segment wrote."""
         rows = enumerate(each_row(AUDIO / "tracks.csv", AudioTrack))
-        tracks = {track.track_id: (row, track.label) for row, track in rows}
+        tracks = {
+            track.track_id: (row, track.label, track.n_samples // track.n_windows) for row, track in rows
+        }
         names = {name: name for name in tracks}  # one string for each track, however many segments it has
         track_id, segment, start, length = [], array("i"), array("q"), 0
         for row in each_row(SEGMENTS, Segment):
@@ -69,12 +72,17 @@ class Index:
             length = row.stop - row.start
         return cls(length, tracks, track_id, segment, start)
 
-    def stretches(self) -> list[slice]:
-        """Neighbouring segments of one track, as many as are extracted in one go."""
+    def window(self, segment: int) -> int:
+        """The number, within its track, of the window that segment `segment` of all lies in."""
+        return self.start[segment] // self.tracks[self.track_id[segment]][2]
+
+    def stretches(self, by_window: bool) -> list[slice]:
+        """Neighbouring segments of a track, or of a window of it, as many as are extracted in one go."""
         at_once = max(1, SAMPLES_PER_STRETCH // self.length)
+        windows = map(self.window, range(len(self.track_id))) if by_window else repeat(0)
         stretches, first = [], 0
-        for _, of_track in groupby(self.track_id):
-            stop = first + sum(1 for _ in of_track)
+        for _, together in groupby(zip(self.track_id, windows, strict=False)):
+            stop = first + sum(1 for _ in together)
             stretches += [slice(i, min(i + at_once, stop)) for i in range(first, stop, at_once)]
             first = stop
         return stretches
@@ -96,7 +104,8 @@ def main() -> None:
             track_id: store.read_digest(audio, index.tracks[track_id][0])
             for track_id, _ in groupby(index.track_id)
         }
-    extracted = _extracted(index, features, digests)
+    variants = build_variants(params.variants)
+    extracted = _extracted(index, features, variants, digests)
     arrays = {name: stored_as(name, feature, params, index.length) for name, feature in features.items()}
     with new_folder(Path("data/features")) as folder:
         made_with = (f"{name} {version(name).partition('+')[0]}" for name in ("librosa", "torch"))
@@ -108,12 +117,11 @@ def main() -> None:
             "made_with": ", ".join(made_with),
         }
         path = folder / "features.h5"
-        with store.NewFeatures(path, arrays, index.table(), attributes, params.compression) as file:
-            first = 0
-            for values in extracted:
+        names = [variant.name for variant in variants]
+        with store.NewFeatures(path, arrays, index.table(), attributes, params.compression, names) as file:
+            for variant, first, values in extracted:
                 for name, of_stretch in values.items():
-                    file.write(name, first, of_stretch)
-                first += len(of_stretch)
+                    file.write(name, first, of_stretch, variant.name if variant else None)
     if n_empty := max(feature.n_empty_bands() for feature in features.values()):
         print(
             f"extract: {n_empty} of {params.mel.n_mels} bands of mel hold no bin and stay at the floor; "
@@ -122,6 +130,8 @@ def main() -> None:
     for name, stored in arrays.items():
         shape = (len(index.track_id), len(stored.bins.values), len(stored.time.values))
         print(f"extract: {name} {shape} {stored.dtype}")
+    if names:
+        print(f"extract: the same of {', '.join(names)}")
 
 
 def stored_as(name: str, feature: "Feature", params: FeaturesParams, length: int) -> store.Array:
@@ -141,32 +151,50 @@ def stored_as(name: str, feature: "Feature", params: FeaturesParams, length: int
 
 
 def _extracted(
-    index: Index, features: "Mapping[str, Feature]", digests: Mapping[str, str]
-) -> Iterator[dict[str, NDArray[Any]]]:
-    """The features of every stretch, in order: from the work cache where it has them."""
+    index: Index,
+    features: "Mapping[str, Feature]",
+    variants: "Sequence[Variant]",
+    digests: Mapping[str, str],
+) -> "Iterator[tuple[Variant | None, int, dict[str, NDArray[Any]]]]":
+    """The features of every stretch, in order: from the work cache where it has them.
+
+    Those of the music as it is come first, then those of each variant; before them its first row.
+    """
     from stages import extracted
 
     settings, code, audio = runtime(), extracted.code(), AUDIO / "audio.h5"
-    recipes = {name: extracted.recipe(feature, index.length, code) for name, feature in features.items()}
+    versions = (None, *variants)
+    recipes = {
+        (variant, name): extracted.recipe(feature, variant, index.length, code)
+        for variant in versions
+        for name, feature in features.items()
+    }
 
-    def located(rows: slice) -> "Stretch":
+    def located(variant: "Variant | None", rows: slice) -> "Stretch":
         track_id, starts = index.track_id[rows.start], index.start[rows].tolist()
-        keys = {name: extracted.key(digests[track_id], starts, recipe) for name, recipe in recipes.items()}
-        return extracted.Stretch(index.tracks[track_id][0], starts, index.length, features, keys)
+        row, _, window = index.tracks[track_id]
+        stop = starts[-1] + index.length
+        if variant is not None:
+            end_of_window = (index.window(rows.start) + 1) * window
+            stop = min(starts[-1] + variant.reach(index.length), end_of_window)
+        keys = {
+            name: extracted.key(digests[track_id], starts, stop, recipes[variant, name]) for name in features
+        }
+        return extracted.Stretch(row, starts, stop, index.length, variant, features, keys)
 
     def only(stretch: "Stretch", names: Sequence[str]) -> "Stretch":
         return replace(stretch, features={name: features[name] for name in names})
 
-    stretches = index.stretches()
-    missing = [
-        [name for name, key in located(rows).keys.items() if not pieces.keep(key)] for rows in stretches
+    work = [
+        (variant, rows) for variant in versions for rows in index.stretches(by_window=variant is not None)
     ]
+    missing = [[name for name, key in located(*place).keys.items() if not pieces.keep(key)] for place in work]
     n_to_do = sum(map(bool, missing))
     if takes_processes(n_to_do):
         prepare(WORKERS_LOAD)
 
-    def in_order() -> Iterator[dict[str, NDArray[Any]]]:
-        to_do = (only(located(rows), names) for rows, names in zip(stretches, missing, strict=True) if names)
+    def in_order() -> "Iterator[tuple[Variant | None, int, dict[str, NDArray[Any]]]]":
+        to_do = (only(located(*place), names) for place, names in zip(work, missing, strict=True) if names)
         is_local = settings.backend == "local"  # else the work cache is not where the workers are
         if is_local:
             compute_and_save = partial(extracted.compute_and_save, audio=audio)
@@ -175,8 +203,8 @@ def _extracted(
             music = (extracted.read(stretch, audio) for stretch in to_do)
             computed = ordered_map(extracted.compute, music, n_to_do, "extract")
         with pieces.bounded(settings.cache_gb) as written:
-            for rows, names in zip(stretches, missing, strict=True):
-                stretch, new = located(rows), next(computed) if names else {}
+            for (variant, rows), names in zip(work, missing, strict=True):
+                stretch, new = located(variant, rows), next(computed) if names else {}
                 if not is_local:
                     extracted.save(new, stretch.keys)
                 kept = {name: extracted.load(stretch.keys[name]) for name in features if name not in new}
@@ -184,7 +212,7 @@ def _extracted(
                 if gone := [name for name in features if name not in values]:  # or damaged, since we looked
                     again = extracted.compute_and_save(only(stretch, gone), audio)
                     new, values = new | again, values | again
-                yield {name: values[name] for name in features}
+                yield variant, rows.start, {name: values[name] for name in features}
                 written(sum(value.nbytes for value in new.values()))
 
     return in_order()

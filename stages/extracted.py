@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from stages import pieces, store
 from stages.audio.features import Feature, extract
+from stages.audio.variants import Variant, vary
 
 # The packages whose version may change a feature.
-PACKAGES = ("librosa", "numpy", "scipy", "torch")
+PACKAGES = ("librosa", "numpy", "scipy", "soxr", "torch")
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,12 @@ class Stretch:
         Of the track in tracks.csv.
     starts : sequence of int
         Where the segments begin in the track, in samples.
+    stop : int
+        Where the music ends that they are made of; silence follows.
     length : int
         Of each segment, in samples.
+    variant : Variant or None
+        Of the music between the first start and `stop`; None: as it is.
     features : mapping of str to Feature
     keys : mapping of str to str
         Name of the piece that each feature becomes.
@@ -34,7 +39,9 @@ class Stretch:
 
     row: int
     starts: Sequence[int]
+    stop: int
     length: int
+    variant: Variant | None
     features: Mapping[str, Feature]
     keys: Mapping[str, str]
 
@@ -57,15 +64,16 @@ class Music:
 def read(stretch: Stretch, audio: Path) -> Music:
     """A stretch with its samples in the file `audio`."""
     with store.open_audio(audio) as file:
-        stop = stretch.starts[-1] + stretch.length
-        return Music(stretch, store.read_waveform(file, stretch.row, stretch.starts[0], stop))
+        return Music(stretch, store.read_waveform(file, stretch.row, stretch.starts[0], stretch.stop))
 
 
 def compute(music: Music) -> dict[str, NDArray[Any]]:
     """The features of a stretch, (n_segments, n_bins, n_frames) by name; pure, for any worker anywhere."""
-    stretch = music.stretch
+    stretch, samples = music.stretch, music.samples
     starts = [start - stretch.starts[0] for start in stretch.starts]
-    return extract(music.samples, starts, stretch.length, stretch.features)
+    if stretch.variant is not None:
+        samples, starts = vary(samples, starts, stretch.length, stretch.variant)
+    return extract(samples, starts, stretch.length, stretch.features)
 
 
 def compute_and_save(stretch: Stretch, audio: Path) -> dict[str, NDArray[Any]]:
@@ -80,21 +88,23 @@ def code() -> str:
     return pieces.code_key("stages.extracted", PACKAGES)
 
 
-def recipe(feature: Feature, length: int, code: str) -> str:
+def recipe(feature: Feature, variant: Variant | None, length: int, code: str) -> str:
     """A digest of everything but the samples that a feature of segments of `length` samples depends on.
 
     Parameters
     ----------
     feature : Feature
+    variant : Variant or None
     length : int
         Of each segment, in samples.
     code : str
         See `code`.
     """
-    return pieces.piece_key(type(feature).__name__, asdict(feature), length, code)
+    how = None if variant is None else asdict(variant)
+    return pieces.piece_key(type(feature).__name__, asdict(feature), how, length, code)
 
 
-def key(digest: str, starts: Sequence[int], recipe: str) -> str:
+def key(digest: str, starts: Sequence[int], stop: int, recipe: str) -> str:
     """Name of a piece.
 
     Parameters
@@ -103,10 +113,12 @@ def key(digest: str, starts: Sequence[int], recipe: str) -> str:
         Of the track's samples.
     starts : sequence of int
         Where the segments begin in the track, in samples.
+    stop : int
+        Where the music ends that they are made of.
     recipe : str
         See `recipe`.
     """
-    return pieces.piece_key(digest, list(starts), recipe)
+    return pieces.piece_key(digest, list(starts), stop, recipe)
 
 
 def save(values: Mapping[str, NDArray[Any]], keys: Mapping[str, str]) -> None:

@@ -2,7 +2,14 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from stages.errors import EncoreError
 from stages.params import Params
@@ -10,6 +17,7 @@ from stages.params import Params
 if TYPE_CHECKING:
     from stages.audio.features import Feature
     from stages.audio.spectra import Framing
+    from stages.audio.variants import Variant
 
 Name = Literal[
     "mfcc",
@@ -40,10 +48,30 @@ def _allows(what: str) -> WrapValidator:
     return WrapValidator(validate)
 
 
+def _not(value: float) -> AfterValidator:
+    """Refuse the number that would leave the music as it is."""
+
+    def validate(given: float) -> float:
+        if given == value:
+            raise ValueError("which is the music as it is; leave it out")
+        return given
+
+    return AfterValidator(validate)
+
+
+def _once_each(numbers: list[float]) -> list[float]:
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise ValueError(f"should have {number:g} once")
+    return numbers
+
+
 NFft = Annotated[int, Field(ge=16, le=65536)]
 HopLength = Annotated[int, Field(ge=1)]
 Window = Literal["hann", "hamming", "blackman", "boxcar"]
 PadMode = Literal["constant", "reflect"]
+Semitones = Annotated[float, Field(ge=-24, le=24), _not(0)]
+Rate = Annotated[float, Field(ge=0.25, le=4), _not(1)]
 TopDb = Annotated[float, Field(gt=0, le=1000)] | None
 Ref = Annotated[Literal["max"] | Annotated[float, Field(gt=0)], _allows("'max' or a number greater than 0")]
 Tuning = Annotated[
@@ -133,6 +161,21 @@ class RolloffParams(FeatureParams):
     roll_percent: float = Field(gt=0, lt=1)
 
 
+class VariantsParams(Params):
+    """Of every track's waveform, beside the features of the music as it is.
+
+    Attributes
+    ----------
+    pitch_shift : list of float
+        In semitones, up or down.
+    time_stretch : list of float
+        How many times as fast.
+    """
+
+    pitch_shift: Annotated[list[Semitones], AfterValidator(_once_each)]
+    time_stretch: Annotated[list[Rate], AfterValidator(_once_each)]
+
+
 class FeaturesParams(Params):
     """The `features` section.
 
@@ -148,6 +191,7 @@ class FeaturesParams(Params):
     dtype : {'float32', 'float16'}
         Of the stored numbers.
     compression : {'none', 'lzf', 'gzip'}
+    variants : VariantsParams
     mfcc, mel, mel_levels, chroma, pitch, pitch_chroma, contrast, centroid, bandwidth, rolloff, zcr, rms
         Settings of each feature.
     timbre33
@@ -161,6 +205,7 @@ class FeaturesParams(Params):
     include: list[Name] = Field(min_length=1)
     dtype: Literal["float32", "float16"]
     compression: Literal["none", "lzf", "gzip"]
+    variants: VariantsParams
     mfcc: MfccParams
     mel: MelParams
     mel_levels: MelLevelsParams
@@ -238,6 +283,14 @@ def build(params: FeaturesParams, sample_rate_hz: int, length: int) -> "dict[str
             }
         features[name] = make(name, framing, **parts)
     return features
+
+
+def build_variants(params: VariantsParams) -> "list[Variant]":
+    """The variants that `params` asks for."""
+    from stages.audio.variants import Variant
+
+    shifted = [Variant("pitch_shift", semitones) for semitones in params.pitch_shift]
+    return shifted + [Variant("time_stretch", times) for times in params.time_stretch]
 
 
 def _assert_possible(

@@ -41,6 +41,8 @@ class TrainParams(Params):
         Which epoch's weights become the model: the best by `monitor`, or the last.
     scaler : {'bins', 'example', 'none'}
         Standardise by each bin's mean and deviation over the train side, each segment by its own, or not.
+    variants : bool
+        Whether the train side takes in the variants of its tracks that features.h5 has.
     precision : {'32-true', 'bf16-mixed', '16-mixed'}
         As Lightning Fabric names them.
     compile : bool
@@ -63,6 +65,7 @@ class TrainParams(Params):
     patience: int | None = Field(ge=1)
     keep: Literal["best", "last"]
     scaler: Literal["bins", "example", "none"]
+    variants: bool
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     compile: bool
 

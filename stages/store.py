@@ -143,6 +143,8 @@ class NewFeatures:
     attributes : mapping
         Everything that holds for all features; nested values are stored as JSON.
     compression : {'none', 'lzf', 'gzip'}
+    variants : sequence of str
+        Names of variants of the same segments, each of which has the same arrays.
     """
 
     def __init__(
@@ -152,6 +154,7 @@ class NewFeatures:
         table: SegmentTable,
         attributes: Mapping[str, Any],
         compression: str,
+        variants: Sequence[str] = (),
     ):
         labels = sorted({label for label in table.label if label})
         index = {label: i for i, label in enumerate(labels)} | {"": -1}
@@ -159,13 +162,16 @@ class NewFeatures:
         self._file.attrs.update(schema=SCHEMA, labels=np.array(labels, dtype=h5py.string_dtype()))
         for key, value in attributes.items():
             self._file.attrs[key] = _attribute(value)
+        if variants:
+            self._file.attrs["variants"] = _attribute(list(variants))
         n_segments = len(table.track_id)
         self._file["track_id"] = np.array(table.track_id, dtype=h5py.string_dtype())
         self._file["segment"] = np.array(table.segment, np.int32)
         self._file["start"] = np.array(table.start, np.int64)
         self._file["label"] = np.fromiter((index[label] for label in table.label), np.int32, n_segments)
-        for name, array in arrays.items():
-            self._create(name, array, n_segments, compression)
+        for variant in (None, *variants):
+            for name, array in arrays.items():
+                self._create(_place(name, variant), array, n_segments, compression)
 
     def _create(self, name: str, array: Array, n_segments: int, compression: str) -> None:
         shape = (n_segments, len(array.bins.values), len(array.time.values))
@@ -189,7 +195,7 @@ class NewFeatures:
             dataset.dims[dimension].label = axis.name
             dataset.dims[dimension].attach_scale(self._file[axis.name])
 
-    def write(self, name: str, first: int, values: NDArray[Any]) -> None:
+    def write(self, name: str, first: int, values: NDArray[Any], variant: str | None = None) -> None:
         """Write rows of a feature.
 
         Parameters
@@ -198,13 +204,15 @@ class NewFeatures:
         first : int
             Number of the first row.
         values : ndarray (n_rows, n_bins, n_frames)
+        variant : str or None
+            Of which variant; None: of the music as it is.
 
         Raises
         ------
         EncoreError
             If a number is too great for the array's dtype.
         """
-        dataset = self._file[name]
+        dataset = self._file[_place(name, variant)]
         with np.errstate(over="ignore"):
             stored = values.astype(dataset.dtype, copy=False)
         if dataset.dtype == np.float16 and not np.isfinite(stored).all():
@@ -219,6 +227,11 @@ class NewFeatures:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _place(name: str, variant: str | None) -> str:
+    """Where a feature lies: variants lie apart, so that who reads the others cannot meet them."""
+    return name if variant is None else f"variants/{variant}/{name}"
 
 
 def _attribute(value: Any) -> Any:
@@ -244,6 +257,8 @@ class Features:
         `label` is -1 for unlabelled tracks.
     attributes : dict
         Everything that was set when the features were made.
+    variants : list of str
+        Names of the variants of the music that the file has beside the music as it is.
     """
 
     def __init__(self, path: Path):
@@ -251,6 +266,7 @@ class Features:
         attributes = dict(self._file.attrs)
         self.labels = [str(label) for label in attributes.pop("labels")]
         self.attributes = {key: _value(value) for key, value in attributes.items()}
+        self.variants: list[str] = self.attributes.get("variants", [])
         self.track_id = self._file["track_id"].asstr()[:]
         self.segment = self._file["segment"][:]
         self.label = self._file["label"][:]
@@ -264,7 +280,7 @@ class Features:
     @property
     def names(self) -> list[str]:
         """Names of the features in the file."""
-        return [name for name, dataset in self._file.items() if dataset.ndim == 3]
+        return [name for name, value in self._file.items() if getattr(value, "ndim", 0) == 3]
 
     def shape(self, name: str) -> tuple[int, int]:
         """(n_bins, n_frames) of a feature."""
@@ -283,15 +299,30 @@ class Features:
             if key.islower() and key != "unit"  # HDF5's own are in capitals
         }
 
-    def read(self, name: str, rows: NDArray[np.intp]) -> NDArray[Any]:
-        """The segments `rows` (ascending) of a feature (len(rows), n_bins, n_frames), float32 or uint8."""
-        dataset = self._file[name]
-        dtype = np.float32 if np.issubdtype(dataset.dtype, np.floating) else dataset.dtype
-        values = np.empty((len(rows), *dataset.shape[1:]), dtype)
+    def read(self, name: str, rows: NDArray[np.intp], variants: Sequence[str] = ()) -> NDArray[Any]:
+        """Some segments of a feature.
+
+        Parameters
+        ----------
+        name : str
+        rows : ndarray of int (n,)
+            Ascending; those of the first of `variants` are numbered on from the last segment, and so on.
+        variants : sequence of str
+
+        Returns
+        -------
+        ndarray of float32 or uint8 (n, n_bins, n_frames)
+        """
+        datasets = [self._file[_place(name, variant)] for variant in (None, *variants)]
+        n_segments, *shape = datasets[0].shape
+        dtype = np.float32 if np.issubdtype(datasets[0].dtype, np.floating) else datasets[0].dtype
+        values = np.empty((len(rows), *shape), dtype)
         filled = 0
-        for run in runs(rows):
-            dataset.read_direct(values, np.s_[run[0] : run[-1] + 1], np.s_[filled : filled + len(run)])
-            filled += len(run)
+        for which, dataset in enumerate(datasets):
+            first, stop = np.searchsorted(rows, [which * n_segments, (which + 1) * n_segments])
+            for run in runs(rows[first:stop] - which * n_segments):
+                dataset.read_direct(values, np.s_[run[0] : run[-1] + 1], np.s_[filled : filled + len(run)])
+                filled += len(run)
         return values
 
 

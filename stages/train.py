@@ -147,7 +147,8 @@ def main() -> None:
         feature_parameters = features.attributes | features.settings(feature)
         is_codes = "n_levels" in feature_parameters
         check_augmentation(recipe, feature, features.unit(feature), is_codes)
-        train = examples.load(features, feature, split, "train")
+        variants = features.variants if recipe.train.variants else []
+        train = examples.load(features, feature, split, "train", variants)
         valid = examples.load(features, feature, split, "valid")
 
         from stages.trained import Description

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,9 +232,10 @@ def write_arrays(
     values: dict[str, np.ndarray],
     rows: Sequence[tuple[str, int, str]],
     unit: str = "1",
+    variants: Mapping[str, Mapping[str, np.ndarray]] | None = None,
     **settings: object,
 ) -> None:
-    """A features file with these arrays, whose rows are (track_id, segment, label)."""
+    """A features file with these arrays and variants, whose rows are (track_id, segment, label)."""
     track_id, segment, label = zip(*rows, strict=True)
     arrays = {}
     for name, array in values.items():
@@ -243,9 +244,11 @@ def write_arrays(
         arrays[name] = store.Array(array.dtype, unit, bins, time_s, settings)
     table = store.SegmentTable(track_id, segment, [RATE_HZ * number for number in segment], label)
     attributes = {"sample_rate_hz": RATE_HZ, "hop_length": 256, "include": list(values)}
-    with store.NewFeatures(path, arrays, table, attributes, "none") as file:
-        for name, array in values.items():
-            file.write(name, 0, array)
+    variants = variants or {}
+    with store.NewFeatures(path, arrays, table, attributes, "none", [*variants]) as file:
+        for variant, of_variant in [(None, values), *variants.items()]:
+            for name, array in of_variant.items():
+                file.write(name, 0, array, variant)
 
 
 def write_features(
@@ -254,6 +257,7 @@ def write_features(
     shape: tuple[int, int] = (13, 16),
     seed: int = 0,
     unit: str = "1",
+    variants: Sequence[str] = (),
 ) -> None:
     """./data/features and ./data/split with so many tracks of each class on each side."""
     order = [
@@ -262,10 +266,14 @@ def write_features(
         for side, n_tracks in per_side.items()
         for number in range(n_tracks)
     ]
-    x, _ = class_patterns(len(order) // len(CLASSES) * segments, shape, seed)
+    x, *others = (
+        class_patterns(len(order) // len(CLASSES) * segments, shape, seed + 1000 * number)[0]
+        for number in range(1 + len(variants))
+    )
+    of_variants = {name: {"mfcc": other} for name, other in zip(variants, others, strict=True)}
     rows = [(track_id, segment, label) for track_id, label, _ in order for segment in range(segments)]
     Path("data/features").mkdir(parents=True, exist_ok=True)
-    write_arrays(Path("data/features/features.h5"), {"mfcc": x}, rows, unit)
+    write_arrays(Path("data/features/features.h5"), {"mfcc": x}, rows, unit, of_variants)
     write_split([Assignment(track_id, label, track_id, side, -1) for track_id, label, side in order])
 
 

@@ -1,7 +1,7 @@
 """From music files to features in HDF5, against librosa's functions one by one for each segment."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -11,16 +11,18 @@ import soundfile
 import soxr
 from joblib import Parallel, delayed
 
-from stages import decode, extract, segment, store
+from stages import decode, extract, extracted, segment, store
 from stages.audio import features
+from stages.audio.variants import Variant
 from stages.features import FeaturesParams, build
 from stages.isolated import prepare
 from stages.parallel import ordered_map
-from stages.params import load
+from stages.params import check, load
 from stages.tables import Segment, read_rows
 from tests.benchmarks.timing import compare
 from tests.benchmarks.workspace import configure, forget, music, quietly
 from tests.campaigns.scale import write_tracks
+from tests.synthetic import composed_sections, noise
 
 N_TRACKS = 500  # enough for the start of processes not to matter
 
@@ -54,6 +56,7 @@ def run() -> None:
             },
             3,
         )
+        variants()
         configure()
         write_tracks(Path(), N_TRACKS, seconds=30.0, seed=0)
         quietly(segment.main)
@@ -62,6 +65,23 @@ def run() -> None:
             {"2 workers": lambda: stage_extract(2), "1 worker": lambda: stage_extract(1)},
             5,
         )
+
+
+def variants() -> None:
+    """Time the features of one track as it is, and of its variants, on one thread."""
+    rate_hz, length = 22050, 3 * 22050
+    starts, samples = range(0, 10 * length, length), noise(10 * length)
+    params = check(composed_sections()["features"], FeaturesParams, "features")
+    built = build(params, rate_hz, length)
+
+    def of(variant: Variant | None) -> Callable[[], object]:
+        stretch = extracted.Stretch(0, starts, len(samples), length, variant, built, {})
+        return lambda: extracted.compute(extracted.Music(stretch, samples))
+
+    asked = [("pitch_shift", 2.0), ("pitch_shift", -2.0), ("time_stretch", 1.1), ("time_stretch", 0.9)]
+    made = [Variant(kind, amount) for kind, amount in asked]
+    ways = {"as it is": of(None), **{variant.name: of(variant) for variant in made}}
+    compare("mel and MFCC of a track of 30 s, 1 thread", ways, 9)
 
 
 def stage_extract(workers: int) -> None:

@@ -64,6 +64,19 @@ def test_every_augmentation_has_a_choice_of_its_name():
     assert len(choices) == len(active)
 
 
+def test_variants_are_asked_for_by_their_numbers():
+    plain = composed_sections()["features"]
+    asked = ("features.variants.pitch_shift=[-2,2]", "features.variants.time_stretch=[0.9]")
+    values = composed_sections(*asked)["features"]
+    assert values == {**plain, "variants": {"pitch_shift": [-2, 2], "time_stretch": [0.9]}}
+    CHECKS["features"](values)
+    assert (
+        composed_sections("features.variants={pitch_shift: [-2, 2], time_stretch: [0.9]}")["features"]
+        == values
+    )
+    assert plain["variants"] == {"pitch_shift": [], "time_stretch": []}
+
+
 def test_every_experiment_composes_and_is_valid():
     for choice in EXPERIMENTS:
         values = composed_sections(f"+experiment={choice}")

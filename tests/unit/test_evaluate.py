@@ -5,11 +5,12 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from stages import baseline, evaluate, examples, train
+from stages import baseline, evaluate, examples, figures, train
 from stages.store import Features
 from stages.tables import Assignment
 from stages.trained import TrainedModel
@@ -163,6 +164,58 @@ def test_a_model_trained_in_another_way_is_evaluated_all_the_same(workspace, opt
     before = outputs()
     evaluate.main()
     assert outputs() == before
+
+
+class TestVariants:
+    """Variants are learned from and drawn; nothing is judged by them."""
+
+    NAMES = ("pitch_shift=2.0", "time_stretch=0.9")
+
+    def evaluate(self, *options: str) -> dict[str, bytes]:
+        write_params("train.epochs=3", *options)
+        baseline.main()
+        train.main()
+        evaluate.main()
+        return outputs() | {"baseline": Path("data/baseline/predictions.csv").read_bytes()}
+
+    def test_what_they_hold_changes_no_score_of_any_side(self, workspace, monkeypatch):
+        write_features({"train": 4, "valid": 1, "test": 2}, variants=self.NAMES)
+        write_raw({"jazz/a.wav": b"x"})
+        before = self.evaluate()
+        assert before.pop("data/evaluation/figures/augmentations.png").startswith(b"\x89PNG")
+        with h5py.File(examples.FEATURES, "r+") as file:
+            for name in self.NAMES:
+                file[f"variants/{name}/mfcc"][:] = np.nan
+        baseline.main()
+        evaluate.main()
+        after = outputs() | {"baseline": Path("data/baseline/predictions.csv").read_bytes()}
+        del after["data/evaluation/figures/augmentations.png"]
+        assert after == before
+
+    @pytest.mark.parametrize("options", [(), ("augment=shift",)])
+    def test_the_figure_shows_those_of_the_same_segments(self, workspace, monkeypatch, options):
+        write_features({"train": 4, "valid": 1, "test": 2}, variants=self.NAMES)
+        write_raw({"jazz/a.wav": b"x"})
+        drawn = []
+        draw = figures.augmentations
+        monkeypatch.setattr(figures, "augmentations", lambda *given: drawn.append(given) or draw(*given))
+        self.evaluate("train.scaler=none", *options)
+        ((before, after, labels),) = drawn
+        assert list(after) == [*self.NAMES, *(["shift"] if options else [])]
+        with h5py.File(examples.FEATURES) as file:
+            originals, tracks = file["mfcc"][:], file["track_id"].asstr()[:]
+            rows = [int(np.flatnonzero((originals == one).all(axis=(1, 2)))[0]) for one in before]
+            assert len(set(rows)) == 3
+            assert all(
+                tracks[row].startswith(f"{label}/train-") for row, label in zip(rows, labels, strict=True)
+            )
+            for name in self.NAMES:
+                np.testing.assert_array_equal(after[name], file[f"variants/{name}/mfcc"][rows])
+
+    def test_none_are_drawn_where_none_are_learned_from(self, workspace):
+        write_features({"train": 4, "valid": 1, "test": 2}, variants=self.NAMES)
+        write_raw({"jazz/a.wav": b"x"})
+        assert "data/evaluation/figures/augmentations.png" not in self.evaluate("train.variants=false")
 
 
 def test_two_classes_will_do(workspace):

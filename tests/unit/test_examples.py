@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -90,6 +91,64 @@ class TestSides:
         with Features(examples.FEATURES) as features:
             data = examples.load(features, "mfcc", examples.read_split(), "train")
         assert rows[0].track_id not in data.track_id
+
+
+class TestVariants:
+    """What `load` gives with variants, which belong to the training side alone."""
+
+    NAMES = ("pitch_shift=2.0", "time_stretch=0.9")
+
+    @pytest.fixture(autouse=True)
+    def _with_variants(self, workspace):
+        write_features({"train": 3, "valid": 1, "test": 2}, segments=4, variants=self.NAMES)
+
+    def test_a_side_is_without_them_unless_they_are_asked_for(self):
+        split = examples.read_split()
+        with Features(examples.FEATURES) as features:
+            before = {
+                side: examples.load(features, "mfcc", split, side).read()
+                for side in ("train", "valid", "test")
+            }
+        write_features({"train": 3, "valid": 1, "test": 2}, segments=4)
+        with Features(examples.FEATURES) as features:
+            for side, values in before.items():
+                assert np.array_equal(examples.load(features, "mfcc", split, side).read(), values)
+
+    def test_the_originals_come_first_and_then_each_variant_of_the_same_segments(self):
+        split = examples.read_split()
+        with Features(examples.FEATURES) as features:
+            originals = examples.load(features, "mfcc", split, "train")
+            data = examples.load(features, "mfcc", split, "train", self.NAMES)
+            n = len(originals)
+            assert len(data) == len(data.label) == len(data.track_id) == 3 * n
+            x = data.read()
+            assert np.array_equal(x[:n], originals.read())
+            for number in range(3):
+                part = slice(number * n, (number + 1) * n)
+                assert np.array_equal(data.label[part], originals.label)
+                assert np.array_equal(data.track_id[part], originals.track_id)
+                assert np.array_equal(data.read(part), x[part])
+            assert np.array_equal(np.concatenate(list(data.blocks())), x)
+        with h5py.File(examples.FEATURES) as file:
+            rows = [i for i, name in enumerate(file["track_id"].asstr()[:]) if "/train-" in name]
+            for number, name in enumerate(self.NAMES, start=1):
+                assert np.array_equal(x[number * n : (number + 1) * n], file[f"variants/{name}/mfcc"][rows])
+
+    def test_no_row_of_a_variant_of_another_side_is_read(self):
+        with h5py.File(examples.FEATURES, "r+") as file:
+            elsewhere = [i for i, name in enumerate(file["track_id"].asstr()[:]) if "/train-" not in name]
+            for name in self.NAMES:
+                for row in elsewhere:
+                    file[f"variants/{name}/mfcc"][row] = np.nan
+        with Features(examples.FEATURES) as features:
+            data = examples.load(features, "mfcc", examples.read_split(), "train", self.NAMES)
+            assert np.isfinite(data.read()).all()
+
+    @pytest.mark.parametrize("side", ["valid", "test"])
+    def test_who_judges_has_none(self, side):
+        split = examples.read_split()
+        with Features(examples.FEATURES) as features, pytest.raises(ValueError, match=f"{side} is judged"):
+            examples.load(features, "mfcc", split, side, self.NAMES[:1])
 
 
 def test_a_track_on_two_sides_is_refused(workspace):

@@ -19,6 +19,7 @@ import pytest
 
 from stages import extract, extracted, parallel, segment
 from stages.audio.features import CATALOGUE
+from stages.audio.variants import Variant
 from stages.tables import AudioTrack, Segment, read_rows, write_rows
 from tests.synthetic import (
     RATE_HZ,
@@ -34,6 +35,7 @@ from tests.synthetic import (
 FEATURES = Path("data/features/features.h5")
 PIECES = Path(".encore/pieces")
 EVERY = {"features.include": [*CATALOGUE], "features.contrast.fmin_hz": 50.0}  # its octaves fit half of 8 kHz
+VARIANTS = {"pitch_shift": [2.0], "time_stretch": [1.25, 0.8]}
 
 
 @pytest.fixture
@@ -308,16 +310,17 @@ class TestSameBytes:
     def test_with_any_number_of_workers(self, cut):
         files = []
         for workers in (1, 2, 3):
-            files.append(written({**EVERY, "runtime.workers": workers}))
+            files.append(written({**EVERY, "features.variants": VARIANTS, "runtime.workers": workers}))
             forget()
         assert files[0] == files[1] == files[2]
 
     def test_in_processes(self, cut, monkeypatch, computed):
-        here = written(EVERY)
+        changes = {**EVERY, "features.variants": VARIANTS}
+        here = written(changes)
         forget()
         monkeypatch.setattr(parallel, "MANY", 1)
         computed.clear()
-        assert written({**EVERY, "runtime.workers": 2}) == here
+        assert written({**changes, "runtime.workers": 2}) == here
         assert not computed, "something was extracted here"
         assert pieces(), "processes keep what they extract"
 
@@ -537,6 +540,154 @@ class TestIncremental:
         np.testing.assert_array_equal(after["mel"], 2 * before["mel"])
         np.testing.assert_array_equal(after["rms"], before["rms"])
         assert len(pieces()) == 2 * len(made)
+
+
+class TestVariants:
+    """The same segments of altered waveforms stand beside those of the music, and touch nothing."""
+
+    NAMES = ("pitch_shift=2.0", "time_stretch=1.25", "time_stretch=0.8")
+
+    @pytest.fixture
+    def made(self, monkeypatch) -> list[tuple[str, int]]:
+        """What is computed: variant and number of segments."""
+        calls = []
+        compute = extracted.compute
+
+        def recorded(music):
+            variant = music.stretch.variant
+            calls.append((variant.name if variant else "", len(music.stretch.starts)))
+            return compute(music)
+
+        monkeypatch.setattr(extracted, "compute", recorded)
+        return calls
+
+    def of_variants(self) -> dict[str, dict[str, np.ndarray]]:
+        with h5py.File(FEATURES) as file:
+            return {
+                variant: {name: values[:] for name, values in group.items()}
+                for variant, group in file["variants"].items()
+            }
+
+    def originals(self) -> dict[str, bytes]:
+        with h5py.File(FEATURES) as file:
+            return {name: file[name][:].tobytes() for name in file if name not in ("variants", "track_id")}
+
+    @pytest.mark.parametrize("compression", ["none", "gzip"])
+    def test_what_stands_beside_them_is_the_same_to_the_bit(self, cut, compression):
+        how = {**EVERY, "features.compression": compression}
+        written(how)
+        before, tracks = self.originals(), of_tracks()
+        with h5py.File(FEATURES) as file:
+            assert "variants" not in file.attrs
+            assert "variants" not in file
+        forget()
+        written({**how, "features.variants": VARIANTS})
+        assert self.originals() == before
+        with h5py.File(FEATURES) as file:
+            assert json.loads(file.attrs["variants"]) == [*self.NAMES]
+            rows = file["track_id"].asstr()[:]
+            for name, values in tracks["b"].items():
+                assert file[name][rows == "b"].tobytes() == values
+
+    def test_each_has_every_feature_of_every_segment(self, cut):
+        written({**EVERY, "features.variants": VARIANTS})
+        variants = self.of_variants()
+        assert set(variants) == {*self.NAMES}
+        with h5py.File(FEATURES) as file:
+            for variant, values in variants.items():
+                assert set(values) == {*CATALOGUE}
+                for name, array in values.items():
+                    assert array.shape == file[name].shape
+                    assert array.dtype == file[name].dtype
+                    assert np.isfinite(array).all(), (variant, name)
+                assert not np.array_equal(values["mel"], file["mel"])
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_they_are_those_of_the_whole_tracks_waveform(self, cut, name):
+        """Altered by librosa, and cut where the music of each segment begins."""
+        written({"features.include": ["rms", "mel"], "features.variants": VARIANTS})
+        whole = self.of_variants()[name]["mel"][5:]
+        kind, _, amount = name.partition("=")
+        rate = float(amount) if kind == "time_stretch" else 1.0
+        altered = Variant(kind, float(amount)).of(cut["c"])
+        latest = len(altered) - RATE_HZ
+        starts = [min(round(start / rate), latest) for start in range(0, 5 * RATE_HZ, RATE_HZ)]
+        assert starts[-1] == (latest if rate >= 1 else round(4 * RATE_HZ / rate))
+        audio_anew({str(i): altered[start : start + RATE_HZ] for i, start in enumerate(starts)})
+        np.testing.assert_allclose(values_under({})["mel"], whole, rtol=0, atol=1e-4)
+
+    def test_one_more_is_computed_alone(self, cut, made):
+        written({})
+        made.clear()
+        for asked, new in [
+            ({"pitch_shift": [2.0], "time_stretch": []}, "pitch_shift=2.0"),
+            ({"pitch_shift": [-2.0, 2.0], "time_stretch": []}, "pitch_shift=-2.0"),
+            ({"pitch_shift": [2.0], "time_stretch": [1.25]}, "time_stretch=1.25"),
+        ]:
+            written({"features.variants": asked})
+            assert made == [(new, 3), (new, 2), (new, 5)]
+            made.clear()
+        written({"features.variants": {"pitch_shift": [2.0, -2.0], "time_stretch": [1.25]}})
+        written({})
+        assert made == []
+
+    def test_a_run_that_was_cut_short_goes_on_to_the_same_bytes(self, cut, monkeypatch, made):
+        changes = {"features.variants": VARIANTS}
+        whole = written(changes)
+        forget()
+        FEATURES.unlink()
+        compute = extracted.compute
+
+        def ends_in_the_second_variant(music):
+            if len(made) == 7:
+                raise KeyboardInterrupt
+            return compute(music)
+
+        made.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(extracted, "compute", ends_in_the_second_variant)
+            with pytest.raises(KeyboardInterrupt):
+                extract.main()
+        assert not FEATURES.exists()
+        made.clear()
+        assert written(changes) == whole
+        assert 5 <= len(made) < 12, "not all of it again"
+        assert made[-1] == ("time_stretch=0.8", 5)
+
+    def test_windows_of_a_rendered_track_are_altered_one_by_one(self, cut, made):
+        """They come from different places, and one must not run into the next."""
+        tracks, window = Path("data/audio/tracks.csv"), 5 * RATE_HZ // 3
+        rows = read_rows(tracks, AudioTrack)
+        write_rows(tracks, [*rows[:2], replace(rows[2], n_windows=3)], AudioTrack)
+        segment.main()
+        made.clear()
+        written({"features.variants": VARIANTS})
+        assert made[:3] == [("", 3), ("", 2), ("", 3)], "as without variants"
+        assert made[3:8] == [("pitch_shift=2.0", n) for n in (3, 2, 1, 1, 1)]
+        of_windows = {name: values["mel"][5:] for name, values in self.of_variants().items()}
+        audio_anew({f"c{i}": cut["c"][i * window :][:window] for i in range(3)})
+        written({"features.variants": VARIANTS})
+        for name, values in self.of_variants().items():
+            np.testing.assert_allclose(values["mel"], of_windows[name], rtol=0, atol=1e-4)
+
+    def test_a_segment_takes_in_the_music_that_follows_it_and_silence_after_the_last(self, cut):
+        audio_anew({"once": noise(2 * RATE_HZ)[:RATE_HZ], "twice": noise(2 * RATE_HZ)})
+        configure({"segment.max_per_track": 1})
+        segment.main()
+        asked = {"pitch_shift": [], "time_stretch": [1.25]}
+        configure({"features.include": ["rms"], "features.variants": asked})
+        extract.main()
+        once, twice = self.of_variants()["time_stretch=1.25"]["rms"][:, 0]
+        assert twice.min() > 0.01
+        assert np.corrcoef(once[:20], twice[:20])[0, 1] > 0.9
+        assert not once[28:].any(), "four fifths of a second of music are there"
+
+    def test_a_long_track_is_altered_in_stretches(self, cut, made, monkeypatch):
+        monkeypatch.setattr(extract, "SAMPLES_PER_STRETCH", 2 * RATE_HZ)
+        written({"features.include": ["rms"], "features.variants": VARIANTS})
+        assert made == [(name, n) for name in ("", *self.NAMES) for n in (2, 1, 2, 2, 2, 1)]
+        for name, values in self.of_variants().items():
+            assert values["rms"].min() > 0.001 or name == "time_stretch=1.25"
 
 
 def extract_by_the_copy() -> dict[str, np.ndarray]:

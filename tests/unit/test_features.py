@@ -9,8 +9,9 @@ import pytest
 
 from stages.audio.features import CATALOGUE, Contrast, Feature, Mel, Mfcc, extract
 from stages.audio.spectra import Framing
+from stages.audio.variants import Variant
 from stages.errors import EncoreError
-from stages.features import FeaturesParams, Name, build
+from stages.features import FeaturesParams, Name, VariantsParams, build, build_variants
 from stages.params import check
 from tests.synthetic import composed_sections, noise, tone
 
@@ -57,7 +58,7 @@ def test_every_feature_of_the_catalogue_can_be_included():
 def test_the_catalogue_the_section_and_include_name_the_same_features():
     assert get_args(Name) == tuple(CATALOGUE)
     assert [name for name in FeaturesParams.model_fields if name in CATALOGUE] == [
-        name for name in FeaturesParams.model_fields if isinstance(section()[name], dict)
+        name for name, value in section().items() if isinstance(value, dict) and "framing" in value
     ]
 
 
@@ -123,7 +124,7 @@ def test_every_setting_of_conf_is_tried_above():
     tried = {key for key, _, _ in SETTINGS} | {"contrast__n_bands"}
     values = composed_sections()["features"]
     of_one = {f"{name}__{key}" for name in EVERY for key in values[name] if key != "framing"}
-    of_all = values.keys() - {"include", "dtype", "compression", *EVERY}
+    of_all = values.keys() - {"include", "dtype", "compression", "variants", *EVERY}
     assert tried == of_one | of_all
 
 
@@ -240,6 +241,27 @@ def test_what_is_not_included_is_not_refused():
     built(include=others, mfcc__framing={"hop_length": 4096}, mel__n_mels=2, contrast__n_bands=9)
     built(include=others, mel__fmax_hz=50_000.0, mfcc__deltas=2, mfcc__delta_width=1001)
     built(include=["mel"], mel__n_mels=2)
+
+
+def test_without_a_word_there_is_no_variant():
+    assert build_variants(check(section()["variants"], VariantsParams, "features.variants")) == []
+
+
+def test_variants_are_made_in_the_order_of_the_section():
+    asked = {"time_stretch": [1.1, 0.9], "pitch_shift": [2, -0.5]}
+    variants = build_variants(check(asked, VariantsParams, "features.variants"))
+    assert variants == [
+        Variant("pitch_shift", 2.0),
+        Variant("pitch_shift", -0.5),
+        Variant("time_stretch", 1.1),
+        Variant("time_stretch", 0.9),
+    ]
+    assert variants[0].name == "pitch_shift=2.0"
+    assert len({variant.name for variant in variants}) == len(variants)
+
+
+def test_variants_are_no_setting_of_a_feature():
+    assert differing(variants={"pitch_shift": [1.0], "time_stretch": [2.0]}) == set()
 
 
 ABSURD = [

@@ -82,6 +82,11 @@ def test_unknown_inner_key_is_named_in_full(sections, inner):
     assert f"n_{inner.removesuffix('cc')}" in line
 
 
+def test_unknown_kind_of_variant_is_named_with_what_is_allowed(sections):
+    line = refusal("features", changed(sections["features"], "variants.speed", [1.1]))
+    assert line.endswith("features.variants.speed: unknown key; allowed here: pitch_shift, time_stretch")
+
+
 def test_unknown_key_of_a_section_that_may_be_null_is_named_with_what_is_allowed(sections):
     line = refusal("features", changed(sections["features"], "mel.framing", {"bogus": 1}))
     assert line.endswith(
@@ -191,6 +196,20 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("features", "mel.framing", {"window": "kaiser"}, "'boxcar'"),
         ("features", "mel.framing", {"pad_mode": "edge"}, "'reflect'"),
         ("features", "mel.framing", {"hop_length": 4096}, "n_fft, 2048"),
+        ("features", "variants", [{"pitch_shift": 2.0}], "dictionary"),
+        ("features", "variants.pitch_shift", 2.0, "list"),
+        ("features", "variants.pitch_shift", [2.0, 25.0], "24"),
+        ("features", "variants.pitch_shift", [-24.5], "-24"),
+        ("features", "variants.pitch_shift", [0], "leave it out"),
+        ("features", "variants.pitch_shift", [True], "number"),
+        ("features", "variants.pitch_shift", ["up"], "number"),
+        ("features", "variants.pitch_shift", [float("nan")], "finite"),
+        ("features", "variants.pitch_shift", [2, -2, 2.0], "2 once"),
+        ("features", "variants.time_stretch", [0.0], "0.25"),
+        ("features", "variants.time_stretch", [-1.1], "0.25"),
+        ("features", "variants.time_stretch", [1.1, 4.01], "4"),
+        ("features", "variants.time_stretch", [1.0], "leave it out"),
+        ("features", "variants.time_stretch", [1.1, 1.1], "1.1 once"),
         ("pictures", "tracks", "a.wav", "list"),
         ("pictures", "tracks", [140], "string"),
         ("pictures", "duration_s", 0, "greater than 0"),
@@ -223,6 +242,8 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("train", "scaler", "segment", "'bins', 'example' or 'none'"),
         ("train", "scaler", None, "'bins', 'example' or 'none'"),
         ("train", "compile", 1, "boolean"),
+        ("train", "variants", None, "boolean"),
+        ("train", "variants", ["pitch_shift=2.0"], "boolean"),
         ("train", "optimizer", "adagrad", "sgd"),
         ("train", "learning_rate", 0.0, "greater than 0"),
         ("train", "learning_rate", float("nan"), "finite"),

@@ -119,6 +119,50 @@ def test_any_rows_come_back(path, name, rows):
     assert np.array_equal(values, VALUES[name][rows])
 
 
+@pytest.fixture(scope="module", params=["none", "gzip"])
+def with_variants(tmp_path_factory, request):
+    """A file whose variants hold the numbers one, and two, higher."""
+    path = tmp_path_factory.mktemp("store") / "features.h5"
+    with store.NewFeatures(path, ARRAYS, TABLE, ATTRIBUTES, request.param, VARIANTS) as file:
+        for number, variant in enumerate((None, *VARIANTS)):
+            for name, values in VALUES.items():
+                file.write(name, 0, values + values.dtype.type(number), variant)
+    return path
+
+
+VARIANTS = ["pitch_shift=2.0", "a=1e-05"]
+
+
+def test_variants_leave_what_stands_beside_them_as_it_is(with_variants, path):
+    with h5py.File(with_variants) as file, h5py.File(path) as before:
+        assert set(file) == {*before, "variants"}
+        for name in set(before):
+            assert file[name][:].tobytes() == before[name][:].tobytes() or name == "track_id"
+        assert file["track_id"].asstr()[:].tolist() == before["track_id"].asstr()[:].tolist()
+        assert file["variants/a=1e-05/mel"].dims[2][0] == file["time_s"]
+        assert "variants" not in before.attrs
+    with store.Features(with_variants) as features, store.Features(path) as before:
+        assert features.variants == VARIANTS, "in their order"
+        assert before.variants == []
+        assert features.names == before.names
+        assert features.attributes == {**before.attributes, "variants": VARIANTS}
+        everything = np.arange(N_SEGMENTS)
+        for name, values in VALUES.items():
+            assert np.array_equal(features.read(name, everything), values)
+
+
+@pytest.mark.parametrize("asked", [VARIANTS, VARIANTS[:1], VARIANTS[1:], VARIANTS[::-1]])
+def test_rows_of_variants_are_numbered_on(with_variants, asked):
+    random = np.random.default_rng(0)
+    higher = [0, *(1 + VARIANTS.index(variant) for variant in asked)]
+    with store.Features(with_variants) as features:
+        for name, values in VALUES.items():
+            everything = np.concatenate([values + values.dtype.type(number) for number in higher])
+            for share in (0.0, 0.1, 0.5, 1.0):
+                rows = np.flatnonzero(random.random(len(everything)) < share)
+                assert np.array_equal(features.read(name, rows, asked), everything[rows])
+
+
 def test_random_rows_come_back(path):
     random = np.random.default_rng(0)
     with store.Features(path) as features:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import h5py
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from models.one_hot import OneHotInput
-from stages import batches, examples, tracking, train
+from stages import batches, examples, loop, tracking, train
 from stages.checkpoints import ABANDONED_S, Checkpoint
 from stages.recipe import SCHEDULES
 from stages.store import Features
@@ -443,6 +444,122 @@ def test_test_side_never_touches_the_weights(data):
         values[test] = 5.0
         file["mfcc"][:] = values
     assert trained()["weights.safetensors"] == first
+
+
+class TestVariants:
+    """Variants of training tracks are learned from; those of other tracks reach nobody."""
+
+    NAMES = ("pitch_shift=2.0", "time_stretch=0.9")
+    SIDES: ClassVar = {"train": 4, "valid": 1, "test": 1}
+
+    @pytest.fixture
+    def varied(self, workspace):
+        write_features(self.SIDES, variants=self.NAMES)
+
+    @pytest.fixture
+    def received(self, monkeypatch) -> list[list[tuple[bytes, int]]]:
+        """The segments, with their classes, that the training and the validation side are made of."""
+        sides = []
+        init = loop.Training.__init__
+
+        def spy(self, model, recipe, fabric, learned, judged, *arguments):
+            for side in (learned, judged):
+                segments = [
+                    (x.numpy().tobytes(), int(label))
+                    for block in side.in_order()
+                    for x, label in zip(*block, strict=True)
+                ]
+                sides.append(segments)
+            init(self, model, recipe, fabric, learned, judged, *arguments)
+
+        monkeypatch.setattr(loop.Training, "__init__", spy)
+        return sides
+
+    def rows(self, side: str, name: str = "mfcc") -> list[tuple[bytes, int]]:
+        with h5py.File(examples.FEATURES) as file:
+            return [
+                (file[name][i].tobytes(), int(file["label"][i]))
+                for i, track in enumerate(file["track_id"].asstr()[:])
+                if f"/{side}-" in track
+            ]
+
+    @pytest.mark.parametrize("memory_gb", [4, 0])
+    def test_only_those_of_training_tracks_reach_training_and_none_validation(
+        self, varied, received, memory_gb
+    ):
+        trained("train.scaler=none", f"runtime.memory_gb={memory_gb}")
+        learned, judged = received
+        assert judged == self.rows("valid")
+        wanted = [self.rows("train"), *(self.rows("train", f"variants/{name}/mfcc") for name in self.NAMES)]
+        assert learned == [row for version in wanted for row in version]
+        assert len(learned) == 3 * 36
+
+    def test_they_can_be_left_alone(self, varied, received):
+        files = trained("train.variants=false")
+        assert [len(side) for side in received] == [36, 9]
+        assert json.loads(files["model.json"])["train"]["variants"] is False
+        write_features(self.SIDES)
+        for switch in ("false", "true"):
+            same = trained(f"train.variants={switch}")
+            assert same["weights.safetensors"] == files["weights.safetensors"]
+            assert same["history.csv"] == files["history.csv"]
+
+    def test_what_variants_of_other_tracks_hold_changes_no_bit(self, varied):
+        before = trained()
+        with h5py.File(examples.FEATURES, "r+") as file:
+            for i, track in enumerate(file["track_id"].asstr()[:]):
+                for name in self.NAMES:
+                    if "/train-" not in track:
+                        file[f"variants/{name}/mfcc"][i] = np.nan
+        after = trained()
+        assert after["weights.safetensors"] == before["weights.safetensors"]
+        assert after["history.csv"] == before["history.csv"]
+        described = [json.loads(files["model.json"]) for files in (before, after)]
+        assert described[0]["mean"] == described[1]["mean"]
+        assert described[0]["content_key"] != described[1]["content_key"]
+
+    def test_the_scaler_is_that_of_all_that_is_learned_from(self, varied):
+        described = json.loads(trained()["model.json"])
+        with h5py.File(examples.FEATURES) as file:
+            rows = [i for i, track in enumerate(file["track_id"].asstr()[:]) if "/train-" in track]
+            places = ("mfcc", *(f"variants/{name}/mfcc" for name in self.NAMES))
+            x = np.concatenate([file[place][rows] for place in places]).astype(np.float64)
+        np.testing.assert_allclose(described["mean"], x.mean(axis=(0, 2)), rtol=1e-9)
+        np.testing.assert_allclose(described["std"], x.std(axis=(0, 2)), rtol=1e-9)
+        assert described["feature_parameters"]["variants"] == [*self.NAMES]
+
+    def test_class_weights_memory_and_a_stop_change_what_they_always_do(self, varied, monkeypatch):
+        how = ("loss.class_weights=balanced", "train.batch_size=7", "augment=mixup", "train.epochs=4")
+        whole = trained(*how)
+        assert trained(*how, "runtime.memory_gb=0") == whole
+        shutil.rmtree("data/model")
+
+        def log_epoch(self, row: Epoch, seconds: float | None = None) -> None:
+            if row.epoch == 2:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tracking.TrackedRun, "log_epoch", log_epoch)
+            with pytest.raises(KeyboardInterrupt):
+                trained(*how)
+        assert list(Path(".encore/checkpoints").iterdir())
+        assert trained(*how) == whole
+
+    def test_codes_have_variants_as_well(self, workspace, received):
+        write_features(self.SIDES)
+        with Features(examples.FEATURES) as features:
+            codes = np.clip(np.round(features.read("mfcc", np.arange(54))) + 5, 0, 10).astype(np.uint8)
+            labels = [features.labels[index] for index in features.label]
+            table = list(zip(features.track_id, features.segment, labels, strict=True))
+        others = {name: {"mel_levels": (codes + 1) % 11} for name in self.NAMES}
+        write_arrays(
+            examples.FEATURES, {"mel_levels": codes}, table, "level", others, n_levels=11, hop_length=128
+        )
+        trained("model.feature=mel_levels", "augment=shift")
+        learned = self.rows("train", "mel_levels")
+        for name in self.NAMES:
+            learned += self.rows("train", f"variants/{name}/mel_levels")
+        assert received == [learned, self.rows("valid", "mel_levels")]
 
 
 class TestCodes:
