@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from stages import examples, figures, metrics, open_set, report, tracking
+from stages import card, examples, figures, metrics, open_set, report, tracking
 from stages.errors import run
-from stages.params import Params, load
+from stages.params import Params, load, read
 from stages.recipe import AugmentParams
 from stages.runtime import runtime, wait_without_spinning
 from stages.splits import SIDES
 from stages.store import Features
-from stages.tables import Confused, Epoch, Novelty, read_rows, write_rows
+from stages.tables import Confused, Epoch, Novelty, Quality, SegmentedTrack, read_rows, write_rows
 from stages.workspace import new_folder
 
 if TYPE_CHECKING:
@@ -95,13 +95,25 @@ def main() -> None:
         (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
         write_rows(folder / "classes.csv", classes, metrics.ClassScores)
         metrics.write_predictions(folder / "predictions.csv", tracks["test"], labels)
-        write_rows(folder / "confusion.csv", _confusion(tracks, labels), Confused)
+        confused = list(_confusion(tracks, labels))
+        write_rows(folder / "confusion.csv", confused, Confused)
         label_of = {row.track_id: row.label for row in split}
-        write_rows(folder / "novelty.csv", open_set.table(tracks, limit, labels, label_of), Novelty)
-        source = json.loads(Path("data/raw/source.json").read_text("utf-8"))
-        n_tracks = {side: len(tracks[side].track_id) for side in SIDES}
-        text = report.markdown(scores, description.model, classes, source, n_tracks)
-        (folder / "README.md").write_text(text, "utf-8")
+        novelties = open_set.table(tracks, limit, labels, label_of)
+        write_rows(folder / "novelty.csv", novelties, Novelty)
+        facts = card.Facts(
+            description=description,
+            n_parameters=sum(p.numel() for p in trained.model.parameters()),
+            n_epochs=len(history),
+            source=json.loads(Path("data/raw/source.json").read_text("utf-8")),
+            quality=read_rows(Path("data/audio/quality.csv"), Quality),
+            tracks=read_rows(Path("data/segments/tracks.csv"), SegmentedTrack),
+            split=split,
+            scheme=read("split"),
+            scores=scores,
+            classes=classes,
+            confused=confused,
+        )
+        (folder / "README.md").write_text(card.markdown(facts), "utf-8")
 
         (folder / "figures").mkdir()
         figures.save(figures.curves(history, description.kept_epoch), folder / "figures" / "curves.png")

@@ -18,7 +18,7 @@ from stages import store
 from stages.errors import EncoreError
 from stages.params import check
 from stages.recipe import LOSSES, SCHEDULES, AugmentParams, Recipe, TrainParams, check_named
-from stages.tables import Assignment, AudioTrack, RawTrack, write_rows
+from stages.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -243,7 +243,17 @@ def write_arrays(
         time_s = store.Axis("time_s", np.arange(array.shape[2]) / 10)
         arrays[name] = store.Array(array.dtype, unit, bins, time_s, settings)
     table = store.SegmentTable(track_id, segment, [RATE_HZ * number for number in segment], label)
-    attributes = {"sample_rate_hz": RATE_HZ, "hop_length": 256, "include": list(values)}
+    attributes = {
+        "sample_rate_hz": RATE_HZ,
+        "segment_length": RATE_HZ,
+        "n_fft": 512,
+        "hop_length": 256,
+        "window": "hann",
+        "pad_mode": "constant",
+        "include": list(values),
+        "audio_sha256": "0" * 64,
+        "made_with": "numpy",
+    }
     variants = variants or {}
     with store.NewFeatures(path, arrays, table, attributes, "none", [*variants]) as file:
         for variant, of_variant in [(None, values), *variants.items()]:
@@ -259,7 +269,7 @@ def write_features(
     unit: str = "1",
     variants: Sequence[str] = (),
 ) -> None:
-    """./data/features and ./data/split with so many tracks of each class on each side."""
+    """./data/features, ./data/split and the tables before, with so many tracks of a class on each side."""
     order = [
         (f"{label}/{side}-{number}.wav", label, side)
         for label in CLASSES
@@ -275,6 +285,22 @@ def write_features(
     Path("data/features").mkdir(parents=True, exist_ok=True)
     write_arrays(Path("data/features/features.h5"), {"mfcc": x}, rows, unit, of_variants)
     write_split([Assignment(track_id, label, track_id, side, -1) for track_id, label, side in order])
+    write_tables({track_id: label for track_id, label, _ in order}, segments)
+
+
+def write_tables(labels: dict[str, str], n_segments: int) -> None:
+    """./data/audio/quality.csv and ./data/segments/tracks.csv of tracks that have nothing wrong with them."""
+    tracks = [SegmentedTrack(name, label, "", name, "", n_segments) for name, label in labels.items()]
+    Path("data/segments").mkdir(parents=True, exist_ok=True)
+    write_rows(Path("data/segments/tracks.csv"), tracks, SegmentedTrack)
+    Path("data/audio").mkdir(parents=True, exist_ok=True)
+    write_rows(Path("data/audio/quality.csv"), [good(name) for name in labels], Quality)
+
+
+def good(track_id: str) -> Quality:
+    """A file that has nothing wrong with it."""
+    sound = ("WAV/PCM_16", RATE_HZ, 1, 3.0, 0.5, 0.1, 0.0, 0.0, 0.0)
+    return Quality(track_id, track_id, "kept", "good", "", "", *sound)
 
 
 def write_split(rows: Sequence[Assignment]) -> None:

@@ -48,7 +48,7 @@ def test_every_test_track_is_scored(project: Project) -> None:
         ("dataset.classes", "classes: null", "classes: [low, high]", {"fetch"}),
         ("audio.sample_rate_hz", "sample_rate_hz: 22050", "sample_rate_hz: 16000", {"decode"}),
         ("segment.tail", "tail: 0.05", "tail: 0.5", {"segment"}),
-        ("split.seed", "test: 0.2\n  seed: 0", "test: 0.2\n  seed: 1", {"split"}),
+        ("split.seed", "test: 0.2\n  seed: 0", "test: 0.2\n  seed: 1", {"split", "evaluate"}),
         ("features.n_fft", "n_fft: 2048", "n_fft: 1024", {"extract", "pictures"}),
         ("pictures.duration_s", "duration_s: 30.0", "duration_s: 2.0", {"pictures"}),
         ("baseline.C", "C: 1.0", "C: 2.0", {"baseline"}),
@@ -84,9 +84,9 @@ def test_each_stage_feeds_those_that_need_it_and_no_other(project: Project) -> N
     arrows = re.findall(r'"(\w+)" -> "(\w+)"', project.dvc("dag", "--dot"))
     fed = {stage: {after for before, after in arrows if before == stage} for stage in ALL}
     assert fed == {
-        "fetch": {"decode", "evaluate"},  # the report names the source
-        "decode": {"segment", "extract", "pictures"},
-        "segment": {"split", "extract"},
+        "fetch": {"decode", "evaluate"},  # the card names the source,
+        "decode": {"segment", "extract", "pictures", "evaluate"},  # what became of every file,
+        "segment": {"split", "extract", "evaluate"},  # and the groups
         "split": {"baseline", "train", "evaluate"},
         "extract": {"baseline", "train", "evaluate"},
         "pictures": {"evaluate"},

@@ -1,4 +1,4 @@
-"""What an evaluation says in words."""
+"""The result in a few lines."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from stages import report
-from stages.metrics import ClassScores
 from tests.synthetic import line_of, run_stage
 
 TRACK = {
@@ -17,7 +16,7 @@ TRACK = {
     "balanced_accuracy": 0.59,
 }
 LINEAR = {**TRACK, "accuracy": 0.71}
-METRICS = {"test": {"track": TRACK, "segment": {**TRACK, "accuracy": 0.5}}, "baseline": {"track": LINEAR}}
+METRICS = {"test": {"track": TRACK}, "baseline": {"track": LINEAR}}
 SOURCE = {"name": "sample", "licence": "MIT", "citation": "us", "caveat": "A toy: no evidence about models."}
 
 
@@ -27,25 +26,6 @@ def test_headline_sets_the_baseline_beside_the_model():
     assert model.split() == ["LSTM", "0.612", "0.550", "to", "0.670", "0.600", "0.590"]
     assert linear.startswith("linear baseline")
     assert "0.710" in linear
-
-
-def test_markdown_has_caveat_scores_classes_and_source():
-    classes = [ClassScores("jazz", 0.5, 0.25, 1 / 3, 4)]
-    text = report.markdown(METRICS, "LSTM", classes, SOURCE, {"train": 6, "test": 2})
-    assert text.startswith("# LSTM on sample\n")
-    assert "> A toy: no evidence about models." in text
-    assert "6 train, 2 test" in text
-    for row in (
-        "| LSTM, per track | 0.612 | 0.550 to 0.670 |",
-        "| LSTM, per segment | 0.500 |",
-        "| jazz | 0.50 | 0.25 | 0.33 | 4 |",
-    ):
-        assert row in text
-    assert "licence: MIT" in text
-
-
-def test_no_caveat_no_quote():
-    assert ">" not in report.markdown(METRICS, "LSTM", [], {**SOURCE, "caveat": ""}, {})
 
 
 class TestStage:

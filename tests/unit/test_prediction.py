@@ -1,0 +1,113 @@
+"""A trained model asked about a file: the same answer as the pipeline's, and the card's own snippet."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from stages import baseline, decode, evaluate, extract, fetch, segment, split, train
+from stages.audio.features import CATALOGUE
+from stages.errors import EncoreError
+from stages.features import FeaturesParams, build
+from stages.params import check
+from stages.prediction import predict, rebuild
+from tests.synthetic import CLASSES, RATE_HZ, composed_sections, noise, write_music, write_params
+
+
+@pytest.fixture(scope="module")
+def _project(module_workspace):
+    """A little music with all that the pipeline makes of it."""
+    music = write_music(module_workspace / "music")
+    write_params(
+        "dataset=folder",
+        f"dataset.path={music}",
+        "features.include=[chroma,mfcc]",
+        "features.mfcc.framing={hop_length: 128}",
+        "model=cnn",
+        "model.feature=mfcc",
+        "train.epochs=2",
+    )
+    for stage in (fetch, decode, segment, split, extract, baseline, train, evaluate):
+        stage.main()
+
+
+def predicted() -> dict[str, dict[str, float]]:
+    """Probabilities of each test track as evaluate wrote them."""
+    with Path("data/evaluation/predictions.csv").open() as file:
+        return {
+            row["track_id"]: {label: float(row[label]) for label in CLASSES} for row in csv.DictReader(file)
+        }
+
+
+@pytest.mark.usefixtures("_project")
+class TestPredict:
+    def test_it_says_of_each_test_track_what_evaluate_says(self):
+        for track_id, probability in predicted().items():
+            assert predict(Path("data/raw", track_id)) == pytest.approx(probability, abs=1e-5)
+
+    def test_another_rate_and_more_channels_are_brought_to_the_models(self, tmp_path):
+        path = tmp_path / "stereo.flac"
+        soundfile.write(path, np.stack([noise(66150), noise(66150, 1)], axis=1), 22050)
+        probability = predict(path)
+        assert list(probability) == list(CLASSES)
+        assert sum(probability.values()) == pytest.approx(1)
+
+    def test_params_yaml_is_not_asked(self, tmp_path, monkeypatch):
+        track_id, probability = next(iter(predicted().items()))
+        path, model = Path("data/raw", track_id).resolve(), Path("data/model").resolve()
+        monkeypatch.chdir(tmp_path)
+        assert predict(path, model) == pytest.approx(probability, abs=1e-5)
+
+    def test_too_short_a_file_is_refused(self, tmp_path):
+        path = tmp_path / "short.wav"
+        soundfile.write(path, noise(RATE_HZ // 2), RATE_HZ)
+        with pytest.raises(
+            EncoreError, match=r"short\.wav lasts 0\.5 s, but the model takes segments of 1 s"
+        ):
+            predict(path)
+
+    def test_what_is_no_music_is_refused(self, tmp_path):
+        path = tmp_path / "noise.wav"
+        path.write_bytes(b"no music")
+        with pytest.raises(EncoreError, match=r"noise\.wav cannot be decoded"):
+            predict(path)
+
+
+@pytest.mark.usefixtures("_project")
+class TestCard:
+    def test_its_snippet_runs_and_gives_the_probabilities_of_a_test_track(self, capsys):
+        text = Path("data/evaluation/README.md").read_text("utf-8")
+        (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        exec(snippet, {})
+        printed = dict(line.split()[::-1] for line in capsys.readouterr().out.splitlines())
+        (track_id,) = (track_id for track_id in predicted() if f'"data/raw/{track_id}"' in snippet)
+        assert {label: float(p) for label, p in printed.items()} == pytest.approx(
+            predicted()[track_id], abs=6e-4
+        )
+
+    def test_its_pictures_and_links_are_there(self):
+        text = Path("data/evaluation/README.md").read_text("utf-8")
+        links = re.findall(r"\]\((.*?)\)", text)
+        assert len(links) == 5
+        assert all(Path("data/evaluation", link).is_file() for link in links if link.startswith("figures"))
+
+    def test_it_tells_the_framing_of_the_models_feature(self):
+        text = Path("data/evaluation/README.md").read_text("utf-8")
+        assert "13 bins by 63 frames, of a segment of 1 s of mono audio at 8,000 Hz" in text
+        assert "begins every 128 (16 ms)" in text
+        assert "`mel.n_mels=32`" in text
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_feature_is_rebuilt_from_its_settings(name):
+    section = {**composed_sections()["features"], "include": [name]}
+    section[name] = {**section[name], "framing": {"hop_length": 256, "pad_mode": "reflect"}}
+    params = check(section, FeaturesParams, "features")
+    feature = build(params, 22050, 66150)[name]
+    settings = extract.stored_as(name, feature, params, 66150).settings
+    written = json.loads(json.dumps({"sample_rate_hz": 22050, "include": [name], **settings}))
+    assert rebuild(name, written) == feature
