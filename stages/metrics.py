@@ -71,18 +71,22 @@ def accuracy_interval(
 
 
 def score(predictions: Predictions, n_resamples: int, seed: int) -> dict[str, float]:
-    """Accuracy with its interval, macro-F1 and balanced accuracy."""
-    from sklearn.metrics import balanced_accuracy_score, f1_score
+    """Accuracy with its interval, macro-F1 and balanced accuracy.
 
+    The last two are means over classes: of F1 over those that are there or predicted, of recall over those
+    that are there.
+    """
     correct = predictions.label == predictions.predicted
     low, high = accuracy_interval(correct, predictions.track_id, n_resamples, seed)
-    truth = predictions.label, predictions.predicted
+    counts = confusion(predictions)
+    n, n_predicted = counts.sum(axis=1), counts.sum(axis=0)
+    _, recall, f1 = _by_class(counts)
     scores = {
         "accuracy": correct.mean(),
         "accuracy_ci95_low": low,
         "accuracy_ci95_high": high,
-        "macro_f1": f1_score(*truth, average="macro", zero_division=0.0),
-        "balanced_accuracy": balanced_accuracy_score(*truth),
+        "macro_f1": f1[n + n_predicted > 0].mean(),
+        "balanced_accuracy": recall[n > 0].mean(),
     }
     return {name: round(float(value), 6) for name, value in scores.items()}
 
@@ -103,6 +107,13 @@ def confusion(predictions: Predictions) -> NDArray[np.int64]:
     return counts
 
 
+def _by_class(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
+    """Precision, recall and F1 of each class of a confusion matrix; 0 where nothing is counted."""
+    right, n, n_predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    shares = ((right, n_predicted), (right, n), (2 * right, n + n_predicted))
+    return tuple(part / np.maximum(whole, 1) for part, whole in shares)
+
+
 @dataclass(frozen=True)
 class ClassScores:
     """A row of classes.csv; `n` is how many there are of the class."""
@@ -116,14 +127,12 @@ class ClassScores:
 
 def class_table(predictions: Predictions, labels: Sequence[str]) -> list[ClassScores]:
     """Precision, recall and F1 of each class."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    columns = precision_recall_fscore_support(
-        predictions.label, predictions.predicted, labels=range(len(labels)), zero_division=0.0
-    )
+    counts = confusion(predictions)
     return [
         ClassScores(label, float(precision), float(recall), float(f1), int(n))
-        for label, precision, recall, f1, n in zip(labels, *columns, strict=True)
+        for label, precision, recall, f1, n in zip(
+            labels, *_by_class(counts), counts.sum(axis=1), strict=True
+        )
     ]
 
 

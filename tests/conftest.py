@@ -36,3 +36,10 @@ def module_workspace(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("DVC_ROOT", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_store_of_the_file_before():
+    """MLflow puts the store that it uses into the environment, for processes that are started later."""
+    yield
+    os.environ.pop("MLFLOW_TRACKING_URI", None)

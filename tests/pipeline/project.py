@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -31,9 +32,9 @@ def write_music(folder: Path) -> None:
 
 
 class Project:
-    """A copy of the project."""
+    """A copy of the project, for experiments on a folder of music if one is given."""
 
-    def __init__(self, folder: Path, music: Path):
+    def __init__(self, folder: Path, music: Path | None = None):
         self.folder = folder
         self.music = music
         names = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"]
@@ -55,13 +56,15 @@ class Project:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
 
-    def run(self, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, env: dict[str, str] | None = None, timeout_s: float = 280
+    ) -> subprocess.CompletedProcess[str]:
         """Run a program of the virtual environment in the project; standard error joins the output."""
         own = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
         own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
         return subprocess.run(
             words, cwd=self.folder, env=own | (env or {}), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=280,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s,
         )  # fmt: skip
 
     def dvc(self, *words: str, env: dict[str, str] | None = None) -> str:
@@ -87,9 +90,15 @@ class Project:
     def wait_for_queue(self, timeout_s: float = 400) -> None:
         """Wait until no experiment is queued or running."""
         deadline = time.monotonic() + timeout_s
-        while re.search(r"Queued|Running", self.dvc("queue", "status")):
+        while {"Queued", "Running"} & {entry["status"] for entry in self.queue()}:
             assert time.monotonic() < deadline, self.dvc("queue", "status")
             time.sleep(2)
+
+    def queue(self) -> list[dict[str, Any]]:
+        """The rows of `dvc queue status`, without a process that takes seconds from what is waited for."""
+        with Repo(str(self.folder)) as repo:
+            entries: list[dict[str, Any]] = repo.experiments.celery_queue.status()
+        return entries
 
     def status(self) -> dict[str, str]:
         """What DVC says of each changed stage, by the stage's name."""
