@@ -112,6 +112,8 @@ def main() -> None:
             scores=scores,
             classes=classes,
             confused=confused,
+            open_set=novel,
+            novelties=novelties,
         )
         (folder / "README.md").write_text(card.markdown(facts), "utf-8")
 

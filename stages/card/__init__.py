@@ -8,12 +8,13 @@ from stages.card.facts import Facts
 from stages.card.frame import head, intended_use, licence, repetition
 from stages.card.limits import limits
 from stages.card.model import model
+from stages.card.novelty import novelty
 from stages.card.results import results
 from stages.card.training import training
 
 __all__ = ["SECTIONS", "Facts", "markdown"]
 
-SECTIONS = (head, model, intended_use, data, training, results, limits, licence, repetition)
+SECTIONS = (head, model, intended_use, data, training, results, novelty, limits, licence, repetition)
 
 
 def markdown(facts: Facts) -> str:

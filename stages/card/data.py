@@ -41,6 +41,7 @@ def _files(facts: Facts) -> str:
     )
     sides = Counter(row.split for row in facts.split)
     unused = {
+        "of classes held out as unknown": sides["unknown"],
         "unlabelled": sides["unlabelled"],
         "excluded by the split": sides["excluded"],
         "shorter than a segment": sum(track.n_segments == 0 for track in facts.tracks),
@@ -60,7 +61,8 @@ def _listed(counts: Counter[str]) -> str:
 
 def _split(facts: Facts) -> list[str]:
     scheme = facts.scheme["scheme"]
-    how = {key: value for key, value in facts.scheme.items() if key not in ("scheme", "watch", "path")}
+    hidden = ("scheme", "watch", "path", "unknown_classes")  # the last one is told with the files
+    how = {key: value for key, value in facts.scheme.items() if key not in hidden}
     file = escaped(PurePath(facts.scheme.get("path", "")).name)
     groups, recordings = facts.groups(facts.judged), facts.recordings(facts.judged)
     n_known = sum(map(bool, groups))

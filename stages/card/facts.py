@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.metrics import ClassScores
 from stages.splits import SIDES, on_two_sides
-from stages.tables import Assignment, Confused, Quality, SegmentedTrack
+from stages.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 
 if TYPE_CHECKING:
     from stages.trained import Description
@@ -38,6 +38,10 @@ class Facts:
     classes : sequence of ClassScores
         Of test tracks.
     confused : sequence of Confused
+    open_set : mapping
+        What `stages.open_set.score` gives.
+    novelties : sequence of Novelty
+        The most novel first.
     """
 
     description: "Description"
@@ -51,6 +55,8 @@ class Facts:
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     classes: Sequence[ClassScores]
     confused: Sequence[Confused]
+    open_set: Mapping[str, float]
+    novelties: Sequence[Novelty]
 
     @property
     def segment_s(self) -> float:

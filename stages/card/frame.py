@@ -26,7 +26,7 @@ def intended_use(facts: Facts) -> list[str]:
         bullets(
             [
                 f"music of other kinds: one of the {len(facts.description.labels)} classes is named, "
-                "however little it fits;",
+                "however little it fits, and only the novelty says so, as far as New music shows;",
                 "music of several classes at once: a track has one here;",
                 f"tracks shorter than a segment, {facts.segment_s:g} s;",
                 "uses that take the probabilities at their word: their calibration was not measured.",

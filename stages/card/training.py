@@ -11,6 +11,8 @@ OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 LOSSES = {
     "cross_entropy": "cross-entropy",
     "binary_cross_entropy": "binary cross-entropy, a sigmoid for each class",
+    "triplet": "triplets of embeddings; the class with the nearest prototype is predicted",
+    "supcon": "supervised contrast of embeddings; the class with the nearest prototype is predicted",
 }
 SCALERS = {
     "bins": "each bin by its mean and deviation over the training segments",
@@ -23,6 +25,7 @@ def training(facts: Facts) -> list[str]:
     """The settings, and how it went."""
     how = facts.description.train
     is_codes = facts.description.n_levels is not None
+    variants = facts.description.feature_parameters.get("variants", []) if how["variants"] else []
     in_effect = {
         "optimiser": _optimizer(how),
         "schedule": _schedule(how["schedule"]),
@@ -30,6 +33,7 @@ def training(facts: Facts) -> list[str]:
         "batch": _batch(how),
         "input scaling": "none: codes, one-hot" if is_codes else SCALERS[how["scaler"]],
         "augmentation": code(how["augment"]) or "none",
+        "variants": ", ".join(f"`{name}`" for name in variants),
         "L1 penalty": f"{how['l1']:g}" if how["l1"] else "",
         "gradient norm": f"at most {how['clip_norm']:g}" if how["clip_norm"] else "",
         "weights": f"moving average, decay {how['ema_decay']:g} a step" if how["ema_decay"] else "",
@@ -37,12 +41,14 @@ def training(facts: Facts) -> list[str]:
         "epochs": _epochs(facts),
         "seed": str(how["seed"]),
     }
-    augmented = figure("augmentations", "Training segments, and what each augmentation makes of them.")
+    augmented = figure(
+        "augmentations", "Training segments, their variants, and what each augmentation makes."
+    )
     return [
         "## Training",
         table(["setting", "value"], [[name, value] for name, value in in_effect.items() if value]),
         *figure("curves", "Loss and accuracy per segment; dotted: the epoch that was kept."),
-        *(augmented if AugmentParams(**how["augment"]).active else []),
+        *(augmented if AugmentParams(**how["augment"]).active or variants else []),
     ]
 
 
@@ -63,6 +69,8 @@ def _schedule(schedule: Mapping[str, Any]) -> str:
 
 def _loss(loss: Mapping[str, Any]) -> str:
     text = LOSSES[loss["name"]]
+    if "embedding_size" in loss:
+        return f"{text}{in_brackets(code({key: value for key, value in loss.items() if key != 'name'}))}"
     if loss["label_smoothing"]:
         text += f"; label smoothing {loss['label_smoothing']:g}"
     return f"{text}; classes weighted to balance" if loss["class_weights"] == "balanced" else text
