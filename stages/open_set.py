@@ -11,7 +11,7 @@ from stages.tables import Novelty
 
 def threshold(valid: Predictions, accepted: float) -> float:
     """The novelty that the share `accepted` of validation tracks stays under; a track beyond it is new."""
-    return float(np.quantile(valid.novelty, accepted))
+    return float(f"{np.quantile(valid.novelty, accepted):.6g}")
 
 
 def auroc(
@@ -77,7 +77,7 @@ def score(tracks: Mapping[str, Predictions], limit: float, n_resamples: int, see
             "auroc_ci95_low": low,
             "auroc_ci95_high": high,
         }
-    return {name: round(value, 6) for name, value in scores.items()}
+    return {name: float(f"{value:.6g}") for name, value in scores.items()}
 
 
 def table(

@@ -8,8 +8,9 @@ import pytest
 from stages import card
 from stages.card.limits import limits
 from stages.card.markup import escaped
+from stages.card.novelty import novelty
 from stages.metrics import ClassScores
-from stages.tables import Assignment, Confused, Quality, SegmentedTrack
+from stages.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 from stages.trained import Description
 from tests.synthetic import composed_sections, good
 
@@ -77,6 +78,8 @@ def facts(split: list[Assignment] | None = None, labels: list[str] = LABELS, **o
         scores=dict.fromkeys(("train", "valid", "test", "baseline"), both),
         classes=[ClassScores(label, 0.5, 0.25, 1 / 3, 20) for label in labels],
         confused=[Confused("test", labels[0], labels[0], 18), Confused("test", labels[0], labels[1], 2)],
+        open_set={"threshold": 0.7, "known_accepted": 0.9},
+        novelties=[],
     )
     return replace(found, **others)
 
@@ -314,3 +317,57 @@ class TestLimits:
 
     def test_the_last_epoch_was_chosen_by_nobody(self):
         assert "chose the epoch" not in self.said(facts(description=description(keep="last")))
+
+
+class TestNovelty:
+    """The section about new music."""
+
+    def test_without_new_music_it_tells_the_threshold(self):
+        text = "\n".join(novelty(facts()))
+        assert "one minus the highest class probability" in text
+        assert "Tracks over 0.700" in text
+        assert "10.0 % of the test tracks do, wrongly" in text
+        assert "AUROC" not in text
+
+    def test_embeddings_have_distances(self):
+        loss = {"name": "supcon", "embedding_size": 64, "temperature": 0.1}
+        of_embedding = facts(description=description(loss=loss))
+        assert "distance to the nearest class prototype" in "\n".join(novelty(of_embedding))
+        assert "supervised contrast of embeddings" in card.markdown(of_embedding)
+
+    def test_unknown_classes_stand_beside_the_baseline(self):
+        held_out = [Assignment(f"polka/{i}.wav", "polka", "", "unknown", -1) for i in range(7)]
+        area = {"auroc": 0.8, "auroc_ci95_low": 0.7, "auroc_ci95_high": 0.9}
+        scores = scored(SCORES) | {"baseline": {"track": SCORES, "segment": SCORES, "open_set": area}}
+        found = facts(
+            [*tracks({"train": 30, "valid": 5, "test": 20}), *held_out],
+            scores=scores,
+            open_set={
+                "threshold": 0.7,
+                "known_accepted": 0.9,
+                "unknown_found": 0.4,
+                "balanced_accuracy": 0.55,
+                **area,
+                "auroc": 0.85,
+            },
+        )
+        text = card.markdown(found)
+        assert "Held out from training: 7 tracks of polka. 40.0 % of them are found new." in text
+        assert "7 of classes held out as unknown" in text
+        rows = [[cell.strip() for cell in row] for row in tables("\n".join(novelty(found)))[0]]
+        assert rows[2:] == [
+            ["LSTM", "0.850", "0.700 to 0.900"],
+            ["linear baseline", "0.800", "0.700 to 0.900"],
+        ]
+
+    def test_the_most_novel_unlabelled_tracks_are_listed(self):
+        rows = [
+            Novelty(f"new {i}.mid", "unlabelled", "", "jazz", 1 - i / 100, "yes" if i < 3 else "no")
+            for i in range(12)
+        ]
+        others = [Novelty("blues/test0.wav", "test", "blues", "jazz", 0.99, "yes")]
+        text = "\n".join(novelty(facts(novelties=[*others, *rows])))
+        assert "3 of 12 unlabelled tracks count as new" in text
+        assert "new 9.mid" in text
+        assert "new 10.mid" not in text
+        assert "blues/test0" not in text

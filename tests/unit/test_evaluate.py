@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import accuracy_score
 
 from stages import baseline, evaluate, examples, figures, train
@@ -170,6 +171,70 @@ def test_a_model_trained_in_another_way_is_evaluated_all_the_same(workspace, opt
     before = outputs()
     evaluate.main()
     assert outputs() == before
+
+
+class TestOpenSet:
+    """Classes that are held out, and tracks without a label."""
+
+    @pytest.fixture(params=["cross_entropy", "triplet", "supcon"])
+    def judged(self, request, workspace):
+        """Evaluated with jazz held out and two tracks of its kind unlabelled."""
+        write_features({"train": 5, "valid": 2, "test": 4})
+        rows = [
+            Assignment(row.track_id, row.label, row.unit, "unknown", -1) if row.label == "jazz" else row
+            for row in examples.read_split()
+        ]
+        unlabelled = [row.track_id for row in rows if row.split == "unknown"][:2]
+        rows = [
+            Assignment(row.track_id, "", row.unit, "unlabelled", -1) if row.track_id in unlabelled else row
+            for row in rows
+        ]
+        write_split(rows)
+        write_raw({"jazz/a.wav": b"x"})
+        write_params("train.epochs=25", "train.patience=null", f"loss={request.param}")
+        baseline.main()
+        train.main()
+        evaluate.main()
+        return request.param, unlabelled
+
+    def test_new_music_is_told_from_known(self, judged, workspace):
+        loss, unlabelled = judged
+        trained = TrainedModel.load(Path("data/model"))
+        assert trained.description.labels == ["blues", "rock"]
+        metrics = json.loads(Path("data/evaluation/metrics.json").read_text())
+        assert metrics["test"]["track"]["accuracy"] == 1.0
+        scores = metrics["open_set"]
+        assert scores["auroc_ci95_low"] <= scores["auroc"] <= scores["auroc_ci95_high"]
+        if loss != "cross_entropy":
+            assert scores["auroc"] > 0.8
+        beside = json.loads(Path("data/baseline/metrics.json").read_text())["open_set"]
+        assert set(beside) == {"auroc", "auroc_ci95_low", "auroc_ci95_high"}
+
+        with Path("data/evaluation/novelty.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert Counter(row["split"] for row in rows) == {"test": 8, "unknown": 9, "unlabelled": 2}
+        assert {row["track_id"] for row in rows if row["split"] == "unlabelled"} == set(unlabelled)
+        assert {row["label"] for row in rows if row["split"] == "unknown"} == {"jazz"}
+        novelty = [float(row["novelty"]) for row in rows]
+        assert novelty == sorted(novelty, reverse=True)
+        assert 0 <= novelty[-1] <= novelty[0] <= 2
+        assert all((float(row["novelty"]) > scores["threshold"]) == (row["is_new"] == "yes") for row in rows)
+        with Path("data/evaluation/predictions.csv").open() as file:
+            assert {row["label"] for row in csv.DictReader(file)} == {"blues", "rock"}
+        assert "## New music" in Path("data/evaluation/README.md").read_text()
+
+    def test_novelty_is_the_distance_to_the_nearest_prototype(self, judged, workspace):
+        trained = TrainedModel.load(Path("data/model"))
+        with Features(examples.FEATURES) as features:
+            x = examples.load(features, "mfcc", examples.read_split(), "unknown").read()
+        probability, novelty = trained.judge(x)
+        np.testing.assert_array_equal(probability, trained.predict(x))
+        if judged[0] == "cross_entropy":
+            wanted = 1 - probability.max(axis=1)
+        else:
+            embedding = trained.model.embed(trained.standardise(x)).detach()
+            wanted = torch.cdist(embedding, trained.model.prototypes).min(dim=1).values
+        np.testing.assert_allclose(novelty, wanted, atol=1e-4)
 
 
 class TestVariants:

@@ -16,6 +16,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from models import CNN, LSTM, MLP, Classifier
+from models.nearest_prototype import NearestPrototype
 from models.one_hot import OneHotInput
 from stages import batches, loop
 from stages.batches import Resident, Streamed, windows
@@ -34,6 +35,10 @@ N_LEVELS = 11
 
 def mlp(dropout: float = 0.2) -> Classifier:
     return MLP(input_shape=SHAPE, n_classes=3, hidden=[16], dropout=dropout, l2=0.001)
+
+
+def embedding() -> Classifier:
+    return NearestPrototype(MLP(SHAPE, n_classes=6, hidden=[16], dropout=0.2, l2=0.001), 3, 6)
 
 
 MODELS: dict[str, Callable[[], Classifier]] = {
@@ -587,6 +592,10 @@ RECIPES: dict[str, dict] = {
     "all at once": FULL,
     "all at once, last": {**FULL, "train": {**FULL["train"], "keep": "last", "monitor": "valid_loss"}},
 }
+METRIC = {
+    "triplet": {"name": "triplet", "embedding_size": 6, "margin": 0.3, "mining": "all"},
+    "supcon": {"name": "supcon", "embedding_size": 6, "temperature": 0.2},
+}
 WORSE = data(1, shuffled=True)  # the best epoch is an early one, and the rate falls on its plateau
 
 
@@ -612,6 +621,12 @@ class TestGoingOn:
     @pytest.mark.parametrize("name", ["plain", "average", "all at once", "all at once, last"])
     def test_killed_after_every_epoch_of_other_models(self, name, model):
         self.killed_after_every_epoch(recipe(**RECIPES[name]), MODELS[model])
+
+    @pytest.mark.parametrize("loss", METRIC)
+    @pytest.mark.parametrize("ema_decay", [None, 0.7])
+    def test_killed_after_every_epoch_of_learning_embeddings(self, loss, ema_decay):
+        how = recipe(train={**SHORT, "ema_decay": ema_decay}, loss=METRIC[loss])
+        self.killed_after_every_epoch(how, embedding)
 
     @pytest.mark.parametrize("valid", [data(1), WORSE], ids=["better", "worse"])
     @pytest.mark.parametrize("name", ["plain", "rounds, average", "all at once"])
@@ -855,3 +870,38 @@ def test_a_segment_left_over_makes_no_step_in_the_schedule_either(name):
     how = recipe(train={"epochs": 3, "batch_size": 4}, schedule={"name": name, "final": 0.1})
     history = fitted(how, train=(x[:29], label[:29])).history
     assert history[-1].learning_rate == pytest.approx(1e-4)
+
+
+class TestEmbeddings:
+    """Training by a metric loss."""
+
+    @pytest.mark.parametrize("loss", METRIC)
+    def test_classes_are_told_apart_by_their_prototypes(self, loss):
+        outcome = fitted(recipe(train={"epochs": 20, "batch_size": 10}, loss=METRIC[loss]), embedding)
+        assert outcome.history[-1].train_accuracy > 0.95
+        assert outcome.history[-1].valid_accuracy > 0.95
+        assert outcome.history[-1].valid_loss < outcome.history[0].valid_loss
+
+    def test_prototypes_are_those_of_the_kept_weights(self):
+        x, label = data(0)
+        outcome = fitted(recipe(train={"epochs": 4, "ema_decay": 0.9}, loss=METRIC["triplet"]), embedding)
+        model = outcome.model.eval()
+        kept = model.prototypes.clone()
+        with torch.no_grad():
+            model.place(model.embed(x), label)
+        torch.testing.assert_close(model.prototypes, kept, atol=1e-5, rtol=1e-4)
+
+    def test_the_temperature_is_where_labels_are_most_likely(self):
+        outcome = fitted(recipe(train={"epochs": 3}, loss=METRIC["triplet"]), embedding)
+        x, label = data(1)
+        model, valid = outcome.model.eval(), Resident(x, label)
+        before = {name: value.clone() for name, value in model.state_dict().items() if name != "temperature"}
+        loop.calibrate(model, valid)
+        found = model.temperature.item()
+        surprise = {}
+        for factor in (0.8, 1.0, 1.25):
+            model.temperature.fill_(factor * found)
+            with torch.no_grad():
+                surprise[factor] = nn.functional.cross_entropy(model(x), label).item()
+        assert min(surprise, key=surprise.get) == 1.0
+        assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())

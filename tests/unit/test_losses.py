@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from stages.losses import ClassificationLoss, probabilities
-from stages.recipe import CrossEntropy
+from stages.losses import ClassificationLoss, MetricLoss, probabilities
+from stages.recipe import CrossEntropy, SupCon, Triplet
 
 NAMES = ["cross_entropy", "binary_cross_entropy"]
 COUNTS = torch.tensor([5, 20, 1, 14])
@@ -145,3 +145,64 @@ def test_sigmoids_that_are_all_tiny_are_probabilities_too():
         torch.tensor([[-800.0, -801.0, -900.0]], dtype=torch.float64), "binary_cross_entropy"
     )
     np.testing.assert_allclose(found, [[1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0]], atol=1e-12)
+
+
+EMBEDDING = torch.randn(9, 5, generator=torch.Generator().manual_seed(2))
+UNIT = nn.functional.normalize(EMBEDDING).double().numpy()
+
+
+def triplet(mining: str = "all", margin: float = 0.3) -> MetricLoss:
+    return MetricLoss(Triplet(name="triplet", embedding_size=5, margin=margin, mining=mining), 4)
+
+
+def supcon(temperature: float = 0.2) -> MetricLoss:
+    return MetricLoss(SupCon(name="supcon", embedding_size=5, temperature=temperature), 4)
+
+
+class TestMetricLoss:
+    """Losses of embeddings."""
+
+    @pytest.mark.parametrize("mining", ["all", "semihard", "hard"])
+    def test_triplet_is_the_mean_over_mined_triplets(self, mining):
+        distance = np.linalg.norm(UNIT[:, None] - UNIT, axis=2)
+        label, losses = LABEL.numpy(), []
+        for a in range(9):
+            for p in range(9):
+                for n in range(9):
+                    if a != p and label[a] == label[p] and label[a] != label[n]:
+                        lead = distance[a, n] - distance[a, p]
+                        counts = {"all": lead <= 0.3, "semihard": 0 < lead <= 0.3, "hard": lead <= 0}[mining]
+                        losses += [0.3 - lead] * int(counts)
+        given = triplet(mining)(7 * EMBEDDING, HARD)  # their lengths are nothing
+        assert given.shape == (9,)
+        np.testing.assert_allclose(given, np.mean(losses), rtol=1e-5)
+
+    def test_supcon_is_its_formula(self):
+        cosine, label = UNIT @ UNIT.T / 0.2, LABEL.numpy()
+        each = []
+        for i in range(9):
+            others = [j for j in range(9) if j != i]
+            same = [j for j in others if label[j] == label[i]]
+            log_sum = np.log(np.exp(cosine[i, others]).sum())
+            each.append(-np.mean([cosine[i, j] - log_sum for j in same]))
+        np.testing.assert_allclose(supcon()(7 * EMBEDDING, HARD), np.mean(each), rtol=1e-5)
+
+    def test_what_is_reported_is_the_same_against_prototypes(self):
+        prototypes = nn.functional.normalize(
+            torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
+        ).double()
+        squared = torch.cdist(torch.from_numpy(UNIT), prototypes) ** 2
+        for i, label in enumerate(LABEL.tolist()):
+            distance = squared[i].sqrt()
+            others = [k for k in range(4) if k != label]
+            broken = [max(0.0, (distance[label] - distance[k] + 0.3).item()) for k in others]
+            assert triplet().plain(-squared, HARD)[i].item() == pytest.approx(np.mean(broken), abs=1e-6)
+            cosine = torch.from_numpy(UNIT[i]) @ prototypes.T / 0.2
+            wanted = nn.functional.cross_entropy(cosine, LABEL[i]).item()
+            assert supcon().plain(-squared, HARD)[i].item() == pytest.approx(wanted, abs=1e-6)
+
+    @pytest.mark.parametrize("loss", [triplet(), supcon()], ids=["triplet", "supcon"])
+    def test_a_batch_of_one_class_each_moves_nothing(self, loss):
+        embedding = EMBEDDING[:4].clone().requires_grad_()
+        loss(embedding, HARD[:4]).sum().backward()
+        assert torch.equal(embedding.grad, torch.zeros_like(embedding))

@@ -96,7 +96,7 @@ def test_unknown_key_of_a_section_that_may_be_null_is_named_with_what_is_allowed
 
 @pytest.mark.parametrize("section", CHECKS)
 def test_each_missing_key_is_named(sections, section):
-    choosers = {"dataset": "name", "split": "scheme", "model": "_target_", "schedule": "name"}
+    choosers = {"dataset": "name", "split": "scheme", "model": "_target_", "schedule": "name", "loss": "name"}
     chooser = choosers.get(section)
     for key in sections[section]:
         if key != chooser:
@@ -259,7 +259,7 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("schedule", "name", None, "constant, linear"),
         ("schedule", "warmup_epochs", -1.0, "0"),
         ("schedule", "warmup_epochs", None, "number"),
-        ("loss", "name", "hinge", "'cross_entropy' or 'binary_cross_entropy'"),
+        ("loss", "name", "hinge", "one of cross_entropy, binary_cross_entropy, triplet, supcon"),
         ("loss", "label_smoothing", 1.0, "less than 1"),
         ("loss", "label_smoothing", -0.1, "0"),
         ("loss", "class_weights", "inverse", "'none' or 'balanced'"),
@@ -275,6 +275,7 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("augment", "specaugment", 2, "SpecAugment"),
         ("evaluate", "bootstrap_samples", 0, "100"),
         ("evaluate", "seed", -1, "0"),
+        ("evaluate", "known_accepted", 1.0, "less than 1"),
         ("runtime", "device", "tpu", "cuda"),
         ("runtime", "devices", 0, "1"),
         ("runtime", "memory_gb", -1.0, "0"),

@@ -10,6 +10,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from models import Classifier
+from models.nearest_prototype import NearestPrototype
 from stages import features, loop, recipe
 from stages.audio.spectra import Segments
 from stages.augmentation import Augmentation
@@ -136,11 +138,36 @@ SYSTEMS = {
         50,
     ),
 }
+SYSTEMS |= {
+    "composer_triplet": Published(
+        (64, 2584),
+        1,
+        [(2, 16, (5, 5)), (16, 32, (5, 5)), (267_488, 50), (50, 25)],
+        13_389_373,
+        "sgd",
+        1e-3,
+        16,
+        10,
+        loss="triplet",
+    ),
+    "composer_triplet_own_input": Published(  # the same network on what is not published
+        (128, 130),
+        10,
+        [(1, 16, (5, 5)), (16, 32, (5, 5)), (26_912, 50), (50, 64)],
+        (25 * 16 + 16) + (25 * 16 * 32 + 32) + dense(26_912, 50, 64),
+        "adam",
+        None,
+        None,
+        None,
+        loss="triplet",
+    ),
+}
 # These need up to minutes an epoch on two cores: the same layers learn from the first frames alone.
 SMALLER = {
     "cayde_cnn": {"pools": [[2, 4], [2, 4], [2, 4], [3, 2], [4, 1]], "frames": 128},
     "cayde_crnn": {"frames": 96},
     "blocks_cnn": {"frames": 8},
+    "composer_triplet": {"frames": 128},
 }
 
 
@@ -153,10 +180,12 @@ def sections_of(name: str, *overrides: str) -> dict:
     return composed_sections(f"+experiment={name}", *overrides)
 
 
-def built(sections: dict, input_shape: Sequence[int], n_classes: int = 10, **changes) -> nn.Module:
+def built(sections: dict, input_shape: Sequence[int], n_classes: int = 10, **changes) -> Classifier:
+    """The network, as good for so many classes as the loss allows."""
     model_type, _, kwargs = check_model(sections["model"])
     torch.manual_seed(0)
-    return model_type(input_shape=tuple(input_shape), n_classes=n_classes, **{**kwargs, **changes})
+    n_outputs = sections["loss"].get("embedding_size", n_classes)
+    return model_type(input_shape=tuple(input_shape), n_classes=n_outputs, **{**kwargs, **changes})
 
 
 def layers_of(model: nn.Module) -> list[tuple]:
@@ -225,6 +254,11 @@ def test_optimiser_and_loss_are_the_published_ones(name):
         assert (params.patience, params.keep) == (None, "last"), "all epochs run, and the last one counts"
 
 
+def test_triplets_are_those_of_composers():
+    loss = recipe.check_named(sections_of("composer_triplet")["loss"], recipe.LOSSES, "loss")
+    assert (loss.embedding_size, loss.margin) == (25, 1.0)
+
+
 def test_rounds_are_those_of_cayde():
     assert sections_of("cayde_mlp")["train"]["rounds"] == 10
 
@@ -275,6 +309,8 @@ def test_it_learns_twenty_segments(name, workspace):
     data = Resident(torch.from_numpy(x), torch.from_numpy(label))
     loss = make_loss(wanted.loss, torch.full((4,), 5), fabric.device)
     model = built(sections, x.shape[1:], 4, **smaller)
+    if "embedding_size" in sections["loss"]:
+        model = NearestPrototype(model, 4, sections["loss"]["embedding_size"])
     training = loop.Training(
         model, wanted, fabric, data, data, loss, Augmentation(wanted.augment, torch.ones(1))
     )

@@ -38,6 +38,7 @@ BLOCKS = {
     "dropout": 0.0,
 }
 FLAT = {"channels": 32, "hidden": 64, "dropout": 0.3}
+EMBEDDING = {"copies": 1, "channels": [16, 32], "hidden": 50}
 
 # Of a size to compute with, for any input of 13 bins x 130 frames or more.
 SMALL = {
@@ -45,6 +46,7 @@ SMALL = {
     "ChoiCRNN": {**CHOI_CRNN, "channels": [4, 6], "pools": [[2, 2], [3, 3]], "hidden_size": 8},
     "BlocksCNN": {**BLOCKS, "channels": [4, 4, 8, 8], "pool_after": [2, 4]},
     "FlatCNN": {**FLAT, "channels": 4, "hidden": 8},
+    "EmbeddingCNN": {**EMBEDDING, "channels": [4], "hidden": 8},
 }
 BLOCKS_OPTIONS = [
     dict(zip(("residual", "frequency_as_channels", "activation", "pooling", "hidden"), values, strict=True))
@@ -405,6 +407,50 @@ class TestFlatCNN:
         expected = f"9 bins x 9 frames or more, not {shape[-2]} x {shape[-1]}"
         with pytest.raises(ValueError, match=f"^the blocks take {expected}$"):
             small("FlatCNN", shape)
+
+
+class TestEmbeddingCNN:
+    """The network on 30 s of stereo mel."""
+
+    INPUT = (2, 64, 2584)
+
+    def test_it_is_the_published_one(self):
+        with torch.device("meta"):
+            model = models.EmbeddingCNN(self.INPUT, 25, **EMBEDDING)
+        assert table(model) == [
+            ("Conv2d", 2, 16, (5, 5)),
+            ("MaxPool2d", 2),
+            ("ReLU",),
+            ("Conv2d", 16, 32, (5, 5)),
+            ("MaxPool2d", 2),
+            ("ReLU",),
+            ("Flatten",),
+            ("Linear", 267_488, 50),
+            ("ReLU",),
+            ("Linear", 50, 25),
+            ("ReLU",),
+        ]
+        x = torch.empty(2, *self.INPUT, device="meta")
+        assert shapes(model.blocks, x)[::3] == [(16, 60, 2580), (32, 26, 1286)]
+        assert shapes(model.blocks, x)[2::3] == [(16, 30, 1290), (32, 13, 643)]
+        assert model(x).shape == (2, 25)
+        convolutions = (2 * 16 * 25 + 16) + (16 * 32 * 25 + 32)
+        dense = (32 * 13 * 643 * 50 + 50) + (50 * 25 + 25)
+        assert size(model) == convolutions + dense == 13_389_373
+
+    def test_mono_is_given_to_both_channels(self):
+        mono = small("EmbeddingCNN", (13, 130), copies=2)
+        stereo = small("EmbeddingCNN", (2, 13, 130))
+        stereo.load_state_dict(mono.state_dict())
+        x = torch.randn(3, 13, 130)
+        torch.testing.assert_close(mono(x), stereo(torch.stack([x, x], dim=1)))
+
+    @pytest.mark.parametrize("shape", [(13, 130), (2, 130, 13), (4, 4)])
+    def test_too_small_an_input_says_so(self, shape):
+        expected = f"^2 blocks leave nothing of {shape[-2]} bins x {shape[-1]} frames$"
+        with pytest.raises(ValueError, match=expected):
+            small("EmbeddingCNN", shape, channels=[4, 4])
+        small("EmbeddingCNN", (16, 16), channels=[4, 4])
 
 
 @pytest.mark.parametrize("name", SMALL)

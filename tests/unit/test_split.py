@@ -256,3 +256,46 @@ class TestFile:
         (workspace / "mine.csv").write_text("track_id,split\n" + self.ALL)
         assignments("split=file", f"split.path={workspace / 'mine.csv'}")
         assert "2 groups" in capsys.readouterr().out
+
+
+class TestUnknownClasses:
+    """Classes that are held out."""
+
+    LABELS = ("blues", "jazz", "rock")
+
+    @pytest.mark.parametrize("scheme", ["grouped", "kfold", "stratified"])
+    def test_their_tracks_stand_apart_and_change_nothing_for_the_others(self, workspace, scheme):
+        write_tracks(library(labels=self.LABELS))
+        rows = assignments(f"split={scheme}", "split.unknown_classes=[jazz]")
+        for row in rows.values():
+            assert (row.split == "unknown") == (row.label == "jazz")
+            assert row.label == row.track_id.partition("/")[0]
+        write_tracks(library(labels=("blues", "rock")))
+        without = assignments(f"split={scheme}")
+        assert {name: row for name, row in rows.items() if row.split != "unknown"} == without
+
+    def test_a_class_that_is_not_there(self, workspace):
+        write_tracks(library(labels=self.LABELS))
+        write_params("split.unknown_classes=[polka]")
+        assert line_of(split.main) == (
+            "params.yaml: split.unknown_classes has 'polka', should be among blues, jazz, rock"
+        )
+
+    @pytest.mark.parametrize(
+        ("held_out", "left"),
+        [("[blues,jazz]", "one class only, 'rock'"), ("[blues,jazz,rock]", "no class")],
+    )
+    def test_two_classes_must_be_left(self, workspace, held_out, left):
+        write_tracks(library(labels=self.LABELS))
+        write_params(f"split.unknown_classes={held_out}")
+        line = line_of(split.main)
+        assert left in line
+        assert "beside those of split.unknown_classes" in line
+        assert not Path("data/split").exists()
+
+    def test_an_artist_of_both_kinds_is_told(self, workspace, capsys):
+        write_tracks([*library(labels=self.LABELS), track("jazz/x.wav", "jazz", "rock artist 0")])
+        assignments("split.unknown_classes=[jazz]")
+        assert (
+            "1 groups (artists, albums or works) have music of known and unknown" in capsys.readouterr().out
+        )

@@ -682,6 +682,11 @@ class TestRefusals:
         assert line.startswith("params.yaml: augment.gain_db needs a feature in dB")
         assert "mfcc is in 1" in line
 
+    def test_mixtures_of_classes_that_are_to_lie_apart(self, data):
+        assert self.refused("loss=triplet", "augment=mixup") == (
+            "params.yaml: augment.mixup does not work with loss=triplet, since a mixture is of no class"
+        )
+
     def test_a_warm_up_that_never_ends(self, data):
         assert self.refused("schedule.warmup_epochs=3.0") == (
             "params.yaml: schedule.warmup_epochs is 3.0, should be under train.epochs, which is 3"
