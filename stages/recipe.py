@@ -334,6 +334,11 @@ def load_recipe() -> Recipe:
             f"which is {train.epochs}"
         )
     loss = check_named(read("loss"), LOSSES, "loss")
+    if isinstance(loss, MetricLossParams) and train.batch_size < 3:
+        raise EncoreError(
+            f"params.yaml: train.batch_size is {train.batch_size}, should be at least 3 with "
+            f"loss={loss.name}, which compares segments of a batch"
+        )
     augment = check(read("augment"), AugmentParams, "augment")
     if augment.mixup is not None and isinstance(loss, MetricLossParams):
         raise EncoreError(

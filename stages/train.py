@@ -185,6 +185,14 @@ def main() -> None:
             trained = TrainedModel(description, build(description))
         except (ValueError, RuntimeError) as error:
             raise EncoreError(f"params.yaml: model: {model_type.__name__} cannot be built: {error}") from None
+        if recipe.train.batch_size == 1 and any(
+            isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)
+            for layer in trained.model.modules()
+        ):
+            raise EncoreError(
+                f"params.yaml: train.batch_size is 1, should be at least 2 for {model_type.__name__}, "
+                "which normalises over a batch"
+            )
         fabric = start(settings.device, settings.devices, recipe.train.precision)
         torch.use_deterministic_algorithms(True, warn_only=fabric.device.type != "cpu")
 

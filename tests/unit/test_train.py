@@ -687,6 +687,15 @@ class TestRefusals:
             "params.yaml: augment.mixup does not work with loss=triplet, since a mixture is of no class"
         )
 
+    def test_batches_of_one_for_what_compares_segments(self, data):
+        assert self.refused("loss=supcon", "train.batch_size=2") == (
+            "params.yaml: train.batch_size is 2, should be at least 3 with loss=supcon, which compares "
+            "segments of a batch"
+        )
+        assert self.refused("model=cnn", "model.channels=[4]", "train.batch_size=1") == (
+            "params.yaml: train.batch_size is 1, should be at least 2 for CNN, which normalises over a batch"
+        )
+
     def test_a_warm_up_that_never_ends(self, data):
         assert self.refused("schedule.warmup_epochs=3.0") == (
             "params.yaml: schedule.warmup_epochs is 3.0, should be under train.epochs, which is 3"
