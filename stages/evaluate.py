@@ -126,6 +126,10 @@ def main() -> None:
             picture = figures.confusion_matrix(metrics.confusion(tracks[side]), labels, title)
             figures.save(picture, folder / "figures" / f"confusion_{side}.png")
 
+        if novel_sides := [side for side in sides if side not in SIDES]:
+            by_side = {side: tracks[side].novelty for side in ("test", *novel_sides)}
+            figures.save(figures.novelties(by_side, limit), folder / "figures" / "novelty.png")
+
         augment = AugmentParams(**description.train["augment"])
         variants = features.variants if description.train["variants"] else []
         if augment.active or variants:

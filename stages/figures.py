@@ -81,6 +81,32 @@ def curves(history: Sequence["Epoch"], kept: int) -> "Figure":
     return figure
 
 
+def novelties(by_side: Mapping[str, NDArray[np.float64]], limit: float) -> "Figure":
+    """How novel the tracks of each side are: a point each, over the share of the side that is less novel.
+
+    Parameters
+    ----------
+    by_side : mapping of str to ndarray (n_tracks,)
+    limit : float
+        The threshold, which is marked.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    axes = figure.subplots()
+    colours = {"test": "#8d99ae", "unknown": "#d1495b", "unlabelled": "#edae49"}
+    for side, novelty in by_side.items():
+        share = (np.arange(len(novelty)) + 0.5) / len(novelty)
+        axes.plot(np.sort(novelty), share, ".-", linewidth=0.8, color=colours[side], label=side)
+    axes.axvline(limit, color=INK, linewidth=0.8, linestyle=":", label=f"threshold: {limit:.3g}")
+    axes.set(
+        title="Novelty of tracks", xlabel="novelty", ylabel="share of tracks that are less novel", ylim=(0, 1)
+    )
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    return figure
+
+
 def augmentations(
     before: NDArray[np.float32], after: Mapping[str, NDArray[np.float32]], labels: Sequence[str]
 ) -> "Figure":

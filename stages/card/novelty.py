@@ -1,7 +1,7 @@
 """Whether it sees that music is new to it."""
 
 from stages.card.facts import Facts
-from stages.card.markup import counted, escaped, table
+from stages.card.markup import counted, escaped, figure, table
 
 N_LISTED = 10
 
@@ -22,6 +22,7 @@ def novelty(facts: Facts) -> list[str]:
         "[novelty.csv](novelty.csv) lists all tracks.",
         *(_unknown(facts) if "auroc" in scores else []),
         *_unlabelled(facts),
+        *_figure(facts),
     ]
 
 
@@ -61,3 +62,11 @@ def _unlabelled(facts: Facts) -> list[str]:
         f"{n_new:,} of {counted(len(rows), 'unlabelled track')} count as new. The most novel:",
         table(["track", "nearest class", "novelty", "new"], listed),
     ]
+
+
+def _figure(facts: Facts) -> list[str]:
+    if not any(facts.side(side) for side in ("unknown", "unlabelled")):
+        return []
+    return figure(
+        "novelty", "Tracks by novelty; dotted: the threshold. The further apart the sides, the better."
+    )

@@ -221,7 +221,8 @@ class TestOpenSet:
         assert all((float(row["novelty"]) > scores["threshold"]) == (row["is_new"] == "yes") for row in rows)
         with Path("data/evaluation/predictions.csv").open() as file:
             assert {row["label"] for row in csv.DictReader(file)} == {"blues", "rock"}
-        assert "## New music" in Path("data/evaluation/README.md").read_text()
+        assert "(figures/novelty.png)" in Path("data/evaluation/README.md").read_text()
+        assert Path("data/evaluation/figures/novelty.png").read_bytes().startswith(b"\x89PNG")
 
     def test_novelty_is_the_distance_to_the_nearest_prototype(self, judged, workspace):
         trained = TrainedModel.load(Path("data/model"))
