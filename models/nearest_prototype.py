@@ -45,9 +45,13 @@ class NearestPrototype(Classifier):
         return -self.squared_distance(self.embed(x)) / self.temperature
 
     def squared_distance(self, embedding: Tensor) -> Tensor:
-        """From embeddings (batch, embedding_size) to each prototype (batch, n_classes), 0 to 4."""
+        """From embeddings (batch, embedding_size) to each prototype (batch, n_classes), 0 to 4.
+
+        A class that had no segment to learn from has no prototype, and is as far as can be.
+        """
         with torch.autocast(embedding.device.type, enabled=False):  # bfloat16 would tell few distances apart
-            return (2 - 2 * embedding.float() @ self.prototypes.T).clamp(min=0)
+            distance = (2 - 2 * embedding.float() @ self.prototypes.T).clamp(min=0)
+            return torch.where(self.prototypes.any(dim=1), distance, 4.0)
 
     def place(self, embedding: Tensor, label: Tensor) -> None:
         """Set each class's prototype amid its embeddings.

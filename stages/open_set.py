@@ -11,7 +11,7 @@ from stages.tables import Novelty
 
 def threshold(valid: Predictions, accepted: float) -> float:
     """The novelty that the share `accepted` of validation tracks stays under; a track beyond it is new."""
-    return float(f"{np.quantile(valid.novelty, accepted):.6g}")
+    return float(np.quantile(valid.novelty, accepted))
 
 
 def auroc(
@@ -33,15 +33,16 @@ def auroc(
     -------
     value, low, high : float
     """
-    wins = (unknown[:, None] > known) + 0.5 * (unknown[:, None] == known)
+    known = np.sort(known)
+    below, up_to = (np.searchsorted(known, unknown, side) for side in ("left", "right"))
     random = np.random.default_rng(seed)
-    shares = [
+    of_unknown, of_known = (
         random.multinomial(n, np.full(n, 1 / n), size=n_resamples) / n for n in (len(unknown), len(known))
-    ]
-    low, high = np.quantile(
-        np.einsum("ru,uk,rk->r", shares[0], wins, shares[1], optimize=True), [0.025, 0.975]
     )
-    return float(wins.mean()), float(low), float(high)
+    of_known = np.pad(of_known.cumsum(axis=1), ((0, 0), (1, 0)))
+    areas = (of_unknown * (of_known[:, below] + of_known[:, up_to])).sum(axis=1) / 2
+    low, high = np.quantile(areas, [0.025, 0.975])
+    return float((below + up_to).mean() / (2 * len(known))), float(low), float(high)
 
 
 def score(tracks: Mapping[str, Predictions], limit: float, n_resamples: int, seed: int) -> dict[str, float]:

@@ -35,14 +35,20 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     Raises
     ------
     EncoreError
-        If the file cannot be decoded, or is shorter than one segment.
+        If the file cannot be read or decoded, has samples that are no numbers, or is shorter than one
+        segment.
     """
     trained = TrainedModel.load(model)
     settings = trained.description.feature_parameters
     rate_hz, length = settings["sample_rate_hz"], settings["segment_length"]
-    decoded = decode(path, rate_hz, MAX_DURATION_S, RENDERING)
+    try:
+        decoded = decode(path, rate_hz, MAX_DURATION_S, RENDERING)
+    except OSError as error:
+        raise EncoreError(f"{path}: cannot be read: {error.strerror or error}") from None
     if decoded.samples is None:
         raise EncoreError(f"{path} {decoded.sound.reason}")
+    if decoded.sound.not_finite:  # decode makes zeros of them
+        raise EncoreError(f"{path} has samples that are infinite or no numbers")
     samples = decoded.samples.astype(np.float32)
     if decoded.samples.dtype == np.int16:
         samples /= 32768

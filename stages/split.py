@@ -156,9 +156,11 @@ def main() -> None:
         track.track_id: Assignment(track.track_id, track.label, unit, side, fold)
         for track, unit, side, fold in zip(labelled, units, sides, folds, strict=True)
     }
+    known = {track.recording for track in labelled}
+    n_copies = sum(track.recording in known for track in unknown)
     for track in tracks:
         if track.track_id not in assigned:
-            side = "unknown" if track.label else "unlabelled"
+            side = "unlabelled" if not track.label else "excluded" if track.recording in known else "unknown"
             assigned[track.track_id] = Assignment(track.track_id, track.label, track.track_id, side, -1)
     rows = [assigned[track.track_id] for track in tracks]
     with new_folder(Path("data/split")) as folder:
@@ -173,8 +175,10 @@ def main() -> None:
     for names, what in ((groups, "groups (artists, albums or works)"), (recordings, "recordings")):
         if crossing := splits.on_two_sides(names, sides):
             print(f"  warning: {crossing} {what} stand on two sides: accuracy will be optimistic")
-    known = {track.group for track in labelled if track.group}
-    if shared := len(known & {track.group for track in unknown}):
+    if n_copies:
+        print(f"  warning: {n_copies} tracks of unknown classes are copies of known ones, and excluded")
+    known_groups = {track.group for track in labelled if track.group}
+    if shared := len(known_groups & {track.group for track in unknown}):
         print(
             f"  warning: {shared} groups (artists, albums or works) have music of known and unknown classes, "
             "which will look less new than it is"

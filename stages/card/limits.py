@@ -31,7 +31,12 @@ def _of_music(facts: Facts) -> list[str]:
         found.append(f"{counted(n, 'recording')} on two sides: accuracy is optimistic.")
     if n := len(recordings) - len(set(recordings)):
         found.append(f"{counted(n, 'copy', 'copies')} of a recording among {tracks}.")
-    if n := n_files - len(groups):
+    unknown = facts.side("unknown")
+    if n := len(set(groups) & set(facts.groups(unknown)) - {""}):
+        found.append(
+            f"{counted(n, 'group')} with music of known and unknown classes: the AUROC is pessimistic."
+        )
+    if n := n_files - len(groups) - len(unknown):
         found.append(f"{n:,} of {n_files:,} files on no side: how music like that fares is unknown.")
     if n_midi:
         found.append(f"{n_midi:,} of {tracks} from MIDI, all played by one synthesiser.")
@@ -73,4 +78,6 @@ def _of_training(facts: Facts) -> list[str]:
     found = ["One training with one seed: the intervals do not cover what another seed would change."]
     if facts.description.train["keep"] == "best":
         found.append("The validation side chose the epoch, so its scores are optimistic.")
+    if "embedding_size" in facts.description.train["loss"]:
+        found.append("The validation side set the temperature of the probabilities, so they fit it best.")
     return found

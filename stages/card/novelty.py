@@ -19,7 +19,7 @@ def novelty(facts: Facts) -> list[str]:
         f"Novelty of a track is the mean over its segments of the {measure}. Tracks over "
         f"{scores['threshold']:.3f}, a threshold that validation tracks have set, count as new; "
         f"{100 * (1 - scores['known_accepted']):.1f} % of the test tracks do, wrongly. "
-        "[novelty.csv](novelty.csv) lists all tracks.",
+        "[novelty.csv](novelty.csv) lists these tracks, and all that are unknown or unlabelled.",
         *(_unknown(facts) if "auroc" in scores else []),
         *_unlabelled(facts),
         *_figure(facts),

@@ -45,12 +45,12 @@ def test_logits_are_minus_squared_distances_over_the_temperature(model):
     torch.testing.assert_close(model(X), 4 * wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_a_class_without_segments_is_never_nearer_than_one_at_hand(model):
+def test_a_class_without_segments_is_the_furthest(model):
     embedding = model.embed(X).detach()
     model.place(embedding, LABEL.clamp(max=1))
     own = model.squared_distance(embedding)[torch.arange(12), LABEL.clamp(max=1)]
-    assert torch.equal(model.squared_distance(embedding)[:, 2], torch.full((12,), 2.0))
-    assert (own < 2).all()
+    assert torch.equal(model.squared_distance(embedding)[:, 2], torch.full((12,), 4.0))
+    assert (own < 4).all()
 
 
 def test_distances_stay_exact_in_mixed_precision(model):

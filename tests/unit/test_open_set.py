@@ -78,3 +78,12 @@ def test_the_table_has_the_most_novel_first():
         ("t1", "test", "b", "c", "yes"),
         ("t0", "test", "a", "a", "no"),
     ]
+
+
+def test_what_is_as_novel_as_the_threshold_is_known():
+    """A network that takes everything for the same, and a share that falls on a track."""
+    same = side([2**0.5] * 20, [0] * 20, [0] * 20)
+    limit = open_set.threshold(same, 0.95)
+    assert open_set.score({"test": same}, limit, 100, 0)["known_accepted"] == 1.0
+    valid = side(np.random.default_rng(3).random(21).tolist(), [0] * 21, [0] * 21)
+    assert (valid.novelty <= open_set.threshold(valid, 0.95)).mean() == 20 / 21

@@ -76,6 +76,19 @@ class TestPredict:
         with pytest.raises(EncoreError, match=r"noise\.wav cannot be decoded"):
             predict(path)
 
+    def test_what_is_not_there_is_refused(self, tmp_path):
+        with pytest.raises(EncoreError, match=r"gone\.wav: cannot be read: No such file"):
+            predict(tmp_path / "gone.wav")
+        with pytest.raises(EncoreError, match="cannot be read: Is a directory"):
+            predict(tmp_path)
+
+    def test_samples_that_are_no_numbers_are_refused(self, tmp_path):
+        samples = noise(2 * RATE_HZ)
+        samples[7] = np.nan
+        soundfile.write(tmp_path / "hole.wav", samples, RATE_HZ, subtype="FLOAT")
+        with pytest.raises(EncoreError, match=r"hole\.wav has samples that are"):
+            predict(tmp_path / "hole.wav")
+
 
 @pytest.mark.usefixtures("_project")
 class TestCard:
@@ -92,7 +105,7 @@ class TestCard:
     def test_its_pictures_and_links_are_there(self):
         text = Path("data/evaluation/README.md").read_text("utf-8")
         links = re.findall(r"\]\((.*?)\)", text)
-        assert len(links) == 5
+        assert len(links) == 6
         assert all(Path("data/evaluation", link).is_file() for link in links if link.startswith("figures"))
 
     def test_it_tells_the_framing_of_the_models_feature(self):

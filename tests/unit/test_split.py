@@ -299,3 +299,10 @@ class TestUnknownClasses:
         assert (
             "1 groups (artists, albums or works) have music of known and unknown" in capsys.readouterr().out
         )
+
+    def test_a_copy_of_known_music_is_not_counted_as_new(self, workspace, capsys):
+        copy = track("jazz/copy.wav", "jazz", "", "rock/0-0.wav")
+        write_tracks([*library(labels=self.LABELS), copy])
+        rows = assignments("split.unknown_classes=[jazz]")
+        assert rows["jazz/copy.wav"].split == "excluded"
+        assert "1 tracks of unknown classes are copies of known ones" in capsys.readouterr().out
