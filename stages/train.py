@@ -197,12 +197,13 @@ def main() -> None:
         torch.use_deterministic_algorithms(True, warn_only=fabric.device.type != "cpu")
 
         n_per_class = torch.from_numpy(np.bincount(train.label, minlength=len(labels)))
+        learning = _batches(train, trained, settings, fabric.device)
         judging = _batches(valid, trained, settings, fabric.device)
         training = loop.Training(
             trained.model,
             recipe,
             fabric,
-            _batches(train, trained, settings, fabric.device),
+            learning,
             judging,
             make_loss(recipe.loss, n_per_class, fabric.device),
             Augmentation(recipe.augment, torch.tensor(std or [1.0], device=fabric.device)),
