@@ -41,11 +41,15 @@ def start(wanted: str, n_devices: int, precision: str) -> "Fabric":
     Raises
     ------
     EncoreError
-        If this machine has not so many.
+        If this machine has not so many, or not this precision.
     """
     from lightning_fabric import Fabric  # takes seconds, and evaluate needs none
 
     device = choose(wanted)
+    if device.type == "cpu" and precision == "16-mixed":  # Fabric would take bfloat16 in silence
+        raise EncoreError(
+            "params.yaml: train.precision is '16-mixed', but a CPU has only 32-true, bf16-mixed"
+        )
     there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, n_devices)
     if n_devices > there:
         raise EncoreError(

@@ -43,6 +43,11 @@ def test_more_devices_than_there_are_give_one_line():
     assert line == (f"params.yaml: runtime.devices is {there + 1}, but this machine has {there} of cuda")
 
 
+def test_float16_is_not_taken_for_bfloat16_on_a_cpu():
+    with pytest.raises(EncoreError, match=r"train\.precision is '16-mixed', but a CPU has only"):
+        start("cpu", 1, "16-mixed")
+
+
 @pytest.mark.parametrize(("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
 def test_one_device_is_this_process_at_that_precision(precision, dtype):
     fabric = start("cpu", 1, precision)
