@@ -10,13 +10,13 @@ def novelty(facts: Facts) -> list[str]:
     """The threshold, how it does on unknown classes, and the unlabelled tracks that are most likely new."""
     scores = facts.open_set
     measure = (
-        "distance to the nearest class prototype (0 to 2)"
+        "the distance to the nearest class prototype (0 to 2)"
         if "embedding_size" in facts.description.train["loss"]
         else "one minus the highest class probability"
     )
     return [
         "## New music",
-        f"Novelty of a track is the mean over its segments of the {measure}. Tracks over "
+        f"Novelty of a track is the mean over its segments of {measure}. Tracks over "
         f"{scores['threshold']:.3f}, a threshold that validation tracks have set, count as new; "
         f"{100 * (1 - scores['known_accepted']):.1f} % of the test tracks do, wrongly. "
         "[novelty.csv](novelty.csv) lists these tracks, and all that are unknown or unlabelled.",
