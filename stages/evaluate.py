@@ -183,8 +183,8 @@ def _augmented(
 
 
 def _confusion(tracks: dict[str, metrics.Predictions], labels: list[str]) -> Iterator[Confused]:
-    for side, predictions in ((side, tracks[side]) for side in SIDES):
-        for row, label in zip(metrics.confusion(predictions), labels, strict=True):
+    for side in SIDES:
+        for row, label in zip(metrics.confusion(tracks[side]), labels, strict=True):
             for n, predicted in zip(row, labels, strict=True):
                 yield Confused(side, label, predicted, int(n))
 

@@ -326,9 +326,7 @@ class Training:
 def place_prototypes(model: NearestPrototype, data: Batches) -> float:
     """Put each class's prototype amid its segments; returns the share of segments that it is nearest to."""
     model.eval()
-    embedding, label = (
-        torch.cat(parts) for parts in zip(*((model.embed(x), y) for x, y in data.in_order()), strict=True)
-    )
+    embedding, label = _outputs(model.embed, data)
     model.place(embedding, label)
     return (model.squared_distance(embedding).argmin(1) == label).float().mean().item()
 
@@ -353,12 +351,16 @@ def calibrate(model: NearestPrototype, data: Batches) -> None:
 
     model.eval()
     model.temperature.fill_(1.0)
-    logits, label = (
-        torch.cat(parts) for parts in zip(*((model(x), y) for x, y in data.in_order()), strict=True)
-    )
+    logits, label = _outputs(model, data)
 
     def mean_surprise(log_temperature: float) -> float:
         return nn.functional.cross_entropy(logits.double() / math.exp(log_temperature), label).item()
 
     best = minimize_scalar(mean_surprise, bounds=(math.log(1e-3), math.log(1e2)), method="bounded")
     model.temperature.fill_(math.exp(best.x))
+
+
+def _outputs(network: Callable[[Tensor], Tensor], data: Batches) -> tuple[Tensor, Tensor]:
+    """What a network makes of all segments in order, and their labels."""
+    outputs, labels = zip(*((network(x), label) for x, label in data.in_order()), strict=True)
+    return torch.cat(outputs), torch.cat(labels)

@@ -1,5 +1,6 @@
 """Reads params.yaml and checks it; the only module that reads YAML."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -77,6 +78,31 @@ def check(values: Any, model: type[P], section: str) -> P:
     if not location:  # a check of several keys together, which says itself which and what
         raise EncoreError(f"params.yaml: {key}.{message}")
     raise EncoreError(f"params.yaml: {key} is {first['input']!r}, {message}")
+
+
+def check_named(values: Any, choices: Mapping[str, type[P]], section: str, key: str = "name") -> P:
+    """Check a section against the parameters of what its `key` chooses.
+
+    Raises
+    ------
+    EncoreError
+        If there is no such choice, or one of its parameters is wrong.
+    """
+    name = values.get(key) if isinstance(values, dict) else None
+    if not isinstance(name, str) or name not in choices:
+        raise EncoreError(f"params.yaml: {section}.{key} is {name!r}, should be one of {', '.join(choices)}")
+    return check(values, choices[name], section)
+
+
+def flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, whose keys are joined by dots."""
+    if not isinstance(values, Mapping):
+        return {prefix: values}
+    return {
+        name: leaf
+        for key, value in values.items()
+        for name, leaf in flat(value, f"{prefix}.{key}" if prefix else key).items()
+    }
 
 
 def load(section: str, model: type[P]) -> P:

@@ -5,12 +5,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stages.audio.decode import Rendering, decode
 from stages.audio.features import CATALOGUE, Feature, extract
 from stages.audio.spectra import Framing
 from stages.errors import EncoreError
+from stages.store import at_full_scale
 from stages.trained import TrainedModel
 
 MAX_DURATION_S = 3600.0
@@ -49,9 +48,7 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
         raise EncoreError(f"{path} {decoded.sound.reason}")
     if decoded.sound.not_finite:  # decode makes zeros of them
         raise EncoreError(f"{path} has samples that are infinite or no numbers")
-    samples = decoded.samples.astype(np.float32)
-    if decoded.samples.dtype == np.int16:
-        samples /= 32768
+    samples = at_full_scale(decoded.samples)
     starts = range(0, len(samples) - length + 1, length)
     if not starts:
         raise EncoreError(

@@ -1,13 +1,12 @@
 """How a model is trained: the sections `train`, `schedule`, `loss` and `augment` of params.yaml."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from pydantic import Field
 
 from stages.errors import EncoreError
-from stages.params import Params, check, read
+from stages.params import Params, check, check_named, read
 
 SECTIONS = ("train", "schedule", "loss", "augment")
 
@@ -305,23 +304,6 @@ class Recipe:
     schedule: Schedule
     loss: LossParams
     augment: AugmentParams
-
-
-Choice = TypeVar("Choice", bound=Params)
-
-
-def check_named(values: Any, choices: Mapping[str, type[Choice]], section: str) -> Choice:
-    """Check a section against the parameters of what its `name` chooses.
-
-    Raises
-    ------
-    EncoreError
-        If there is no such choice, or one of its parameters is wrong.
-    """
-    name = values.get("name") if isinstance(values, dict) else None
-    if not isinstance(name, str) or name not in choices:
-        raise EncoreError(f"params.yaml: {section}.name is {name!r}, should be one of {', '.join(choices)}")
-    return check(values, choices[name], section)
 
 
 def load_recipe() -> Recipe:

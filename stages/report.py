@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from stages.card.results import interval
 from stages.errors import EncoreError, run
 
 METRICS = Path("data/evaluation/metrics.json")
@@ -16,9 +17,8 @@ def headline(metrics: dict[str, Any], model: str) -> list[str]:
         (model, metrics["test"]["track"]),
         ("linear baseline", metrics["baseline"]["track"]),
     ):
-        interval = f"{scores['accuracy_ci95_low']:.3f} to {scores['accuracy_ci95_high']:.3f}"
         lines.append(
-            f"{name:<18}{scores['accuracy']:>9.3f}  {interval:<15}"
+            f"{name:<18}{scores['accuracy']:>9.3f}  {interval(scores):<15}"
             f"{scores['macro_f1']:>9.3f}{scores['balanced_accuracy']:>10.3f}"
         )
     return lines

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from stages import splits
 from stages.errors import EncoreError, run
-from stages.params import Params, check, read
+from stages.params import Params, check_named, read
 from stages.tables import Assignment, SegmentedTrack, read_pairs, read_rows, write_rows
 from stages.workspace import new_folder
 
@@ -109,10 +109,7 @@ def check_split(values: Any) -> SplitParams:
     EncoreError
         If there is no such scheme, or one of its parameters is wrong.
     """
-    scheme = values.get("scheme") if isinstance(values, dict) else None
-    if not isinstance(scheme, str) or scheme not in SCHEMES:
-        raise EncoreError(f"params.yaml: split.scheme is {scheme!r}, should be one of {', '.join(SCHEMES)}")
-    return check(values, SCHEMES[scheme], "split")
+    return check_named(values, SCHEMES, "split", "scheme")
 
 
 def main() -> None:

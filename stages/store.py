@@ -56,7 +56,11 @@ def read_digest(file: h5py.File, row: int) -> str:
 
 def read_waveform(file: h5py.File, row: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
     """Samples `start` to `stop` of row `row` of tracks.csv as float32 (n_samples,) with full scale 1."""
-    samples: NDArray[Any] = file[f"waveform/{row:06d}"][start:stop]
+    return at_full_scale(file[f"waveform/{row:06d}"][start:stop])
+
+
+def at_full_scale(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """Samples of int16, or of float32 already, as float32 with full scale 1."""
     if samples.dtype == np.int16:
         return samples.astype(np.float32) / np.float32(32768)
     return samples

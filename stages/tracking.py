@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from stages.params import read
+from stages.params import flat, read
 from stages.workspace import root, work_cache, work_cache_path
 
 if TYPE_CHECKING:
@@ -307,23 +307,13 @@ def _log_model(run_id: str, description: "Description", model: Path) -> None:
 
 def _parameters() -> dict[str, str]:
     """params.yaml by flat name, as MLflow keeps it."""
-    flat = _flat({section: read(section) for section in SECTIONS})
-    return {key: str(value)[:MAX_VALUE] for key, value in flat.items()}
+    values = flat({section: read(section) for section in SECTIONS})
+    return {key: str(value)[:MAX_VALUE] for key, value in values.items()}
 
 
 def _result_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
     """Those that can change a result."""
     return {key: value for key, value in parameters.items() if not key.startswith("runtime.")}
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(values, dict):
-        return {prefix: values}
-    return {
-        flat: leaf
-        for key, value in values.items()
-        for flat, leaf in _flat(value, f"{prefix}.{key}" if prefix else key).items()
-    }
 
 
 def _warn(error: Exception) -> None:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from stages.params import flat
+
 
 def escaped(text: str) -> str:
     """A name or sentence that someone else wrote, shown as it is, also in a cell of a table."""
@@ -32,19 +34,10 @@ def counted(n: int, one: str, many: str = "") -> str:
 
 def code(settings: Mapping[str, Any]) -> str:
     """Settings as code, in the order of their names; what is null is not in effect, and left out."""
-    return ", ".join(f"`{key}={value}`" for key, value in sorted(_flat(settings).items()))
+    in_effect = sorted((key, value) for key, value in flat(settings).items() if value is not None)
+    return ", ".join(f"`{key}={value}`" for key, value in in_effect)
 
 
 def in_brackets(text: str) -> str:
     """`text` in brackets with a space before; nothing, if it is empty."""
     return f" ({text})" if text else ""
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif value is not None:
-            flat[f"{prefix}{key}"] = value
-    return flat

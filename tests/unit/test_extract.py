@@ -131,6 +131,21 @@ def pieces() -> list[Path]:
     return sorted(PIECES.glob("*/*.npz"))
 
 
+def cut_short(monkeypatch, done: list, after: int) -> None:
+    """A run that is interrupted when `done`, which grows with each computation, has so many."""
+    compute = extracted.compute
+
+    def ends(music):
+        if len(done) == after:
+            raise KeyboardInterrupt
+        return compute(music)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extracted, "compute", ends)
+        with pytest.raises(KeyboardInterrupt):
+            extract.main()
+
+
 class TestFile:
     """What stands in features.h5."""
 
@@ -331,17 +346,7 @@ class TestSameBytes:
         forget()
         FEATURES.unlink()
         computed.clear()
-        compute = extracted.compute
-
-        def ends_at_the_third(music):
-            if len(computed) == 2:
-                raise KeyboardInterrupt
-            return compute(music)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(extracted, "compute", ends_at_the_third)
-            with pytest.raises(KeyboardInterrupt):
-                extract.main()
+        cut_short(monkeypatch, computed, 2)
         assert pieces(), "what was extracted is kept"
         assert not FEATURES.exists()
         computed.clear()
@@ -636,18 +641,8 @@ class TestVariants:
         whole = written(changes)
         forget()
         FEATURES.unlink()
-        compute = extracted.compute
-
-        def ends_in_the_second_variant(music):
-            if len(made) == 7:
-                raise KeyboardInterrupt
-            return compute(music)
-
         made.clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(extracted, "compute", ends_in_the_second_variant)
-            with pytest.raises(KeyboardInterrupt):
-                extract.main()
+        cut_short(monkeypatch, made, 7)
         assert not FEATURES.exists()
         made.clear()
         assert written(changes) == whole
