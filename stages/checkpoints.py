@@ -58,11 +58,10 @@ class Checkpoint:
         except (OSError, UnicodeDecodeError):
             return ""
 
-    @run_id.setter
-    def run_id(self, run_id: str) -> None:
-        if self._lock.is_locked:
-            with suppress(OSError):
-                (self._folder / "run_id").write_text(run_id, "utf-8")
+    @property
+    def run_note(self) -> Path | None:
+        """Where that run's id is to be written; None: nowhere."""
+        return self._folder / "run_id" if self._lock.is_locked else None
 
     def load(self) -> dict[str, Any] | None:
         """The state that was saved last; None if there is none."""

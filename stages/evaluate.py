@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stages.trained import TrainedModel
 
 MODEL = Path("data/model")
+EVALUATION = Path("data/evaluation")
 
 
 class EvaluateParams(Params):
@@ -49,7 +50,15 @@ def main() -> None:
     wait_without_spinning()
     params = load("evaluate", EvaluateParams)
     settings = runtime()
+    with tracking.Tracking(settings.tracking) as tracked:  # at once, since it starts as slowly as torch
+        model, scores, novel = _evaluate(params, settings.device)
+        tracked.complete(_flat(scores) | novel, EVALUATION, Path("data/pictures"), MODEL)
+        for line in report.headline(scores, model):
+            print(line)
 
+
+def _evaluate(params: EvaluateParams, device: str) -> tuple[str, dict[str, Any], dict[str, float]]:
+    """Write data/evaluation; return the model's name, its scores by side, and those of new music."""
     from tqdm import tqdm
 
     from stages.device import choose
@@ -57,11 +66,11 @@ def main() -> None:
 
     trained = TrainedModel.load(MODEL)
     description = trained.description
-    trained.model.to(choose(settings.device))
+    trained.model.to(choose(device))
     split = examples.read_split()
     history = read_rows(MODEL / "history.csv", Epoch)
     predictions: dict[str, metrics.Predictions] = {}
-    with Features(examples.FEATURES) as features, new_folder(Path("data/evaluation")) as folder:
+    with Features(examples.FEATURES) as features, new_folder(EVALUATION) as folder:
         there = {row.split for row in split}
         sides = [*SIDES, *(side for side in ("unknown", "unlabelled") if side in there)]
         for side in tqdm(sides, desc="evaluate", unit="side", disable=None):
@@ -137,20 +146,19 @@ def main() -> None:
             picture = _augmented(trained, augment, train, variants)
             figures.save(picture, folder / "figures" / "augmentations.png")
 
-    flat = {  # not everything: MLflow's comparison hides metrics behind a second scroll bar from 45 on
+    is_open = "unknown" in tracks
+    return description.model, scores, {f"open_set.{k}": float(v) for k, v in novel.items() if is_open}
+
+
+def _flat(scores: dict[str, Any]) -> dict[str, float]:
+    """What is tracked: not everything, since MLflow's comparison hides metrics from 45 on."""
+    return {
         f"{side}.{level}.{name}": float(value)
         for side, levels in scores.items()
         for level, values in levels.items()
         for name, value in values.items()
         if level == "track" or side == "test"
     }
-    if "unknown" in tracks:
-        flat |= {f"open_set.{name}": value for name, value in novel.items()}
-    tracking.complete_run(
-        settings.tracking, description, history, flat, Path("data/evaluation"), Path("data/pictures"), MODEL
-    )
-    for line in report.headline(scores, description.model):
-        print(line)
 
 
 def _augmented(

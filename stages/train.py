@@ -14,6 +14,7 @@ from pydantic import Field, create_model
 
 from stages import examples, tracking
 from stages.closure import import_closure
+from stages.description import Description
 from stages.errors import EncoreError, run
 from stages.params import Params, check, read
 from stages.recipe import SECTIONS, MetricLossParams, Recipe, load_recipe
@@ -151,8 +152,6 @@ def main() -> None:
         train = examples.load(features, feature, split, "train", variants)
         valid = examples.load(features, feature, split, "valid")
 
-        from stages.trained import Description
-
         sections = {name: read(name) for name in ("model", *SECTIONS)}
         by_bins = recipe.train.scaler == "bins" and not is_codes
         mean, std = scaler(train.blocks) if by_bins else ([], [])
@@ -211,9 +210,9 @@ def main() -> None:
         mode = settings.tracking if fabric.is_global_zero else "off"
         with (
             Checkpoint(description.content_key, fabric.is_global_zero) as checkpoint,
-            tracking.open_run(mode, description.content_key, checkpoint.run_id) as tracked,
+            tracking.Tracking(mode) as tracked,
         ):
-            checkpoint.run_id = tracked.run_id
+            tracked.start(description.content_key, checkpoint.run_id, checkpoint.run_note)
             try:
                 fitted = training.fit(checkpoint, tracked.log_epoch)
             except EncoreError:

@@ -1,7 +1,5 @@
 """A trained model as files: safetensors weights beside a model.json that rebuilds it."""
 
-import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,58 +12,10 @@ import models
 from models.nearest_prototype import NearestPrototype
 from models.one_hot import OneHotInput
 from stages.batches import judged_at_once
+from stages.description import Description
 from stages.losses import probabilities
 
 SILENT = 1e-6  # a segment that moves less is not blown up to deviation 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Description:
-    """Everything but the weights (``model.json``).
-
-    Attributes
-    ----------
-    model : str
-        Class in the `models` package.
-    kwargs : dict
-        What its constructor takes, the feature's shape included, and as `n_classes` how many numbers it
-        gives: one for each class, or the embedding's size.
-    labels : list of str
-        Class names in the order of the logits, or prototypes.
-    feature : str
-        Which feature it takes.
-    feature_parameters : dict
-        How that feature was made.
-    mean, std : list of float (n_bins,)
-        Of each bin, over the training segments and time; empty unless it is what features are scaled by.
-    train : dict
-        The `train` section, and in it those of schedule, loss and augmentation.
-    kept_epoch : int
-        The epoch whose weights these are.
-    content_key : str
-        Hash of the training's inputs, parameters and code; finds the MLflow run.
-    """
-
-    model: str
-    kwargs: dict[str, Any]
-    labels: list[str]
-    feature: str
-    feature_parameters: dict[str, Any]
-    mean: list[float]
-    std: list[float]
-    train: dict[str, Any]
-    kept_epoch: int
-    content_key: str
-
-    @property
-    def n_levels(self) -> int | None:
-        """How many codes the feature has, which the input layer expands; None: it is no feature of codes."""
-        return self.feature_parameters.get("n_levels")
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the feature as the model takes it: float32, or uint8 for codes."""
-        return np.dtype(np.float32 if self.n_levels is None else np.uint8)
 
 
 def build(description: Description) -> models.Classifier:
@@ -105,14 +55,13 @@ class TrainedModel:
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and ``weights.safetensors``."""
-        document = json.dumps(dataclasses.asdict(self.description), indent=2, ensure_ascii=False)
-        (folder / "model.json").write_text(document + "\n", "utf-8")
+        self.description.save(folder)
         save_weights(self.model.state_dict(), folder / "weights.safetensors")
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
         """Rebuild a model from what `save` wrote, and nothing else."""
-        description = Description(**json.loads((folder / "model.json").read_text("utf-8")))
+        description = Description.load(folder)
         model = build(description)
         model.load_state_dict(load_file(folder / "weights.safetensors"))
         return cls(description, model)

@@ -9,7 +9,7 @@ from stages.splits import SIDES, on_two_sides
 from stages.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 
 if TYPE_CHECKING:
-    from stages.trained import Description
+    from stages.description import Description
 
 
 @dataclass(frozen=True)

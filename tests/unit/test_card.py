@@ -9,9 +9,9 @@ from stages import card
 from stages.card.limits import limits
 from stages.card.markup import escaped
 from stages.card.novelty import novelty
+from stages.description import Description
 from stages.metrics import ClassScores
 from stages.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
-from stages.trained import Description
 from tests.synthetic import composed_sections, good
 
 SECTIONS = composed_sections()

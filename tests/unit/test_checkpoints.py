@@ -44,7 +44,7 @@ def saved(workspace):
         checkpoint.save(STATE)
         checkpoint.keep_weights(1, STATE["model"])
         checkpoint.keep_weights(12, {"weight": torch.zeros(2)})
-        checkpoint.run_id = "abc"
+        checkpoint.run_note.write_text("abc")
     return workspace / FOLDER
 
 
@@ -148,7 +148,7 @@ class TestTwoAtOnce:
             other.save({"best": 7})
             other.keep_weights(9, STATE["model"])
             other.drop_weights(1)
-            other.run_id = "other"
+            assert other.run_note is None
             other.forget()
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -237,7 +237,6 @@ class TestDamage:
 
 def has_none(checkpoint: Checkpoint) -> None:
     """Everything can be asked of it, and nothing comes of it."""
-    checkpoint.run_id = "abc"
     checkpoint.save(STATE)
     checkpoint.keep_weights(1, STATE["model"])
     checkpoint.drop_weights(2)

@@ -75,7 +75,7 @@ def test_audio_knows_no_tracking_and_no_files_but_audio(path):
 @pytest.mark.parametrize(
     ("package", "owner"),
     [
-        ("mlflow", "stages/tracking.py"),
+        ("mlflow", "stages/tracker.py"),
         ("kaggle", "stages/sources/gtzan.py"),
         ("kagglesdk", "stages/sources/gtzan.py"),
         ("ruamel", "stages/params.py"),
@@ -161,7 +161,7 @@ def test_everything_public_has_a_docstring(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPO).as_posix())
 def test_no_clock_host_or_random_name_outside_tracking(path):
     """Whatever DVC hashes is a function of inputs, parameters and code."""
-    if path.name != "tracking.py":
+    if path.name != "tracker.py":
         assert not packages(path) & {"datetime", "uuid", "socket", "platform", "secrets", "getpass"}
 
 

@@ -2,18 +2,25 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
-from stages import tracking
-from stages.tables import Epoch
-from stages.trained import Description, TrainedModel, build
+from stages import tracker
+from stages.description import Description
+from stages.tables import Epoch, write_rows
+from stages.tracker import Tracker
+from stages.tracking import Tracking
+from stages.trained import TrainedModel, build
 from tests.synthetic import REPO, composed, write_features
 
 HISTORY = [Epoch(1, 2.0, 0.2, 2.1, 0.1, 1e-3), Epoch(2, 1.0, 0.6, 1.5, 0.4, 1e-4)]
@@ -49,17 +56,28 @@ def store(module_workspace):
 
 
 def client():
-    return tracking._connect()[0]
+    return tracker._connect()[0]
 
 
 def run_of(content_key: str):
-    found, experiment_id = tracking._connect()
+    found, experiment_id = tracker._connect()
     runs = found.search_runs([experiment_id], f"tags.content_key = '{content_key}'")
     assert len(runs) == 1
     return runs[0]
 
 
-def complete(content_key: str, tmp_path: Path, mode: str = "on", tracks: Sequence[str] = ()) -> TrainedModel:
+def started(
+    content_key: str, killed: str = "", epochs: Sequence[Epoch] = (), seconds: float | None = None
+) -> Tracker:
+    """What a tracker is told by train; in this process, which is quicker."""
+    told = Tracker()
+    told.start(content_key, killed)
+    for epoch in epochs:
+        told.log_epoch(dataclasses.asdict(epoch), seconds)
+    return told
+
+
+def complete(content_key: str, tmp_path: Path, told: Any = None, tracks: Sequence[str] = ()) -> TrainedModel:
     torch.manual_seed(0)
     trained = TrainedModel(description(content_key), build(description(content_key)))
     evaluation, pictures, model = tmp_path / "evaluation", tmp_path / "pictures", tmp_path / "model"
@@ -71,9 +89,10 @@ def complete(content_key: str, tmp_path: Path, mode: str = "on", tracks: Sequenc
         (pictures / path).write_bytes(b"\x89PNG")
     model.mkdir()
     trained.save(model)
-    tracking.complete_run(
-        mode, trained.description, HISTORY, {"test.track.accuracy": 0.75}, evaluation, pictures, model
-    )
+    write_rows(model / "history.csv", HISTORY, Epoch)
+    folders = (evaluation, pictures, model)
+    told = told or Tracker()
+    told.complete({"test.track.accuracy": 0.75}, *folders)
     return trained
 
 
@@ -81,10 +100,8 @@ def complete(content_key: str, tmp_path: Path, mode: str = "on", tracks: Sequenc
 class TestRun:
     """A run from its opening by train to its completion by evaluate."""
 
-    def test_open_run_has_flat_parameters_tags_and_epochs(self):
-        with tracking.open_run("on", "aaa1") as run:
-            for epoch in HISTORY:
-                run.log_epoch(epoch)
+    def test_a_run_has_flat_parameters_tags_and_epochs(self):
+        started("aaa1", epochs=HISTORY)
         found = run_of("aaa1")
         assert found.info.status == "RUNNING"
         assert found.data.params["model.hidden"] == "[512, 256, 64]"
@@ -104,53 +121,37 @@ class TestRun:
         assert [(point.step, point.value) for point in rates] == [(1, 1e-3), (2, 1e-4)]
 
     def test_seconds_of_an_epoch_are_logged_where_they_are_known(self):
-        with tracking.open_run("on", "aaa3") as run:
-            run.log_epoch(HISTORY[0])
-            run.log_epoch(HISTORY[1], 12.5)
+        run = started("aaa3", epochs=HISTORY[:1])
+        run.log_epoch(dataclasses.asdict(HISTORY[1]), 12.5)
         seconds = client().get_metric_history(run.run_id, "seconds")
         assert [(point.step, point.value) for point in seconds] == [(2, 12.5)]
 
     def test_git_commit_and_experiment_name_are_tags(self, monkeypatch):
         monkeypatch.setenv("DVC_EXP_NAME", "moody-lion")
         monkeypatch.setenv("DVC_EXP_BASELINE_REV", "c0ffee")
-        with tracking.open_run("on", "aaa2"):
-            pass
+        started("aaa2")
         found = run_of("aaa2")
         assert found.data.tags["dvc.exp_name"] == found.info.run_name == "moody-lion"
         assert found.data.tags["mlflow.source.git.commit"] == "c0ffee"
 
-    @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
-    def test_a_training_that_fails_is_marked_and_raises(self, error, status):
-        key = f"bbb{status}"
-        with pytest.raises(error), tracking.open_run("on", key):
-            raise error
-        assert run_of(key).info.status == status
-
-    def killed(self, key: str, n_epochs: int, error: type[BaseException] | None = None) -> str:
-        """The run of a training that logged so many epochs and came to no end."""
-        try:
-            with tracking.open_run("on", key) as run:
-                for epoch in MANY[:n_epochs]:
-                    run.log_epoch(epoch, 0.5)
-                if error is not None:
-                    raise error
-        except BaseException as ended:
-            assert type(ended) is error  # noqa: PT017
+    def killed(self, key: str, n_epochs: int, status: str = "") -> str:
+        """The run of a training that logged so many epochs and came to no end, or to a bad one."""
+        run = started(key, epochs=MANY[:n_epochs], seconds=0.5)
+        if status:
+            run.end(status)
         return run.run_id
 
     def logged(self, run_id: str, name: str) -> list[int]:
         return sorted(point.step for point in client().get_metric_history(run_id, name))
 
     @pytest.mark.parametrize("n_epochs", [0, 1, 3])
-    @pytest.mark.parametrize("error", [None, KeyboardInterrupt, ValueError])
-    def test_a_training_that_was_killed_goes_on_in_its_run(self, n_epochs, error):
-        key = f"goes-on-{n_epochs}-{error and error.__name__}"
-        run_id = self.killed(key, n_epochs, error)
-        with tracking.open_run("on", key, killed=run_id) as run:
-            for epoch in MANY[:3]:  # what the checkpoint knows is told again
-                run.log_epoch(epoch)
-            for epoch in MANY[3:]:
-                run.log_epoch(epoch, 0.5)
+    @pytest.mark.parametrize("status", ["", "KILLED", "FAILED"])
+    def test_a_training_that_was_killed_goes_on_in_its_run(self, n_epochs, status):
+        key = f"goes-on-{n_epochs}-{status}"
+        run_id = self.killed(key, n_epochs, status)
+        run = started(key, run_id, epochs=MANY[:3])  # what the checkpoint knows is told again
+        for epoch in MANY[3:]:
+            run.log_epoch(dataclasses.asdict(epoch), 0.5)
         found = run_of(key)
         assert found.info.run_id == run.run_id == run_id
         assert found.info.status == "RUNNING"
@@ -159,10 +160,8 @@ class TestRun:
         assert self.logged(run_id, "seconds") == [*range(1, n_epochs + 1), 4, 5]
 
     def test_it_is_completed_like_any_other(self, tmp_path):
-        run_id = self.killed("goes-on", 1, KeyboardInterrupt)
-        with tracking.open_run("on", "goes-on", killed=run_id) as run:
-            for epoch in HISTORY:
-                run.log_epoch(epoch)
+        run_id = self.killed("goes-on", 1, "KILLED")
+        started("goes-on", run_id, HISTORY)
         complete("goes-on", tmp_path)
         found = run_of("goes-on")
         assert (found.info.run_id, found.info.status) == (run_id, "FINISHED")
@@ -172,8 +171,7 @@ class TestRun:
         monkeypatch.setenv("DVC_EXP_NAME", "moody-lion")
         run_id = self.killed("renamed", 1)
         monkeypatch.setenv("DVC_EXP_NAME", "jolly-newt")
-        with tracking.open_run("on", "renamed", killed=run_id):
-            pass
+        started("renamed", run_id)
         found = run_of("renamed")
         assert found.data.tags["dvc.exp_name"] == found.info.run_name == "jolly-newt"
 
@@ -184,8 +182,7 @@ class TestRun:
         run_id = self.killed("other-parameters", 2)
         self.under("evaluate.seed=5")
         try:
-            with tracking.open_run("on", "other-parameters", killed=run_id) as run:
-                run.log_epoch(MANY[0])
+            run = started("other-parameters", run_id, MANY[:1])
         finally:
             self.under()
         assert run.run_id not in ("", run_id)
@@ -196,8 +193,7 @@ class TestRun:
         run_id = self.killed("other-machine", 2)
         self.under("runtime.workers=3", "runtime.memory_gb=0")
         try:
-            with tracking.open_run("on", "other-machine", killed=run_id) as run:
-                run.log_epoch(MANY[2])
+            run = started("other-machine", run_id, MANY[2:3])
         finally:
             self.under()
         assert run.run_id == run_id
@@ -208,23 +204,13 @@ class TestRun:
         run_id = self.killed(f"gone-{gone}", 2)
         client().delete_run(run_id)
         killed = {"deleted": run_id, "unknown": "0" * 32, "no id": "../x\n\0"}[gone]
-        with tracking.open_run("on", f"gone-{gone}", killed=killed) as run:
-            for epoch in MANY:
-                run.log_epoch(epoch)
+        run = started(f"gone-{gone}", killed, MANY)
         assert run_of(f"gone-{gone}").info.run_id == run.run_id != run_id
         assert self.logged(run.run_id, "train_loss") == [1, 2, 3, 4, 5]
         assert "warning" not in capfd.readouterr().err
 
-    def test_off_goes_on_with_nothing(self):
-        run_id = self.killed("off", 1)
-        with tracking.open_run("off", "off", killed=run_id) as run:
-            run.log_epoch(MANY[1])
-        assert run.run_id == ""
-        assert self.logged(run_id, "train_loss") == [1]
-
     def test_evaluate_completes_the_open_run(self, tmp_path, store):
-        with tracking.open_run("on", "ccc1") as run:
-            run.log_epoch(HISTORY[0])
+        run = started("ccc1", epochs=HISTORY[:1])
         trained = complete("ccc1", tmp_path)
         found = run_of("ccc1")
         assert found.info.run_id == run.run_id
@@ -248,13 +234,12 @@ class TestRun:
         assert loaded.predict(x[:1]).shape == (1, 3), "other batch sizes work too"
 
     def test_a_model_on_codes_asks_for_codes(self, tmp_path):
-        with tracking.open_run("on", "ccc4") as run:
-            pass
+        run = started("ccc4")
         on_codes = dataclasses.replace(
             description("ccc4"), feature_parameters={"n_levels": 8}, mean=[], std=[]
         )
         TrainedModel(on_codes, build(on_codes)).save(tmp_path)
-        tracking._log_model(run.run_id, on_codes, tmp_path)
+        tracker._log_model(run.run_id, on_codes, tmp_path)
 
         import mlflow
 
@@ -297,19 +282,100 @@ class TestRun:
         text = composed().replace("seed: 0\n  epochs", "note: " + "x" * 20_000 + "\n  epochs")
         Path("params.yaml").write_text(text, "utf-8")
         try:
-            with tracking.open_run("on", "ddd1") as run:
-                run.log_epoch(Epoch(1, float("nan"), 0.0, float("inf"), 0.0, 1e-3))
+            started("ddd1", epochs=[Epoch(1, float("nan"), 0.0, float("inf"), 0.0, 1e-3)])
         finally:
             Path("params.yaml").write_text(composed(), "utf-8")
         assert run_of("ddd1").data.params["train.note"].startswith("xxx")
         assert "train_loss" in run_of("ddd1").data.metrics
 
+
+@pytest.mark.usefixtures("store")
+class TestProcess:
+    """The process that keeps MLflow, and what is told to it."""
+
+    def test_what_train_and_evaluate_tell_is_in_the_store(self, tmp_path, capfd):
+        with Tracking("on") as told:
+            told.start("ppp1", note=tmp_path / "note")
+            told.log_epoch(HISTORY[0], 2.5)
+            told.log_epoch(HISTORY[1])
+        with Tracking("on") as told:
+            complete("ppp1", tmp_path, told)
+        found = run_of("ppp1")
+        assert (tmp_path / "note").read_text() == found.info.run_id
+        assert found.info.status == "FINISHED"
+        losses = client().get_metric_history(found.info.run_id, "valid_loss")
+        assert [(point.step, point.value) for point in losses] == [(1, 2.1), (2, 1.5)]
+        assert found.data.metrics["seconds"] == 2.5
+        assert found.data.metrics["test.track.accuracy"] == 0.75
+        assert capfd.readouterr() == ("", "")
+
+    @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+    def test_a_training_that_fails_is_marked_and_raises(self, error, status):
+        key = f"bbb{status}"
+
+        def train():
+            with Tracking("on") as told:
+                told.start(key)
+                raise error
+
+        with pytest.raises(error):
+            train()
+        assert run_of(key).info.status == status
+
+    def test_it_goes_on_in_the_run_of_a_training_that_was_killed(self, tmp_path):
+        killed = started("ppp2", epochs=MANY[:2]).run_id
+        with Tracking("on") as told:
+            told.start("ppp2", killed, tmp_path / "gone" / "note")
+            for epoch in MANY:
+                told.log_epoch(epoch)
+        found = run_of("ppp2")
+        assert found.info.run_id == killed
+        losses = client().get_metric_history(killed, "train_loss")
+        assert [point.step for point in losses] == [1, 2, 3, 4, 5]
+
+    def test_what_a_killed_training_has_left_to_say_is_not_logged(self, tmp_path):
+        """The one that goes on in its place tells it, to a tracker of its own."""
+        code = """
+import os, signal, sys
+from stages.tracking import Tracking
+told = Tracking("on")
+print(told._process.pid, flush=True)
+told.start("ppp3")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(REPO)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert done.returncode == -signal.SIGKILL
+        pid, waited_s = int(done.stdout), 0.0
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.1)
+            waited_s += 0.1
+            assert waited_s < 60, "the tracker outlives the training"
+        found, experiment_id = tracker._connect()
+        assert not found.search_runs([experiment_id], "tags.content_key = 'ppp3'")
+
+    def test_one_that_dies_is_told_of_and_ends_nothing(self, capfd):
+        with Tracking("on") as told:
+            told.start("ppp4")
+            told._process.kill()
+            told._process.wait()
+            for epoch in MANY:
+                told.log_epoch(epoch)
+        lines = capfd.readouterr().err.splitlines()
+        assert lines == [f"warning: MLflow tracking ended with status {-signal.SIGKILL}"]
+
     def test_off_is_off(self, tmp_path, capfd):
         before = len(client().search_runs(["1"]))
-        with tracking.open_run("off", "eee1") as run:
-            run.log_epoch(HISTORY[0])
-        complete("eee1", tmp_path, mode="off")
+        with Tracking("off") as told:
+            told.start("eee1", note=tmp_path / "note")
+            told.log_epoch(HISTORY[0])
+            complete("eee1", tmp_path, told)
         assert len(client().search_runs(["1"])) == before
+        assert not (tmp_path / "note").exists()
         assert capfd.readouterr() == ("", "")
 
 
@@ -324,11 +390,12 @@ class TestElsewhere:
 
     def survives(self, capfd, key: str, tmp_path: Path) -> list[str]:
         """Train and evaluate under a store that fails: nothing raises; return what is said."""
-        with tracking.open_run("on", key) as run:
-            run.log_epoch(HISTORY[0])
-        complete(key, tmp_path / "made")
+        with Tracking("on") as told:
+            told.start(key)
+            told.log_epoch(HISTORY[0])
+            complete(key, tmp_path / "made", told)
         lines = capfd.readouterr().err.splitlines()
-        assert lines
+        assert len(lines) == 1
         assert all(line.startswith("warning: MLflow tracking failed") for line in lines), lines
         return lines
 
@@ -350,10 +417,11 @@ class TestElsewhere:
 
 
 RACER = """
-from stages import tracking
-with tracking.open_run("on", "race") as run:
-    run.log_metrics({"a": 1.0})
-assert run.run_id, "no run was opened"
+from pathlib import Path
+from stages.tracking import Tracking
+with Tracking("on") as told:
+    told.start("race", note=Path("note"))
+assert Path("note").read_text(), "no run was started"
 """
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -150,7 +151,7 @@ class TestCheckpoint:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(tracking.TrackedRun, "log_epoch", log_epoch)
+            patch.setattr(tracking.Tracking, "log_epoch", log_epoch)
             with pytest.raises(KeyboardInterrupt):
                 trained(*self.HOW, *overrides)
         assert not list(Path("data/model").glob("*"))
@@ -210,7 +211,7 @@ class TestCheckpoint:
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_goes_on_to_the_same_bytes_in_the_same_run(tmp_path, monkeypatch):
-    """Killed before its first epoch and in the midst, it is one run with each epoch once."""
+    """Killed before its run has begun and then in the midst, it is one run with each epoch once."""
     options = (
         "train.epochs=8",
         "train.rounds=2",
@@ -231,20 +232,25 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bytes_in_the_same_run(tmp
             train.main()
     checkpoints = killed / ".encore/checkpoints"
 
-    def kill(when: str) -> None:
+    def changes(process: subprocess.Popen[str], when: str) -> None:
         seen = {path: path.stat().st_mtime_ns for path in checkpoints.glob(when)}
+        while all(path.stat().st_mtime_ns == seen.get(path) for path in checkpoints.glob(when)):
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+
+    for has_run in (False, True):
         with start_stage("train", killed) as process:
             try:
-                while all(path.stat().st_mtime_ns == seen.get(path) for path in checkpoints.glob(when)):
-                    assert process.poll() is None, process.communicate()[1]
-                    time.sleep(0.01)
+                changes(process, "*/state.pt")
+                if has_run:  # MLflow takes seconds to begin, the training none
+                    process.send_signal(signal.SIGSTOP)
+                    changes(process, "*/run_id")
+                    process.send_signal(signal.SIGCONT)
+                    changes(process, "*/state.pt")
             finally:
                 process.kill()
-        assert process.returncode == -9
+        assert process.returncode == -signal.SIGKILL
         assert not (killed / "data/model").exists(), "it was faster than the test"
-
-    kill("*/run_id")
-    kill("*/state.pt")
     done = run_stage("train", killed)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
@@ -264,7 +270,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bytes_in_the_same_run(tmp
         steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
         assert sorted(steps) == list(range(1, 17)), name
     told = [point.step for point in client.get_metric_history(run.info.run_id, "seconds")]
-    assert len(set(told)) == len(told) >= 15, "an epoch whose end was not told has none"
+    assert len(set(told)) == len(told) >= 13, "an epoch whose end was not told has none"
 
 
 @pytest.mark.slow
@@ -539,7 +545,7 @@ class TestVariants:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(tracking.TrackedRun, "log_epoch", log_epoch)
+            patch.setattr(tracking.Tracking, "log_epoch", log_epoch)
             with pytest.raises(KeyboardInterrupt):
                 trained(*how)
         assert list(Path(".encore/checkpoints").iterdir())

@@ -11,7 +11,8 @@ import torch
 from models import CNN
 from models.one_hot import OneHotInput
 from stages import batches
-from stages.trained import Description, TrainedModel, _load_pyfunc, build
+from stages.description import Description
+from stages.trained import TrainedModel, _load_pyfunc, build
 
 SHAPE = (8, 10)
 
