@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,15 @@ class BaselineParams(Params):
         Which feature of features.h5.
     C : float
         Inverse strength of the L2 penalty, as scikit-learn has it.
+    class_weights : {'none', 'balanced'}
+        As in the `loss` section: by the numbers of training segments.
     bootstrap_samples, seed : int
         As in the `evaluate` section, which conf/ sets them from.
     """
 
     feature: str
     C: float = Field(gt=0)
+    class_weights: Literal["none", "balanced"]
     bootstrap_samples: int = Field(ge=100, le=20_000)
     seed: int = Field(ge=0)
 
@@ -68,7 +72,10 @@ def main() -> None:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=params.C, max_iter=2000))
+    weights = None if params.class_weights == "none" else "balanced"
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(C=params.C, class_weight=weights, max_iter=2000)
+    )
     model.fit(x_train, train.label)
     predictions = {}
     for side, data in judged.items():

@@ -1,6 +1,7 @@
 """Rules of the house, read from the source."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -43,23 +44,28 @@ def packages(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imported(path)}
 
 
+@functools.cache
+def needed(path: Path) -> list[str]:
+    """What a file imports, except for type checkers alone."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+    return [
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [node.module])
+    ]
+
+
 def importers(package: str) -> set[str]:
     """Files that import `package`, except for type checkers alone."""
-    found = set()
-    for path in SOURCES:
-        tree = ast.parse(path.read_text("utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-                node.body = []
-        names = [
-            name
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [node.module])
-        ]
-        if any(name == package or name.startswith(f"{package}.") for name in names):
-            found.add(path.relative_to(REPO).as_posix())
-    return found
+    return {
+        path.relative_to(REPO).as_posix()
+        for path in SOURCES
+        if any(name == package or name.startswith(f"{package}.") for name in needed(path))
+    }
 
 
 @pytest.mark.parametrize("path", sorted((REPO / "models").glob("*.py")), ids=lambda path: path.name)

@@ -215,6 +215,7 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("pictures", "duration_s", 0, "greater than 0"),
         ("pictures", "duration_s", 601.0, "600"),
         ("baseline", "C", 0.0, "greater than 0"),
+        ("baseline", "class_weights", "inverse", "'none' or 'balanced'"),
         ("baseline", "C", float("nan"), "finite"),
         ("model", "_target_", "models.Transformer", "models.CNN"),
         ("model", "_target_", "os.system", "models.CNN"),
