@@ -77,9 +77,9 @@ def obvious(name: str, reopens: bool) -> None:
 
 def ours() -> None:
     """Print the seconds of each epoch of the stage train, checkpoint included."""
-    from stages.tracking import TrackedRun
+    from stages.tracking import Tracking
 
-    TrackedRun.log_epoch = lambda self, row, seconds=None: print(seconds)
+    Tracking.log_epoch = lambda self, row, seconds=None: print(seconds)
     train.main()
 
 
