@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -58,12 +60,15 @@ class Tracker:
     ----------
     run_id : str
         Empty: no run has been started.
+    now_ms : int
+        When what it is told next has happened, since 1970.
     """
 
     def __init__(self) -> None:
         self._client, self._experiment_id = _connect()
         self._n_epochs = 0  # that the run has already
         self.run_id = ""
+        self.now_ms = int(time.time() * 1000)
 
     def start(self, content_key: str, killed: str = "", note: str | None = None) -> None:
         """Start a run, or go on with the one in which this training was killed; see `Tracking.start`."""
@@ -71,12 +76,12 @@ class Tracker:
 
         tags = _tags(content_key)
         if not (killed and self._go_on(killed, tags)):
-            made = self._client.create_run(self._experiment_id, tags=tags, run_name=tags["mlflow.runName"])
-            self.run_id = made.info.run_id
+            name = tags["mlflow.runName"]
+            self.run_id = self._client.create_run(self._experiment_id, self.now_ms, tags, name).info.run_id
+            if note:
+                with suppress(OSError):  # the work cache may be deleted at any time
+                    Path(note).write_text(self.run_id, "utf-8")
             self._client.log_batch(self.run_id, params=[Param(*item) for item in _parameters().items()])
-        if note:
-            with suppress(OSError):  # gone with a training that has ended meanwhile
-                Path(note).write_text(self.run_id, "utf-8")
 
     def _go_on(self, killed: str, tags: Mapping[str, str]) -> bool:
         """Whether the run of a training that was killed is still there, and of the same parameters."""
@@ -92,10 +97,14 @@ class Tracker:
         for key, value in tags.items():
             self._client.set_tag(killed, key, value)
         self._client.update_run(killed, status="RUNNING")
-        logged = self._client.get_metric_history(killed, "valid_loss")
-        self._n_epochs = max((metric.step for metric in logged), default=0)
-        self.run_id = killed
+        self._take(killed)
         return True
+
+    def _take(self, run_id: str) -> None:
+        """Go on with a run that may have epochs."""
+        logged = self._client.get_metric_history(run_id, "valid_loss")
+        self._n_epochs = max((metric.step for metric in logged), default=0)
+        self.run_id = run_id
 
     def log_epoch(self, row: Mapping[str, float], seconds: float | None = None) -> None:
         """Log a row of the history, unless it was logged before a training was killed."""
@@ -107,15 +116,13 @@ class Tracker:
     def _log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        self._client.log_batch(
-            self.run_id, [Metric(name, value, now, step) for name, value in metrics.items()]
-        )
+        points = [Metric(name, value, self.now_ms, step) for name, value in metrics.items()]
+        self._client.log_batch(self.run_id, points)
 
     def end(self, status: str) -> None:
         """Set the final status of the run, if there is one."""
         if self.run_id:
-            self._client.set_terminated(self.run_id, status)
+            self._client.set_terminated(self.run_id, status, self.now_ms)
 
     def complete(self, metrics: Mapping[str, float], evaluation: str, pictures: str, model: str) -> None:
         """Complete the run of a training with what `evaluate` found; see `Tracking.complete`."""
@@ -127,11 +134,11 @@ class Tracker:
         mine = [run for run in found if _result_parameters(run.data.params) == wanted]
         mine.sort(key=lambda run: run.data.tags.get("dvc.exp_name", "") != os.environ.get("DVC_EXP_NAME", ""))
         if mine:
-            self.run_id = mine[0].info.run_id
+            self._take(mine[0].info.run_id)
         else:
             self.start(description.content_key)
-            for epoch in read_rows(Path(model, "history.csv"), Epoch):
-                self.log_epoch(asdict(epoch))
+        for epoch in read_rows(Path(model, "history.csv"), Epoch):  # those that are not there yet
+            self.log_epoch(asdict(epoch))
         self._log_metrics(metrics)
         # MLflow's comparison of runs shows the artifacts at the top side by side: figures and overview.
         self._client.log_artifacts(self.run_id, str(Path(evaluation, "figures")))
@@ -237,15 +244,24 @@ def _result_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in parameters.items() if not key.startswith("runtime.")}
 
 
+def _read(told: "SimpleQueue[str]") -> None:
+    for line in sys.stdin:
+        told.put(line)
+    told.put("")
+
+
 def main() -> None:
     """Do what standard input says: first the id of the process that writes, then a method a line."""
-    writer, tracker = int(sys.stdin.readline()), None
+    told: SimpleQueue[str] = SimpleQueue()
+    Thread(target=_read, args=[told]).start()  # whoever writes need not wait until this process is ready
+    lines, tracker = iter(told.get, ""), None
+    writer = next(lines, "")
     try:
         tracker = Tracker()
-        for line in sys.stdin:
-            if os.getppid() != writer:  # killed; when it trains on it tells another tracker all of it again
+        for line in lines:
+            if f"{os.getppid()}\n" != writer:  # killed; it tells another tracker all again when it goes on
                 return
-            method, arguments = json.loads(line)
+            method, arguments, tracker.now_ms = json.loads(line)
             getattr(tracker, method)(**arguments)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -27,6 +28,9 @@ MLFLOW = {  # settings of MLflow's that the environment may change
 }
 
 
+PATIENCE_S = 20.0  # of a stage that has ended, before it says what it waits for
+
+
 class Tracking:
     """Tells the tracker what happens, in order; left, it has waited until all is done.
 
@@ -42,13 +46,16 @@ class Tracking:
         self._process: subprocess.Popen[str] | None = None
         if mode == "on":
             here = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "stages.tracker"],
-                stdin=subprocess.PIPE,
-                text=True,
-                env={**MLFLOW, **os.environ, "PYTHONPATH": here},
-                start_new_session=True,  # Ctrl-C is for the stage, which then says how its run ended
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "stages.tracker"],
+                    stdin=subprocess.PIPE,
+                    text=True,
+                    env={**MLFLOW, **os.environ, "PYTHONPATH": here},
+                    start_new_session=True,  # Ctrl-C is for the stage, which then says how its run ended
+                )
+            except OSError as error:
+                print(f"warning: MLflow tracking is off for this run: {error}", file=sys.stderr)
             self._write(str(os.getpid()))
 
     def __enter__(self) -> "Tracking":
@@ -62,7 +69,12 @@ class Tracking:
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):
                 self._process.stdin.close()
-            if status := self._process.wait():
+            try:
+                status = self._process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                print("waiting for MLflow to take what this run has logged", file=sys.stderr)
+                status = self._process.wait()
+            if status:
                 print(f"warning: MLflow tracking ended with status {status}", file=sys.stderr)
 
     def start(self, content_key: str, killed: str = "", note: Path | None = None) -> None:
@@ -97,7 +109,7 @@ class Tracking:
         self._tell("complete", metrics=dict(metrics), **folders)
 
     def _tell(self, method: str, **arguments: Any) -> None:
-        self._write(json.dumps([method, arguments]))
+        self._write(json.dumps([method, arguments, int(time.time() * 1000)]))
 
     def _write(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:

@@ -208,28 +208,26 @@ def main() -> None:
             Augmentation(recipe.augment, torch.tensor(std or [1.0], device=fabric.device)),
         )
         mode = settings.tracking if fabric.is_global_zero else "off"
-        with (
-            Checkpoint(description.content_key, fabric.is_global_zero) as checkpoint,
-            tracking.Tracking(mode) as tracked,
-        ):
-            tracked.start(description.content_key, checkpoint.run_id, checkpoint.run_note)
-            try:
-                fitted = training.fit(checkpoint, tracked.log_epoch)
-            except EncoreError:
-                if fabric.is_global_zero:  # all fail alike, and one tells
-                    raise
-            if not fabric.is_global_zero:
-                return
-            kept = fitted.best if recipe.train.keep == "best" else len(fitted.history)
-            if isinstance(trained.model, NearestPrototype):
-                loop.calibrate(trained.model, judging)
-            trained = TrainedModel(dataclasses.replace(description, kept_epoch=kept), trained.model)
-            with new_folder(Path("data/model")) as folder:
-                trained.save(folder)
-                write_rows(folder / "history.csv", fitted.history, Epoch)
-                for number, weights in enumerate(fitted.rounds, start=1):
-                    save_weights(weights, folder / f"round_{number:02d}.safetensors")
-            checkpoint.forget()
+        with Checkpoint(description.content_key, fabric.is_global_zero) as checkpoint:
+            with tracking.Tracking(mode) as tracked:
+                tracked.start(description.content_key, checkpoint.run_id, checkpoint.run_note)
+                try:
+                    fitted = training.fit(checkpoint, tracked.log_epoch)
+                except EncoreError:
+                    if fabric.is_global_zero:  # all fail alike, and one tells
+                        raise
+                if not fabric.is_global_zero:
+                    return
+                kept = fitted.best if recipe.train.keep == "best" else len(fitted.history)
+                if isinstance(trained.model, NearestPrototype):
+                    loop.calibrate(trained.model, judging)
+                trained = TrainedModel(dataclasses.replace(description, kept_epoch=kept), trained.model)
+                with new_folder(Path("data/model")) as folder:
+                    trained.save(folder)
+                    write_rows(folder / "history.csv", fitted.history, Epoch)
+                    for number, weights in enumerate(fitted.rounds, start=1):
+                        save_weights(weights, folder / f"round_{number:02d}.safetensors")
+            checkpoint.forget()  # when all is told: whoever waits no longer has not trained for nothing
     n_parameters = sum(p.numel() for p in trained.model.parameters())
     accuracy = fitted.history[kept - 1].valid_accuracy
     print(

@@ -16,6 +16,7 @@ class _Scheduling(LoadFileScheduling):
         return "tests/pipeline" if file.startswith("tests/pipeline/") else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
     """Give a file to one worker, and all of tests/pipeline, whose project takes a minute to build."""
     return _Scheduling(config, log)

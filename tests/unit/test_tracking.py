@@ -15,7 +15,7 @@ import psutil
 import pytest
 import torch
 
-from stages import tracker
+from stages import tracker, tracking
 from stages.description import Description
 from stages.tables import Epoch, write_rows
 from stages.tracker import Tracker
@@ -216,6 +216,8 @@ class TestRun:
         assert found.info.run_id == run.run_id
         assert found.info.status == "FINISHED"
         assert found.data.metrics["test.track.accuracy"] == 0.75
+        losses = client().get_metric_history(run.run_id, "train_loss")
+        assert [point.step for point in losses] == [1, 2], "what train did not tell is in history.csv"
         artifacts = store / "mlartifacts" / run.run_id / "artifacts"
         files = [path for path in artifacts.rglob("*") if path.is_file()]
         assert sorted(path.relative_to(artifacts).as_posix() for path in files) == [
@@ -357,6 +359,43 @@ os.kill(os.getpid(), signal.SIGKILL)
             assert waited_s < 60, "the tracker outlives the training"
         found, experiment_id = tracker._connect()
         assert not found.search_runs([experiment_id], "tags.content_key = 'ppp3'")
+
+    def test_what_is_logged_has_the_time_at_which_it_was_told(self):
+        """MLflow takes seconds to begin; they are not the training's."""
+        with Tracking("on") as told:
+            before = time.time()
+            told.start("ppp5")
+            told.log_epoch(HISTORY[0])
+            time.sleep(0.3)
+            told.log_epoch(HISTORY[1])
+            after = time.time()
+        run_id = run_of("ppp5").info.run_id
+        first, second = client().get_metric_history(run_id, "valid_loss")
+        begun = run_of("ppp5").info.start_time / 1000
+        assert before - 0.001 <= begun <= first.timestamp / 1000 <= second.timestamp / 1000 - 0.3 <= after
+
+    def test_no_backlog_holds_a_training_up(self, tmp_path):
+        """What is told fills no pipe, while MLflow has not even begun."""
+        with Tracking("on") as told:
+            told.start("ppp6")
+            for epoch in MANY[:1] * 2000:
+                told.log_epoch(epoch)
+            assert not tracker._connect()[0].search_runs(["1"], "tags.content_key = 'ppp6'")
+            told._process.kill()
+
+    def test_who_waits_for_mlflow_is_told(self, capfd, monkeypatch):
+        monkeypatch.setattr(tracking, "PATIENCE_S", 0.0)
+        with Tracking("on") as told:
+            told.start("ppp8")
+        assert capfd.readouterr().err == "waiting for MLflow to take what this run has logged\n"
+        assert run_of("ppp8").data.tags["content_key"] == "ppp8"
+
+    def test_one_that_cannot_be_started_is_told_of_and_ends_nothing(self, capfd, monkeypatch):
+        monkeypatch.setattr(sys, "executable", "/nowhere/python")
+        with Tracking("on") as told:
+            told.start("ppp7")
+            told.log_epoch(HISTORY[0])
+        assert capfd.readouterr().err.startswith("warning: MLflow tracking is off for this run: ")
 
     def test_one_that_dies_is_told_of_and_ends_nothing(self, capfd):
         with Tracking("on") as told:
