@@ -12,7 +12,7 @@ from stages import card, examples, figures, metrics, open_set, report, tracking
 from stages.errors import run
 from stages.params import Params, load, read
 from stages.recipe import AugmentParams
-from stages.runtime import runtime, wait_without_spinning
+from stages.runtime import prepare_for_torch, runtime
 from stages.splits import SIDES
 from stages.store import Features
 from stages.tables import Confused, Epoch, Novelty, Quality, SegmentedTrack, read_rows, write_rows
@@ -47,7 +47,7 @@ class EvaluateParams(Params):
 
 def main() -> None:
     """Score the trained model on every track of train, valid and test, and say what is new to it."""
-    wait_without_spinning()
+    prepare_for_torch()
     params = load("evaluate", EvaluateParams)
     settings = runtime()
     with tracking.Tracking(settings.tracking) as tracked:  # at once, since it starts as slowly as torch

@@ -2,11 +2,15 @@
 
 import os
 import re
+from contextlib import suppress
+from ctypes import CDLL
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from stages.params import Params, load
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 class RuntimeParams(Params):
@@ -56,12 +60,18 @@ def runtime() -> RuntimeParams:
     return load("runtime", RuntimeParams)
 
 
-def wait_without_spinning() -> None:
-    """Let idle threads of a transform sleep; call it before torch is imported.
+def prepare_for_torch() -> None:
+    """Let idle threads sleep and freed memory be used again; call it before torch is imported.
 
-    By default they spin, which next to other work (``dvc queue start -j 2``) slows training several times.
+    By default threads spin, which next to other work (``dvc queue start -j 2``) slows training several times.
+    And glibc gives large blocks back to the kernel, which clears their pages anew for the next step: up to a
+    third of an epoch. See mallopt(3); other C libraries are left alone.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with suppress(OSError):
+        mallopt = CDLL("libc.so.6").mallopt
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def workers() -> int:

@@ -18,7 +18,7 @@ from stages.description import Description
 from stages.errors import EncoreError, run
 from stages.params import Params, check, read
 from stages.recipe import SECTIONS, MetricLossParams, Recipe, load_recipe
-from stages.runtime import RuntimeParams, runtime, wait_without_spinning
+from stages.runtime import RuntimeParams, prepare_for_torch, runtime
 from stages.store import Features
 from stages.tables import Epoch, write_rows
 from stages.workspace import new_folder
@@ -137,7 +137,7 @@ def check_augmentation(recipe: Recipe, feature: str, unit: str, is_codes: bool) 
 
 def main() -> None:
     """Train the model that params.yaml names."""
-    wait_without_spinning()
+    prepare_for_torch()
     recipe = load_recipe()
     model_type, feature, kwargs = check_model(read("model"))
     settings = runtime()

@@ -1,6 +1,9 @@
 """What differs between machines and changes no result."""
 
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +40,30 @@ def test_a_cluster_needs_the_address_of_its_scheduler(scheduler):
     assert line.startswith(
         f"params.yaml: runtime.scheduler is {scheduler!r}, should be the address of a Dask"
     )
+
+
+STEPS = """
+import resource, sys
+from stages.runtime import prepare_for_torch
+if sys.argv[1] == "prepared":
+    prepare_for_torch()
+for _ in range(20):
+    b"x" * 2**26
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+def test_memory_that_a_step_has_freed_is_not_cleared_for_the_next():
+    root = str(Path(__file__).parents[2])
+    as_it_is, prepared = (
+        int(
+            subprocess.check_output(
+                [sys.executable, "-c", STEPS, way], env={**os.environ, "PYTHONPATH": root}
+            )
+        )
+        for way in ("as it is", "prepared")
+    )
+    n_pages = 2**26 // os.sysconf("SC_PAGE_SIZE")
+    assert as_it_is > 20 * n_pages
+    assert prepared < as_it_is - 18 * n_pages
