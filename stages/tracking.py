@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stages.tables import Epoch
 
-
 MLFLOW = {  # settings of MLflow's that the environment may change
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # A server that does not answer is given up after seconds; MLflow's own patience is many minutes.
@@ -26,8 +25,6 @@ MLFLOW = {  # settings of MLflow's that the environment may change
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "ERROR",  # it remarks on all that it does
 }
-
-
 PATIENCE_S = 20.0  # of a stage that has ended, before it says what it waits for
 
 
