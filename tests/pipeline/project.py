@@ -67,8 +67,8 @@ class Project:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s,
         )  # fmt: skip
 
-    def dvc(self, *words: str, env: dict[str, str] | None = None) -> str:
-        done = self.run("dvc", *words, env=env)
+    def dvc(self, *words: str, env: dict[str, str] | None = None, timeout_s: float = 280) -> str:
+        done = self.run("dvc", *words, env=env, timeout_s=timeout_s)
         assert done.returncode == 0, done.stdout
         return done.stdout
 

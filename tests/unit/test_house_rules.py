@@ -28,10 +28,16 @@ STAGE_MODULES = [
 SOURCES = sorted(path for package in ("stages", "models") for path in (REPO / package).rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
-    """Dotted names of all that a file imports, anywhere in its code."""
+@functools.cache
+def imported(path: Path, for_types: bool = True) -> set[str]:
+    """Dotted names of all that a file imports, anywhere in its code; for type checkers alone, too, or not."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    tree = ast.parse(path.read_text("utf-8"))
+    if not for_types:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                node.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -44,27 +50,12 @@ def packages(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imported(path)}
 
 
-@functools.cache
-def needed(path: Path) -> list[str]:
-    """What a file imports, except for type checkers alone."""
-    tree = ast.parse(path.read_text("utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            node.body = []
-    return [
-        name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [node.module])
-    ]
-
-
 def importers(package: str) -> set[str]:
     """Files that import `package`, except for type checkers alone."""
     return {
         path.relative_to(REPO).as_posix()
         for path in SOURCES
-        if any(name == package or name.startswith(f"{package}.") for name in needed(path))
+        if any(name == package or name.startswith(f"{package}.") for name in imported(path, for_types=False))
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stages.runtime import runtime, workers
-from tests.synthetic import edit_params, line_of, write_params
+from tests.synthetic import REPO, edit_params, line_of, write_params
 
 
 @pytest.fixture(autouse=True)
@@ -55,14 +55,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
 def test_memory_that_a_step_has_freed_is_not_cleared_for_the_next():
-    root = str(Path(__file__).parents[2])
+    command, env = [sys.executable, "-c", STEPS], {**os.environ, "PYTHONPATH": str(REPO)}
     as_it_is, prepared = (
-        int(
-            subprocess.check_output(
-                [sys.executable, "-c", STEPS, way], env={**os.environ, "PYTHONPATH": root}
-            )
-        )
-        for way in ("as it is", "prepared")
+        int(subprocess.check_output([*command, way], env=env)) for way in ("as it is", "prepared")
     )
     n_pages = 2**26 // os.sysconf("SC_PAGE_SIZE")
     assert as_it_is > 20 * n_pages
