@@ -17,7 +17,7 @@ help: ## list the targets
 .PHONY: repro
 repro: $(READY) ## set up, run the pipeline on params.yaml, print the result
 	@dvc repro
-	@python -m stages.report
+	@python -m stages.summarize
 
 .PHONY: test
 test: $(READY) lint types ## set up and run all checks

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from stages import examples, open_set
-from stages.errors import run
-from stages.metrics import Predictions, score_both, write_predictions
-from stages.params import Params, load
-from stages.store import Features
-from stages.workspace import new_folder
+from stages.core.errors import run
+from stages.core.params import Params, load
+from stages.core.workspace import new_folder
+from stages.evaluation import open_set
+from stages.evaluation.metrics import Predictions, score_both, write_predictions
+from stages.splitting import examples
+from stages.storage.hdf5 import Features
 
 
 class BaselineParams(Params):

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from stages import decoded, pieces, store
+from stages.audio import cached
 from stages.audio.decode import Rendering, Sound
-from stages.errors import EncoreError, run
-from stages.isolated import Lost, isolated_map
-from stages.params import Params, load
-from stages.quality import Judgement, QualityParams, judge
-from stages.runtime import runtime
-from stages.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
-from stages.workspace import new_folder
+from stages.audio.quality import Judgement, QualityParams, judge
+from stages.core.errors import EncoreError, run
+from stages.core.params import Params, load
+from stages.core.runtime import runtime
+from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
+from stages.core.workspace import new_folder
+from stages.parallel.processes import Lost, isolated_map
+from stages.storage import cache, hdf5
 
 RAW = Path("data/raw")
 TIMEOUT_S = 300.0  # far more than the longest file takes
@@ -66,16 +67,16 @@ def main() -> None:
     """Decode every track of data/raw; write waveforms, the usable tracks, and a verdict on every file."""
     audio, quality = load("audio", AudioParams), load("quality", QualityParams)
     render = load("render", RenderParams)
-    recipe = decoded.Recipe(
+    recipe = cached.Recipe(
         audio.sample_rate_hz,
         quality.max_duration_s,
         Rendering(**render.model_dump()),
-        decoded.code(),
+        cached.code(),
     )
     from tqdm import tqdm
 
     found = read_rows(RAW / "tracks.csv", RawTrack)
-    with pieces.bounded(runtime().cache_gb) as written:
+    with cache.bounded(runtime().cache_gb) as written:
         heard = list(_hear(found, recipe, written))
         judged = judge(found, heard, quality)
         kept = [i for i, judgement in enumerate(judged) if judgement.is_kept]
@@ -89,10 +90,10 @@ def main() -> None:
             raise AssertionError(f"{len(found)} found, but {len(kept)} kept and {len(dropped)} dropped")
         with new_folder(Path("data/audio")) as folder:
             tracks: list[AudioTrack] = []
-            with store.create_audio(folder / "audio.h5", audio.sample_rate_hz) as file:
+            with hdf5.create_audio(folder / "audio.h5", audio.sample_rate_hz) as file:
                 for i in tqdm(kept, "store", unit="track", disable=None):
-                    waveform = decoded.waveform(RAW / found[i].path, heard[i].key, recipe)
-                    store.append_waveform(
+                    waveform = cached.waveform(RAW / found[i].path, heard[i].key, recipe)
+                    hdf5.append_waveform(
                         file, len(tracks), found[i].track_id, waveform, heard[i].sound.digest
                     )
                     recording = found[judged[i].recording].track_id
@@ -104,13 +105,13 @@ def main() -> None:
 
 
 def _hear(
-    found: Sequence[RawTrack], recipe: decoded.Recipe, written: Callable[[float], None]
-) -> Iterator[decoded.Heard]:
+    found: Sequence[RawTrack], recipe: cached.Recipe, written: Callable[[float], None]
+) -> Iterator[cached.Heard]:
     """Every file decoded into the work cache, in processes that a file may kill."""
-    hear = functools.partial(decoded.hear, recipe=recipe)
+    hear = functools.partial(cached.hear, recipe=recipe)
     paths = (RAW / track.path for track in found)
     for answer in isolated_map(hear, paths, len(found), "decode", TIMEOUT_S):
-        heard = decoded.unheard(answer.reason) if isinstance(answer, Lost) else answer
+        heard = cached.unheard(answer.reason) if isinstance(answer, Lost) else answer
         yield heard
         written(heard.sound.duration_s * recipe.sample_rate_hz * 4)  # bytes, at most
 

@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from stages import card, examples, figures, metrics, open_set, report, tracking
-from stages.errors import run
-from stages.params import Params, load, read
-from stages.recipe import AugmentParams
-from stages.runtime import prepare_for_torch, runtime
-from stages.splits import SIDES
-from stages.store import Features
-from stages.tables import Confused, Epoch, Novelty, Quality, SegmentedTrack, read_rows, write_rows
-from stages.workspace import new_folder
+from stages.core.errors import run
+from stages.core.params import Params, load, read
+from stages.core.runtime import prepare_for_torch, runtime
+from stages.core.tables import Confused, Epoch, Novelty, Quality, SegmentedTrack, read_rows, write_rows
+from stages.core.workspace import new_folder
+from stages.evaluation import metrics, open_set
+from stages.plots import figures
+from stages.reports import card
+from stages.reports.summary import headline
+from stages.splitting import examples
+from stages.splitting.schemes import SIDES
+from stages.storage.hdf5 import Features
+from stages.tracking import client
+from stages.training.recipe import AugmentParams
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from stages.trained import TrainedModel
+    from stages.training.trained import TrainedModel
 
 MODEL = Path("data/model")
 EVALUATION = Path("data/evaluation")
@@ -50,10 +55,10 @@ def main() -> None:
     prepare_for_torch()
     params = load("evaluate", EvaluateParams)
     settings = runtime()
-    with tracking.Tracking(settings.tracking) as tracked:  # at once, since it starts as slowly as torch
+    with client.Tracking(settings.tracking) as tracked:  # at once, since it starts as slowly as torch
         model, scores, novel = _evaluate(params, settings.device)
         tracked.complete(_flat(scores) | novel, EVALUATION, Path("data/pictures"), MODEL)
-        for line in report.headline(scores, model):
+        for line in headline(scores, model):
             print(line)
 
 
@@ -61,8 +66,8 @@ def _evaluate(params: EvaluateParams, device: str) -> tuple[str, dict[str, Any],
     """Write data/evaluation; return the model's name, its scores by side, and those of new music."""
     from tqdm import tqdm
 
-    from stages.device import choose
-    from stages.trained import TrainedModel
+    from stages.training.device import choose
+    from stages.training.trained import TrainedModel
 
     trained = TrainedModel.load(MODEL)
     description = trained.description
@@ -171,7 +176,7 @@ def _augmented(
     """A picture of training segments of various classes, their variants, and each augmentation of them."""
     import torch
 
-    from stages.augmentation import Augmentation
+    from stages.training.augmentation import Augmentation
 
     n_originals = len(train) // (1 + len(variants))
     by_class = np.argsort(train.label[:n_originals], kind="stable")

@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import pieces, store
-from stages.errors import run
-from stages.features import FeaturesParams, build, build_variants
-from stages.isolated import prepare
-from stages.parallel import ordered_map, takes_processes
-from stages.params import load
-from stages.runtime import runtime
-from stages.tables import AudioTrack, Segment, each_row
-from stages.workspace import new_folder
+from stages.core.errors import run
+from stages.core.params import load
+from stages.core.runtime import runtime
+from stages.core.tables import AudioTrack, Segment, each_row
+from stages.core.workspace import new_folder
+from stages.features.params import FeaturesParams, build, build_variants
+from stages.parallel.ordered import ordered_map, takes_processes
+from stages.parallel.processes import prepare
+from stages.storage import cache, hdf5
 
 if TYPE_CHECKING:
-    from stages.audio.features import Feature
-    from stages.audio.variants import Variant
-    from stages.extracted import Stretch
+    from stages.features.cached import Stretch
+    from stages.features.catalogue import Feature
+    from stages.features.variants import Variant
 
 AUDIO = Path("data/audio")
 SEGMENTS = Path("data/segments/segments.csv")
-WORKERS_LOAD = ("stages.extracted", "torch", "librosa.filters", "scipy.signal")
+WORKERS_LOAD = ("stages.features.cached", "torch", "librosa.filters", "scipy.signal")
 SAMPLES_PER_STRETCH = 1 << 22  # three minutes at 22,050 Hz: bounds the memory, however long a track is
 
 
@@ -87,25 +87,25 @@ class Index:
             first = stop
         return stretches
 
-    def table(self) -> store.SegmentTable:
+    def table(self) -> hdf5.SegmentTable:
         """The segments as features.h5 names them."""
         label = [self.tracks[track_id][1] for track_id in self.track_id]
-        return store.SegmentTable(self.track_id, self.segment, self.start, label)
+        return hdf5.SegmentTable(self.track_id, self.segment, self.start, label)
 
 
 def main() -> None:
     """Extract the features of every segment in the index."""
     params = load("features", FeaturesParams)
     index = Index.read()
-    sample_rate_hz = store.read_sample_rate_hz(AUDIO / "audio.h5")
+    sample_rate_hz = hdf5.read_sample_rate_hz(AUDIO / "audio.h5")
     features = build(params, sample_rate_hz, index.length)
-    with store.open_audio(AUDIO / "audio.h5") as audio:
+    with hdf5.open_audio(AUDIO / "audio.h5") as audio:
         digests = {
-            track_id: store.read_digest(audio, index.tracks[track_id][0])
+            track_id: hdf5.read_digest(audio, index.tracks[track_id][0])
             for track_id, _ in groupby(index.track_id)
         }
     variants = build_variants(params.variants)
-    extracted = _extracted(index, features, variants, digests)
+    cached = _extracted(index, features, variants, digests)
     arrays = {name: stored_as(name, feature, params, index.length) for name, feature in features.items()}
     with new_folder(Path("data/features")) as folder:
         made_with = (f"{name} {version(name).partition('+')[0]}" for name in ("librosa", "torch"))
@@ -118,8 +118,8 @@ def main() -> None:
         }
         path = folder / "features.h5"
         names = [variant.name for variant in variants]
-        with store.NewFeatures(path, arrays, index.table(), attributes, params.compression, names) as file:
-            for variant, first, values in extracted:
+        with hdf5.NewFeatures(path, arrays, index.table(), attributes, params.compression, names) as file:
+            for variant, first, values in cached:
                 for name, of_stretch in values.items():
                     file.write(name, first, of_stretch, variant.name if variant else None)
     if n_empty := max(feature.n_empty_bands() for feature in features.values()):
@@ -134,18 +134,18 @@ def main() -> None:
         print(f"extract: the same of {', '.join(names)}")
 
 
-def stored_as(name: str, feature: "Feature", params: FeaturesParams, length: int) -> store.Array:
+def stored_as(name: str, feature: "Feature", params: FeaturesParams, length: int) -> hdf5.Array:
     """How a feature is stored."""
     framing = feature.framing
     time_s = framing.time_s(length, feature.sample_rate_hz)
     shares_time = (framing.n_fft, framing.hop_length) == (params.n_fft, params.hop_length)
     settings = asdict(feature)
     del settings["sample_rate_hz"]
-    return store.Array(
+    return hdf5.Array(
         np.dtype(params.dtype if feature.dtype == np.float32 else feature.dtype),
         feature.unit,
-        store.Axis(*feature.bins()),
-        store.Axis("time_s" if shares_time else f"time_s_{name}", time_s),
+        hdf5.Axis(*feature.bins()),
+        hdf5.Axis("time_s" if shares_time else f"time_s_{name}", time_s),
         settings.pop("framing") | settings,
     )
 
@@ -160,12 +160,12 @@ def _extracted(
 
     Those of the music as it is come first, then those of each variant; before them its first row.
     """
-    from stages import extracted
+    from stages.features import cached
 
-    settings, code, audio = runtime(), extracted.code(), AUDIO / "audio.h5"
+    settings, code, audio = runtime(), cached.code(), AUDIO / "audio.h5"
     versions = (None, *variants)
     recipes = {
-        (variant, name): extracted.recipe(feature, variant, index.length, code)
+        (variant, name): cached.recipe(feature, variant, index.length, code)
         for variant in versions
         for name, feature in features.items()
     }
@@ -178,9 +178,9 @@ def _extracted(
             end_of_window = (index.window(rows.start) + 1) * window
             stop = min(starts[-1] + variant.reach(index.length), end_of_window)
         keys = {
-            name: extracted.key(digests[track_id], starts, stop, recipes[variant, name]) for name in features
+            name: cached.key(digests[track_id], starts, stop, recipes[variant, name]) for name in features
         }
-        return extracted.Stretch(row, starts, stop, index.length, variant, features, keys)
+        return cached.Stretch(row, starts, stop, index.length, variant, features, keys)
 
     def only(stretch: "Stretch", names: Sequence[str]) -> "Stretch":
         return replace(stretch, features={name: features[name] for name in names})
@@ -188,7 +188,7 @@ def _extracted(
     work = [
         (variant, rows) for variant in versions for rows in index.stretches(by_window=variant is not None)
     ]
-    missing = [[name for name, key in located(*place).keys.items() if not pieces.keep(key)] for place in work]
+    missing = [[name for name, key in located(*place).keys.items() if not cache.keep(key)] for place in work]
     n_to_do = sum(map(bool, missing))
     if takes_processes(n_to_do):
         prepare(WORKERS_LOAD)
@@ -197,20 +197,20 @@ def _extracted(
         to_do = (only(located(*place), names) for place, names in zip(work, missing, strict=True) if names)
         is_local = settings.backend == "local"  # else the work cache is not where the workers are
         if is_local:
-            compute_and_save = partial(extracted.compute_and_save, audio=audio)
+            compute_and_save = partial(cached.compute_and_save, audio=audio)
             computed = ordered_map(compute_and_save, to_do, n_to_do, "extract")
         else:
-            music = (extracted.read(stretch, audio) for stretch in to_do)
-            computed = ordered_map(extracted.compute, music, n_to_do, "extract")
-        with pieces.bounded(settings.cache_gb) as written:
+            music = (cached.read(stretch, audio) for stretch in to_do)
+            computed = ordered_map(cached.compute, music, n_to_do, "extract")
+        with cache.bounded(settings.cache_gb) as written:
             for (variant, rows), names in zip(work, missing, strict=True):
                 stretch, new = located(variant, rows), next(computed) if names else {}
                 if not is_local:
-                    extracted.save(new, stretch.keys)
-                kept = {name: extracted.load(stretch.keys[name]) for name in features if name not in new}
+                    cached.save(new, stretch.keys)
+                kept = {name: cached.load(stretch.keys[name]) for name in features if name not in new}
                 values = new | {name: value for name, value in kept.items() if value is not None}
                 if gone := [name for name in features if name not in values]:  # or damaged, since we looked
-                    again = extracted.compute_and_save(only(stretch, gone), audio)
+                    again = cached.compute_and_save(only(stretch, gone), audio)
                     new, values = new | again, values | again
                 yield variant, rows.start, {name: values[name] for name in features}
                 written(sum(value.nbytes for value in new.values()))

@@ -4,11 +4,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from stages.errors import EncoreError, run
-from stages.params import read
+from stages.core.errors import EncoreError, run
+from stages.core.params import read
+from stages.core.tables import RawTrack, write_rows
+from stages.core.workspace import new_folder
 from stages.sources import build
-from stages.tables import RawTrack, write_rows
-from stages.workspace import new_folder
 
 
 def main() -> None:

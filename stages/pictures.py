@@ -11,12 +11,13 @@ from typing import Any
 
 from pydantic import Field
 
-from stages import figures, spectrograms, store
-from stages.errors import EncoreError, run
-from stages.features import FeaturesParams, build
-from stages.params import Params, load
-from stages.tables import AudioTrack, read_rows
-from stages.workspace import new_folder
+from stages.core.errors import EncoreError, run
+from stages.core.params import Params, load
+from stages.core.tables import AudioTrack, read_rows
+from stages.core.workspace import new_folder
+from stages.features.params import FeaturesParams, build
+from stages.plots import figures, spectrograms
+from stages.storage import hdf5
 
 AUDIO = Path("data/audio")
 OVERVIEW_S = 3.0  # of each class
@@ -51,14 +52,14 @@ def main() -> None:
     classes = dict(sorted(classes.items()))
     pages = [(f"classes/{name}", classes[label]) for label, name in file_names(classes).items()]
     pages += [(f"tracks/{name}", row_of[track_id]) for track_id, name in file_names(params.tracks).items()]
-    sample_rate_hz = store.read_sample_rate_hz(AUDIO / "audio.h5")
+    sample_rate_hz = hdf5.read_sample_rate_hz(AUDIO / "audio.h5")
     features = page_features(load("features", FeaturesParams), sample_rate_hz)
 
     from tqdm import tqdm
 
-    with store.open_audio(AUDIO / "audio.h5") as audio, new_folder(Path("data/pictures")) as folder:
+    with hdf5.open_audio(AUDIO / "audio.h5") as audio, new_folder(Path("data/pictures")) as folder:
         for name, row in tqdm(pages, desc="pictures", unit="page", disable=None):
-            samples = store.read_waveform(audio, row, 0, max(1, round(params.duration_s * sample_rate_hz)))
+            samples = hdf5.read_waveform(audio, row, 0, max(1, round(params.duration_s * sample_rate_hz)))
             page = spectrograms.page(samples, features, tracks[row].label, tracks[row].track_id)
             (folder / name).parent.mkdir(exist_ok=True)
             figures.save(page, folder / name)
@@ -67,7 +68,7 @@ def main() -> None:
             middles = {}
             for label, row in classes.items():
                 start = max(0, (tracks[row].n_samples - length) // 2)
-                middles[label] = store.read_waveform(audio, row, start, start + length)
+                middles[label] = hdf5.read_waveform(audio, row, start, start + length)
             figures.save(spectrograms.overview(middles, features["mel"]), folder / "spectrograms.png")
     print(f"pictures: {len(classes)} classes, {len(pages) - len(classes)} tracks in data/pictures")
 

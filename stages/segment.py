@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from stages import store
-from stages.errors import EncoreError, run
-from stages.params import Params, load
-from stages.tables import AudioTrack, Segment, SegmentedTrack, read_rows, write_rows
-from stages.workspace import new_folder
+from stages.core.errors import EncoreError, run
+from stages.core.params import Params, load
+from stages.core.tables import AudioTrack, Segment, SegmentedTrack, read_rows, write_rows
+from stages.core.workspace import new_folder
+from stages.storage import hdf5
 
 AUDIO = Path("data/audio")
 
@@ -68,7 +68,7 @@ def cut(
 def main() -> None:
     """Cut every track of data/audio."""
     params = load("segment", SegmentParams)
-    sample_rate_hz = store.read_sample_rate_hz(AUDIO / "audio.h5")
+    sample_rate_hz = hdf5.read_sample_rate_hz(AUDIO / "audio.h5")
     length = round(params.length_s * sample_rate_hz)
     if length < 1:
         raise EncoreError(f"params.yaml: segment.length_s is {params.length_s}, under one sample")

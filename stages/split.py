@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from stages import splits
-from stages.errors import EncoreError, run
-from stages.params import Params, check_named, read
-from stages.tables import Assignment, SegmentedTrack, read_pairs, read_rows, write_rows
-from stages.workspace import new_folder
+from stages.core.errors import EncoreError, run
+from stages.core.params import Params, check_named, read
+from stages.core.tables import Assignment, SegmentedTrack, read_pairs, read_rows, write_rows
+from stages.core.workspace import new_folder
+from stages.splitting import schemes
 
 
 class SchemeParams(Params):
@@ -132,13 +132,13 @@ def main() -> None:
         # whoever deals the sides answers for them, and is told below what stands on two
         units = [track.track_id for track in labelled]
     else:
-        units = splits.units(recordings, groups if keep_groups else [""] * len(labelled))
+        units = schemes.units(recordings, groups if keep_groups else [""] * len(labelled))
     folds = [-1] * len(labelled)
     match params:
         case HoldoutParams():
-            sides = splits.holdout(labels, units, params.valid, params.test, params.seed)
+            sides = schemes.holdout(labels, units, params.valid, params.test, params.seed)
         case KFoldParams():
-            sides, folds = splits.kfold(labels, units, params.k, params.fold, params.seed)
+            sides, folds = schemes.kfold(labels, units, params.k, params.fold, params.seed)
         case FileParams():
             given = _read_sides(Path(params.path))
             sides = _sides(given, labelled, f"split.path: {params.path}")
@@ -147,7 +147,7 @@ def main() -> None:
             if not given:
                 raise EncoreError("split: this dataset publishes no split; choose another, such as grouped")
             sides = _sides(given, labelled, "split: what the dataset publishes")
-    splits.assert_apart(units, sides)
+    schemes.assert_apart(units, sides)
 
     assigned = {
         track.track_id: Assignment(track.track_id, track.label, unit, side, fold)
@@ -163,14 +163,14 @@ def main() -> None:
     with new_folder(Path("data/split")) as folder:
         write_rows(folder / "split.csv", rows, Assignment)
     counts = Counter(row.split for row in rows)
-    sides_in_order = [side for side in (*splits.SIDES, *ASIDE) if counts[side]]
+    sides_in_order = [side for side in (*schemes.SIDES, *ASIDE) if counts[side]]
     print(f"split: {params.scheme}: " + ", ".join(f"{counts[side]} {side}" for side in sides_in_order))
-    for side in splits.SIDES:
+    for side in schemes.SIDES:
         absent = sorted(set(labels) - {row.label for row in rows if row.split == side})
         if absent:
             print(f"  warning: no track of {', '.join(absent)} stands in {side}")
     for names, what in ((groups, "groups (artists, albums or works)"), (recordings, "recordings")):
-        if crossing := splits.on_two_sides(names, sides):
+        if crossing := schemes.on_two_sides(names, sides):
             print(f"  warning: {crossing} {what} stand on two sides: accuracy will be optimistic")
     if n_copies:
         print(f"  warning: {n_copies} tracks of unknown classes are copies of known ones, and excluded")
@@ -194,7 +194,7 @@ def _unknown(tracks: list[SegmentedTrack], classes: list[str]) -> list[Segmented
 
 def _read_sides(path: Path) -> dict[str, str]:
     given = read_pairs(path, "track_id", "split", "split.path")
-    wrong = next((item for item in given.items() if item[1] not in splits.SIDES), None)
+    wrong = next((item for item in given.items() if item[1] not in schemes.SIDES), None)
     if wrong:
         raise EncoreError(f"split.path: {path}: {wrong[0]} is {wrong[1]!r}, should be train, valid or test")
     return given
@@ -202,7 +202,7 @@ def _read_sides(path: Path) -> dict[str, str]:
 
 def _sides(given: dict[str, str], tracks: list[SegmentedTrack], origin: str) -> list[str]:
     sides = [given.get(track.track_id, "excluded") for track in tracks]
-    for side in splits.SIDES:
+    for side in schemes.SIDES:
         if side not in sides:
             raise EncoreError(f"{origin} puts none of the {len(tracks)} labelled tracks in {side}")
     if len({track.label for track, side in zip(tracks, sides, strict=True) if side == "train"}) < 2:

@@ -12,23 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, create_model
 
-from stages import examples, tracking
-from stages.closure import import_closure
-from stages.description import Description
-from stages.errors import EncoreError, run
-from stages.params import Params, check, read
-from stages.recipe import SECTIONS, MetricLossParams, Recipe, load_recipe
-from stages.runtime import RuntimeParams, prepare_for_torch, runtime
-from stages.store import Features
-from stages.tables import Epoch, write_rows
-from stages.workspace import new_folder
+from stages.core.errors import EncoreError, run
+from stages.core.params import Params, check, read
+from stages.core.runtime import RuntimeParams, prepare_for_torch, runtime
+from stages.core.tables import Epoch, write_rows
+from stages.core.workspace import new_folder
+from stages.splitting import examples
+from stages.storage.closure import import_closure
+from stages.storage.hdf5 import Features
+from stages.tracking import client
+from stages.training.description import Description
+from stages.training.recipe import SECTIONS, MetricLossParams, Recipe, load_recipe
 
 if TYPE_CHECKING:
     import torch
 
     import models
-    from stages.batches import Batches
-    from stages.trained import TrainedModel
+    from stages.training.batches import Batches
+    from stages.training.trained import TrainedModel
 
 # What a constructor's annotations allow: sizes are positive, strengths are not negative.
 SHARE = Annotated[float, Field(ge=0, le=1)]
@@ -172,12 +173,12 @@ def main() -> None:
         import torch
 
         from models.nearest_prototype import NearestPrototype
-        from stages import loop
-        from stages.augmentation import Augmentation
-        from stages.checkpoints import Checkpoint
-        from stages.device import start
-        from stages.losses import make_loss
-        from stages.trained import TrainedModel, build, save_weights
+        from stages.training import loop
+        from stages.training.augmentation import Augmentation
+        from stages.training.checkpoints import Checkpoint
+        from stages.training.device import start
+        from stages.training.losses import make_loss
+        from stages.training.trained import TrainedModel, build, save_weights
 
         torch.manual_seed(recipe.train.seed)
         try:
@@ -209,7 +210,7 @@ def main() -> None:
         )
         mode = settings.tracking if fabric.is_global_zero else "off"
         with Checkpoint(description.content_key, fabric.is_global_zero) as checkpoint:
-            with tracking.Tracking(mode) as tracked:
+            with client.Tracking(mode) as tracked:
                 tracked.start(description.content_key, checkpoint.run_id, checkpoint.run_note)
                 try:
                     fitted = training.fit(checkpoint, tracked.log_epoch)
@@ -242,8 +243,8 @@ def _batches(
     """A side where it fits: on the device, in memory, or in its file."""
     import torch
 
-    from stages.batches import Resident, Streamed
-    from stages.device import free_bytes
+    from stages.training.batches import Resident, Streamed
+    from stages.training.device import free_bytes
 
     first = trained.standardise(side.read(slice(1)))
     label, segment_bytes = torch.from_numpy(side.label), first.nbytes

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from stages import store
-from stages.errors import EncoreError
-from stages.params import check
-from stages.recipe import LOSSES, SCHEDULES, AugmentParams, Recipe, TrainParams, check_named
-from stages.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
+from stages.core.errors import EncoreError
+from stages.core.params import check
+from stages.core.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
+from stages.storage import hdf5
+from stages.training.recipe import LOSSES, SCHEDULES, AugmentParams, Recipe, TrainParams, check_named
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from models import Classifier
-    from stages.loop import Training
+    from stages.training.loop import Training
 
 REPO = Path(__file__).parents[1]
 RATE_HZ = 8000
@@ -98,11 +98,11 @@ def training(
     """The training of `model` on segments and class numbers that are given, on this machine's CPU."""
     import torch
 
-    from stages.augmentation import Augmentation
-    from stages.batches import Resident
-    from stages.device import start
-    from stages.loop import Training
-    from stages.losses import make_loss
+    from stages.training.augmentation import Augmentation
+    from stages.training.batches import Resident
+    from stages.training.device import start
+    from stages.training.loop import Training
+    from stages.training.losses import make_loss
 
     fabric = start("cpu", 1, recipe.train.precision)
     n_per_class = torch.bincount(train[1], minlength=len(CLASSES))
@@ -210,11 +210,11 @@ def write_audio(waveforms: dict[str, np.ndarray], rate_hz: int = RATE_HZ, label:
     audio = Path("data/audio")
     audio.mkdir(parents=True)
     rows = []
-    with store.create_audio(audio / "audio.h5", rate_hz) as file:
+    with hdf5.create_audio(audio / "audio.h5", rate_hz) as file:
         for row, (track_id, samples) in enumerate(waveforms.items()):
             full = samples.astype(np.float32) / 32768 if samples.dtype == np.int16 else samples
             digest = hashlib.sha256(full.tobytes()).hexdigest()
-            store.append_waveform(file, row, track_id, samples, digest)
+            hdf5.append_waveform(file, row, track_id, samples, digest)
             rows.append(AudioTrack(track_id, label, "", track_id, "", len(samples), 1))
     write_rows(audio / "tracks.csv", rows, AudioTrack)
 
@@ -239,10 +239,10 @@ def write_arrays(
     track_id, segment, label = zip(*rows, strict=True)
     arrays = {}
     for name, array in values.items():
-        bins = store.Axis(f"{name}_bin", np.arange(array.shape[1], dtype=np.float64))
-        time_s = store.Axis("time_s", np.arange(array.shape[2]) / 10)
-        arrays[name] = store.Array(array.dtype, unit, bins, time_s, settings)
-    table = store.SegmentTable(track_id, segment, [RATE_HZ * number for number in segment], label)
+        bins = hdf5.Axis(f"{name}_bin", np.arange(array.shape[1], dtype=np.float64))
+        time_s = hdf5.Axis("time_s", np.arange(array.shape[2]) / 10)
+        arrays[name] = hdf5.Array(array.dtype, unit, bins, time_s, settings)
+    table = hdf5.SegmentTable(track_id, segment, [RATE_HZ * number for number in segment], label)
     attributes = {
         "sample_rate_hz": RATE_HZ,
         "segment_length": RATE_HZ,
@@ -255,7 +255,7 @@ def write_arrays(
         "made_with": "numpy",
     }
     variants = variants or {}
-    with store.NewFeatures(path, arrays, table, attributes, "none", [*variants]) as file:
+    with hdf5.NewFeatures(path, arrays, table, attributes, "none", [*variants]) as file:
         for variant, of_variant in [(None, values), *variants.items()]:
             for name, array in of_variant.items():
                 file.write(name, 0, array, variant)

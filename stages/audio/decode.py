@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.audio.fingerprint import fingerprint
 from stages.audio.formats import MIDI, is_midi
-from stages.errors import EncoreError
+from stages.core.errors import EncoreError
 
 if TYPE_CHECKING:
     import soundfile

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.errors import EncoreError
+from stages.core.errors import EncoreError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from stages.errors import EncoreError
-from stages.params import check
-from stages.tables import RawTrack
+from stages.core.errors import EncoreError
+from stages.core.params import check
+from stages.core.tables import RawTrack
 
 
 @dataclass(frozen=True)

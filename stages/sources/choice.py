@@ -4,7 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
 
-from stages.errors import EncoreError
+from stages.core.errors import EncoreError
 from stages.sources.params import SourceParams
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stages.errors import EncoreError
+from stages.core.errors import EncoreError
 
 SILENCE_S = 60.0  # how long a server may say nothing before we give up on it
 

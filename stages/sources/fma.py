@@ -14,13 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from stages.errors import EncoreError
+from stages.core.errors import EncoreError
+from stages.core.tables import RawTrack, read_rows
+from stages.core.workspace import new_folder, work_cache
 from stages.sources import Contents
 from stages.sources.choice import choose, wanted_classes
 from stages.sources.download import download
 from stages.sources.params import SourceParams, absolute
-from stages.tables import RawTrack, read_rows
-from stages.workspace import new_folder, work_cache
 
 SERVER = "https://os.unil.cloud.switch.ch/fma"
 FAULTS = Path(__file__).parents[2] / "data" / "facts" / "fma_faults.csv"

@@ -14,11 +14,11 @@ from typing import Literal
 from pydantic import field_validator
 
 from stages.audio.formats import is_music
-from stages.errors import EncoreError
+from stages.core.errors import EncoreError
+from stages.core.tables import RawTrack, read_pairs
 from stages.sources import Contents
 from stages.sources.choice import choose
 from stages.sources.params import SourceParams, absolute
-from stages.tables import RawTrack, read_pairs
 
 
 class FolderParams(SourceParams):

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
 
-from stages.errors import EncoreError
+from stages.core.errors import EncoreError
+from stages.core.tables import RawTrack, read_rows
+from stages.core.workspace import new_folder, work_cache
 from stages.sources import Contents
 from stages.sources.choice import choose
 from stages.sources.download import broken_by
 from stages.sources.params import SourceParams, absolute
-from stages.tables import RawTrack, read_rows
-from stages.workspace import new_folder, work_cache
 
 OWNER, SLUG = "andradaolteanu", "gtzan-dataset-music-genre-classification"
 PAGE = f"https://www.kaggle.com/datasets/{OWNER}/{SLUG}"

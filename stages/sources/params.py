@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from stages.errors import EncoreError
-from stages.params import Params
+from stages.core.errors import EncoreError
+from stages.core.params import Params
 
 
 class SourceParams(Params):

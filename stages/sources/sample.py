@@ -9,14 +9,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from stages.errors import EncoreError
-from stages.isolated import Lost, isolated_map
+from stages.core.errors import EncoreError
+from stages.core.tables import RawTrack
+from stages.parallel.processes import Lost, isolated_map
 from stages.sources import Contents
 from stages.sources.choice import choose
 from stages.sources.composer.artists import artists
 from stages.sources.composer.styles import GENRES
 from stages.sources.params import SourceParams
-from stages.tables import RawTrack
 
 SAMPLE_RATE_HZ = 22_050
 DURATION_S = 30.0

@@ -11,14 +11,15 @@ import soundfile
 import soxr
 from joblib import Parallel, delayed
 
-from stages import decode, extract, extracted, segment, store
-from stages.audio import features
-from stages.audio.variants import Variant
-from stages.features import FeaturesParams, build
-from stages.isolated import prepare
-from stages.parallel import ordered_map
-from stages.params import check, load
-from stages.tables import Segment, read_rows
+from stages import decode, extract, segment
+from stages.core.params import check, load
+from stages.core.tables import Segment, read_rows
+from stages.features import cached, catalogue
+from stages.features.params import FeaturesParams, build
+from stages.features.variants import Variant
+from stages.parallel.ordered import ordered_map
+from stages.parallel.processes import prepare
+from stages.storage import hdf5
 from tests.benchmarks.timing import compare
 from tests.benchmarks.workspace import configure, forget, music, quietly
 from tests.campaigns.scale import write_tracks
@@ -75,8 +76,8 @@ def variants() -> None:
     built = build(params, rate_hz, length)
 
     def of(variant: Variant | None) -> Callable[[], object]:
-        stretch = extracted.Stretch(0, starts, len(samples), length, variant, built, {})
-        return lambda: extracted.compute(extracted.Music(stretch, samples))
+        stretch = cached.Stretch(0, starts, len(samples), length, variant, built, {})
+        return lambda: cached.compute(cached.Music(stretch, samples))
 
     asked = [("pitch_shift", 2.0), ("pitch_shift", -2.0), ("time_stretch", 1.1), ("time_stretch", 0.9)]
     made = [Variant(kind, amount) for kind, amount in asked]
@@ -96,7 +97,7 @@ class Ways:
     def __init__(self, files: list[Path]):
         params = load("features", FeaturesParams)
         self.files = files
-        self.rate_hz = store.read_sample_rate_hz(Path("data/audio/audio.h5"))
+        self.rate_hz = hdf5.read_sample_rate_hz(Path("data/audio/audio.h5"))
         first = read_rows(Path("data/segments/segments.csv"), Segment)[0]
         self.length = first.stop - first.start
         self.features = build(params, self.rate_hz, self.length)
@@ -109,8 +110,8 @@ class Ways:
         """The parts that the stages decode and extract are made of, and nothing else."""
         results = list(ordered_map(self.of_file, self.files, len(self.files), "extract"))
         n_segments = sum(len(next(iter(values.values()))) for values in results)
-        table = store.SegmentTable([""] * n_segments, [0] * n_segments, [0] * n_segments, [""] * n_segments)
-        with store.NewFeatures(Path("straight.h5"), self.arrays, table, {}, "none") as file:
+        table = hdf5.SegmentTable([""] * n_segments, [0] * n_segments, [0] * n_segments, [""] * n_segments)
+        with hdf5.NewFeatures(Path("straight.h5"), self.arrays, table, {}, "none") as file:
             first = 0
             for values in results:
                 for name, array in values.items():
@@ -121,7 +122,7 @@ class Ways:
         samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
         mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
         mono = mono if rate_hz == self.rate_hz else soxr.resample(mono, rate_hz, self.rate_hz)
-        return features.extract(mono, self.starts(mono), self.length, self.features)
+        return catalogue.extract(mono, self.starts(mono), self.length, self.features)
 
     def starts(self, samples: np.ndarray) -> list[int]:
         return list(range(0, max(1, len(samples) - self.length + 1), self.length))

@@ -9,7 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stages import extract, store
+from stages import extract
+from stages.storage import hdf5
 from tests.benchmarks.workspace import configure, music, quietly
 
 BATCH = 32
@@ -35,7 +36,7 @@ def run() -> None:
     with music():
         configure()
         quietly(extract.main)
-        with store.Features(Path("data/features/features.h5")) as features:
+        with hdf5.Features(Path("data/features/features.h5")) as features:
             mel = features.read("mel", np.arange(len(features.label)))
         print(
             f"\nmel of {len(mel)} segments, {mel.nbytes / 1e6:.0f} MB in memory ({N_ROUNDS} rounds in turn)"
@@ -74,11 +75,11 @@ def write(path: Path, values: np.ndarray, dtype: str, per_chunk: int, filters: d
 
 
 def read(path: Path, batches: list[np.ndarray]) -> None:
-    """As `stages.store.Features.read` does."""
+    """As `stages.storage.hdf5.Features.read` does."""
     with h5py.File(path) as file:
         dataset = file["mel"]
         for rows in batches:
             values, filled = np.empty((len(rows), *dataset.shape[1:]), np.float32), 0
-            for part in store.runs(rows):
+            for part in hdf5.runs(rows):
                 dataset.read_direct(values, np.s_[part[0] : part[-1] + 1], np.s_[filled : filled + len(part)])
                 filled += len(part)

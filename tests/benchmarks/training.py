@@ -19,8 +19,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from stages import examples, train
-from stages.tables import Assignment, read_rows
+from stages import train
+from stages.core.tables import Assignment, read_rows
+from stages.splitting import examples
 from tests.synthetic import composed, composed_sections, write_arrays, write_split
 
 SEGMENTS = {"mlp": 2000, "lstm": 2000, "encore_cnn": 1000, "cnn": 500}  # to train on; a fifth to validate
@@ -77,7 +78,7 @@ def obvious(name: str, reopens: bool) -> None:
 
 def ours() -> None:
     """Print the seconds of each epoch of the stage train, checkpoint included."""
-    from stages.tracking import Tracking
+    from stages.tracking.client import Tracking
 
     Tracking.log_epoch = lambda self, row, seconds=None: print(seconds)
     train.main()

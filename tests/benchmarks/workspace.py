@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 from stages import decode, fetch, segment
-from stages.tables import RawTrack, read_rows
+from stages.core.tables import RawTrack, read_rows
 from tests.synthetic import composed
 
 GIVEN = os.environ.get("BENCH_AUDIO")

@@ -17,10 +17,10 @@ from random import Random
 
 import numpy as np
 
-from stages import store
 from stages.audio.decode import Rendering, decode
-from stages.isolated import Lost, isolated_map
-from stages.tables import AudioTrack, Quality, RawTrack, read_rows
+from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows
+from stages.parallel.processes import Lost, isolated_map
+from stages.storage import hdf5
 from tests.campaigns.mutations import mutated
 from tests.campaigns.originals import originals
 from tests.campaigns.workspace import Ended, left_after, new_workspace, peak_mb, run
@@ -36,7 +36,7 @@ DYING = f"""
 import os, signal, time
 from pathlib import Path
 import soundfile
-import stages.isolated
+import stages.parallel.processes
 
 class Dying(soundfile.SoundFile):
     def __init__(self, file, *args, **kwargs):
@@ -47,8 +47,8 @@ class Dying(soundfile.SoundFile):
         super().__init__(file, *args, **kwargs)
 
 soundfile.SoundFile = Dying
-patient = stages.isolated.isolated_map
-stages.isolated.isolated_map = lambda *args: patient(*args[:-1], {TIMEOUT_S})
+patient = stages.parallel.processes.isolated_map
+stages.parallel.processes.isolated_map = lambda *args: patient(*args[:-1], {TIMEOUT_S})
 """
 
 
@@ -109,10 +109,10 @@ class Campaign:
         first, *others = printed.splitlines()
         total = f"decode: {len(found)} found = {outcomes['kept']} kept + {outcomes['dropped']} dropped"
         self.expect(first == total and all(line.startswith("  ") for line in others), f"it prints {total!r}")
-        with store.open_audio(data / "audio/audio.h5") as file:
+        with hdf5.open_audio(data / "audio/audio.h5") as file:
             self.expect(len(file["waveform"]) == len(kept), "audio.h5 holds what is kept")
             for row, track in enumerate(kept):
-                samples = store.read_waveform(file, row)
+                samples = hdf5.read_waveform(file, row)
                 is_sound = len(samples) == track.n_samples > 0 and bool(np.isfinite(samples).all())
                 self.expect(is_sound, f"{track.track_id} is finite in audio.h5")
         return {row.path: row for row in rows}

@@ -20,7 +20,7 @@ from random import Random
 
 from ruamel.yaml import YAML
 
-from stages.parallel import MANY
+from stages.parallel.ordered import MANY
 from tests.campaigns.originals import ENCODINGS, recording, score
 from tests.campaigns.scale import write_tracks
 from tests.campaigns.workspace import digests, left_after, new_workspace, run, start

@@ -14,8 +14,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from stages.audio.duplicates import near_duplicates
 from stages.audio.fingerprint import fingerprint
-from stages.duplicates import near_duplicates
 
 Samples = NDArray[np.float32]
 MP3_KBIT_S = 64

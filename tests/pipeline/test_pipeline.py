@@ -114,13 +114,13 @@ def test_a_preset_brings_its_segments_and_recipe_and_decodes_nothing(project: Pr
 @pytest.mark.parametrize(
     ("path", "wanted"),
     [
-        ("stages/splits.py", {"split", "baseline", "train", "evaluate"}),
-        ("stages/audio/spectra.py", {"extract", "pictures"}),
-        ("stages/spectrograms.py", {"pictures"}),
-        ("stages/loop.py", {"train"}),
+        ("stages/splitting/schemes.py", {"split", "baseline", "train", "evaluate"}),
+        ("stages/features/spectra.py", {"extract", "pictures"}),
+        ("stages/plots/spectrograms.py", {"pictures"}),
+        ("stages/training/loop.py", {"train"}),
         ("models/lstm.py", {"train", "evaluate"}),
         ("stages/sources/folder.py", {"fetch"}),
-        ("stages/tracking.py", set()),
+        ("stages/tracking/client.py", set()),
         ("README.md", set()),
     ],
 )

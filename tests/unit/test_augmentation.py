@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.augmentation import Augmentation, crop, gain, mixup, shift, specaugment
-from stages.errors import EncoreError
-from stages.recipe import SpecAugment
+from stages.core.errors import EncoreError
 from stages.train import check_augmentation
+from stages.training.augmentation import Augmentation, crop, gain, mixup, shift, specaugment
+from stages.training.recipe import SpecAugment
 from tests.synthetic import recipe
 
 N_BINS, N_FRAMES, N_CLASSES = 13, 40, 3

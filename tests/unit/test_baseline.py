@@ -9,10 +9,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from stages import baseline, examples
+from stages import baseline
 from stages.baseline import statistics
-from stages.store import Features
-from stages.tables import Assignment
+from stages.core.tables import Assignment
+from stages.splitting import examples
+from stages.storage.hdf5 import Features
 from tests.synthetic import line_of, write_features, write_params, write_split
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages import batches
-from stages.batches import Batches, Resident, Streamed, judged_at_once, windows
+from stages.training import batches
+from stages.training.batches import Batches, Resident, Streamed, judged_at_once, windows
 
 SHAPE = (3, 4)
 SEGMENT_BYTES = 4 * 12

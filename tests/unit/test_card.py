@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from stages import card
-from stages.card.limits import limits
-from stages.card.markup import escaped
-from stages.card.novelty import novelty
-from stages.description import Description
-from stages.metrics import ClassScores
-from stages.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
+from stages.core.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
+from stages.evaluation.metrics import ClassScores
+from stages.reports import card
+from stages.reports.card.limits import limits
+from stages.reports.card.markup import escaped
+from stages.reports.card.novelty import novelty
+from stages.training.description import Description
 from tests.synthetic import composed_sections, good
 
 SECTIONS = composed_sections()

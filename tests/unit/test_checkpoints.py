@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.checkpoints import ABANDONED_S, Checkpoint
+from stages.training.checkpoints import ABANDONED_S, Checkpoint
 from tests.synthetic import REPO
 
 KEY = "0123456789abcdef"
@@ -128,7 +128,7 @@ class TestForget:
 
 HOLDER = """
 import sys, time
-from stages.checkpoints import Checkpoint
+from stages.training.checkpoints import Checkpoint
 with Checkpoint(sys.argv[1]) as checkpoint:
     checkpoint.save({"best": 5})
     print("there", flush=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.closure import import_closure
+from stages.storage.closure import import_closure
 from tests.synthetic import REPO
 
 

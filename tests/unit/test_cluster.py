@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from stages import cluster
 from stages.audio.fingerprint import fingerprint
-from stages.cluster import cluster_map
-from stages.errors import EncoreError
-from stages.parallel import ordered_map
+from stages.core.errors import EncoreError
+from stages.parallel import cluster
+from stages.parallel.cluster import cluster_map
+from stages.parallel.ordered import ordered_map
 from tests.synthetic import RATE_HZ, REPO, line_of, noise
 
 MUSIC = [noise(5 * RATE_HZ, seed) for seed in range(4)] * 10

@@ -12,7 +12,7 @@ import soundfile
 
 from stages import decode as stage
 from stages.audio.decode import Decoded, Rendering, decode
-from stages.tables import AudioTrack, Quality, read_rows
+from stages.core.tables import AudioTrack, Quality, read_rows
 from tests.synthetic import RATE_HZ, line_of, noise, tone, write_params, write_raw
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from stages.device import choose, free_bytes, start
-from stages.errors import EncoreError
+from stages.core.errors import EncoreError
+from stages.training.device import choose, free_bytes, start
 
 
 def test_auto_takes_the_best_that_is_there():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.duplicates import MAX_ERROR_RATE, NEIGHBOURS, groups, near_duplicates
+from stages.audio.duplicates import MAX_ERROR_RATE, NEIGHBOURS, groups, near_duplicates
 
 RNG_SEED = 0
 N_FRAMES = 1276  # 30 s

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from stages.errors import EncoreError, run
+from stages.core.errors import EncoreError, run
 
 
 def ending(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> object:

@@ -12,10 +12,12 @@ import torch
 from ruamel.yaml import YAML
 from sklearn.metrics import accuracy_score
 
-from stages import baseline, evaluate, examples, figures, train
-from stages.store import Features
-from stages.tables import Assignment
-from stages.trained import TrainedModel
+from stages import baseline, evaluate, train
+from stages.core.tables import Assignment
+from stages.plots import figures
+from stages.splitting import examples
+from stages.storage.hdf5 import Features
+from stages.training.trained import TrainedModel
 from tests.synthetic import (
     CLASSES,
     REPO,

@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from stages import examples
-from stages.errors import EncoreError
-from stages.store import Features
-from stages.tables import Assignment
+from stages.core.errors import EncoreError
+from stages.core.tables import Assignment
+from stages.splitting import examples
+from stages.storage.hdf5 import Features
 from tests.synthetic import line_of, write_features, write_split
 
 

@@ -17,10 +17,12 @@ import librosa
 import numpy as np
 import pytest
 
-from stages import extract, extracted, parallel, segment
-from stages.audio.features import CATALOGUE
-from stages.audio.variants import Variant
-from stages.tables import AudioTrack, Segment, read_rows, write_rows
+from stages import extract, segment
+from stages.core.tables import AudioTrack, Segment, read_rows, write_rows
+from stages.features import cached
+from stages.features.catalogue import CATALOGUE
+from stages.features.variants import Variant
+from stages.parallel import ordered
 from tests.synthetic import (
     RATE_HZ,
     REPO,
@@ -56,13 +58,13 @@ def cut(workspace):
 def computed(monkeypatch) -> list[tuple[int, tuple[str, ...]]]:
     """What is computed, stretch by stretch: its number of segments, and the features."""
     calls = []
-    compute = extracted.compute
+    compute = cached.compute
 
     def recorded(music):
         calls.append((len(music.stretch.starts), tuple(music.stretch.features)))
         return compute(music)
 
-    monkeypatch.setattr(extracted, "compute", recorded)
+    monkeypatch.setattr(cached, "compute", recorded)
     return calls
 
 
@@ -133,7 +135,7 @@ def pieces() -> list[Path]:
 
 def cut_short(monkeypatch, done: list, after: int) -> None:
     """A run that is interrupted when `done`, which grows with each computation, has so many."""
-    compute = extracted.compute
+    compute = cached.compute
 
     def ends(music):
         if len(done) == after:
@@ -141,7 +143,7 @@ def cut_short(monkeypatch, done: list, after: int) -> None:
         return compute(music)
 
     with monkeypatch.context() as patch:
-        patch.setattr(extracted, "compute", ends)
+        patch.setattr(cached, "compute", ends)
         with pytest.raises(KeyboardInterrupt):
             extract.main()
 
@@ -333,7 +335,7 @@ class TestSameBytes:
         changes = {**EVERY, "features.variants": VARIANTS}
         here = written(changes)
         forget()
-        monkeypatch.setattr(parallel, "MANY", 1)
+        monkeypatch.setattr(ordered, "MANY", 1)
         computed.clear()
         assert written({**changes, "runtime.workers": 2}) == here
         assert not computed, "something was extracted here"
@@ -513,14 +515,14 @@ class TestIncremental:
 
     def test_pieces_that_vanish_meanwhile_are_made_again(self, cut, monkeypatch):
         first = written(EVERY)
-        load = extracted.load
+        load = cached.load
 
         def load_while_another_trims(key):
             for path in pieces()[::3]:
                 path.unlink()
             return load(key)
 
-        monkeypatch.setattr(extracted, "load", load_while_another_trims)
+        monkeypatch.setattr(cached, "load", load_while_another_trims)
         assert written(EVERY) == first
 
     def test_without_room_for_a_cache_all_is_computed(self, cut, computed):
@@ -536,11 +538,11 @@ class TestIncremental:
         before = values_under({"features.include": ["mel", "rms"], "features.mel.top_db": None})
         made = {path: path.stat().st_ino for path in pieces()}
         shutil.copytree(REPO / "stages", "stages", ignore=shutil.ignore_patterns("__pycache__"))
-        with Path("stages/report.py").open("a") as report:
+        with Path("stages/summarize.py").open("a") as report:
             report.write("# changed\n")
         extract_by_the_copy()
         assert {path: path.stat().st_ino for path in pieces()} == made, "something was extracted again"
-        edit("stages/audio/features.py", ".log10_().mul_(10)", ".log10_().mul_(20)")
+        edit("stages/features/catalogue.py", ".log10_().mul_(10)", ".log10_().mul_(20)")
         after = extract_by_the_copy()
         np.testing.assert_array_equal(after["mel"], 2 * before["mel"])
         np.testing.assert_array_equal(after["rms"], before["rms"])
@@ -556,14 +558,14 @@ class TestVariants:
     def made(self, monkeypatch) -> list[tuple[str, int]]:
         """What is computed: variant and number of segments."""
         calls = []
-        compute = extracted.compute
+        compute = cached.compute
 
         def recorded(music):
             variant = music.stretch.variant
             calls.append((variant.name if variant else "", len(music.stretch.starts)))
             return compute(music)
 
-        monkeypatch.setattr(extracted, "compute", recorded)
+        monkeypatch.setattr(cached, "compute", recorded)
         return calls
 
     def of_variants(self) -> dict[str, dict[str, np.ndarray]]:

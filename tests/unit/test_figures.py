@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from stages import figures
-from stages.tables import Epoch
+from stages.core.tables import Epoch
+from stages.plots import figures
 
 HISTORY = [Epoch(e, 2.0 / e, 0.1 * e, 1 + abs(e - 3) / 5, 0.1 * e, 1e-3) for e in range(1, 7)]
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import soundfile
 
+from stages.core.tables import RawTrack, read_rows
 from stages.sources import Contents, fma
 from stages.sources.fma import Fma, FmaParams
-from stages.tables import RawTrack, read_rows
 from tests.loopback import serving
 from tests.synthetic import REPO, line_of, noise
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from stages import fetch
-from stages.params import check
+from stages.core.params import check
+from stages.core.tables import RawTrack, read_rows
 from stages.sources.folder import Folder, FolderParams
-from stages.tables import RawTrack, read_rows
 from tests.synthetic import composed_sections, edit_params, line_of, write_params
 
 

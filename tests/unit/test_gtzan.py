@@ -19,7 +19,7 @@ import pytest
 import soundfile
 
 from stages import decode, fetch
-from stages.errors import EncoreError
+from stages.core.errors import EncoreError
 from stages.sources import gtzan
 from stages.sources.gtzan import Gtzan, GtzanParams
 from tests.kaggle_server import (

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from models import CNN, LSTM, MLP, Classifier
 from models.nearest_prototype import NearestPrototype
 from models.one_hot import OneHotInput
-from stages import batches, loop
-from stages.batches import Resident, Streamed, windows
-from stages.checkpoints import Checkpoint
-from stages.errors import EncoreError
-from stages.losses import make_loss
-from stages.recipe import Recipe
-from stages.tables import Epoch
+from stages.core.errors import EncoreError
+from stages.core.tables import Epoch
+from stages.training import batches, loop
+from stages.training.batches import Resident, Streamed, windows
+from stages.training.checkpoints import Checkpoint
+from stages.training.losses import make_loss
+from stages.training.recipe import Recipe
 from tests.synthetic import class_patterns, recipe, training
 
 SHAPE = (8, 8)
@@ -297,7 +297,7 @@ class TestChance:
         monkeypatch.setattr(batches, "CHUNK", 4)
         how = recipe(train={**self.HOW, "batch_size": 4}, augment={"noise": 0.1, "mixup": 0.2})
         resident = fitted(how)
-        monkeypatch.setattr("stages.batches.Resident", streamed)
+        monkeypatch.setattr("stages.training.batches.Resident", streamed)
         assert fitted(how).contents == resident.contents
 
 
@@ -836,7 +836,7 @@ def in_float16(monkeypatch):
         scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20, growth_interval=3)
         return Fabric(accelerator="cpu", plugins=MixedPrecision("16-mixed", "cpu", scaler))
 
-    monkeypatch.setattr("stages.device.start", start)
+    monkeypatch.setattr("stages.training.device.start", start)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])

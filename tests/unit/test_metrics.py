@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
-from stages.metrics import (
+from stages.evaluation.metrics import (
     Predictions,
     accuracy_interval,
     class_table,

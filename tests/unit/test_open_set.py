@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from stages import open_set
-from stages.metrics import Predictions
+from stages.evaluation import open_set
+from stages.evaluation.metrics import Predictions
 
 
 def side(novelty: list[float], label: list[int], predicted: list[int], name: str = "t") -> Predictions:

@@ -12,11 +12,12 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from stages import figures, pictures, spectrograms
-from stages.audio.features import extract
-from stages.features import FeaturesParams
-from stages.params import check
-from stages.tables import AudioTrack, read_rows, write_rows
+from stages import pictures
+from stages.core.params import check
+from stages.core.tables import AudioTrack, read_rows, write_rows
+from stages.features.catalogue import extract
+from stages.features.params import FeaturesParams
+from stages.plots import figures, spectrograms
 from tests.synthetic import (
     RATE_HZ,
     SMALL,

@@ -10,11 +10,11 @@ import pytest
 import soundfile
 
 from stages import baseline, decode, evaluate, extract, fetch, segment, split, train
-from stages.audio.features import CATALOGUE
-from stages.errors import EncoreError
-from stages.features import FeaturesParams, build
-from stages.params import check
-from stages.prediction import predict, rebuild
+from stages.core.errors import EncoreError
+from stages.core.params import check
+from stages.features.catalogue import CATALOGUE
+from stages.features.params import FeaturesParams, build
+from stages.inference.prediction import predict, rebuild
 from tests.synthetic import CLASSES, RATE_HZ, composed_sections, noise, write_music, write_params
 
 

@@ -12,16 +12,16 @@ from torch import nn
 
 from models import Classifier
 from models.nearest_prototype import NearestPrototype
-from stages import features, loop, recipe
-from stages.audio.spectra import Segments
-from stages.augmentation import Augmentation
-from stages.batches import Resident
-from stages.checkpoints import Checkpoint
+from stages.core.params import check
 from stages.extract import FeaturesParams
-from stages.losses import make_loss
-from stages.params import check
+from stages.features.spectra import Segments
 from stages.segment import cut
 from stages.train import check_model
+from stages.training import loop, recipe
+from stages.training.augmentation import Augmentation
+from stages.training.batches import Resident
+from stages.training.checkpoints import Checkpoint
+from stages.training.losses import make_loss
 from tests.synthetic import composed_sections, noise, tone
 
 GTZAN_SAMPLES = 661_794  # at 22,050 Hz, the most common length of a track
@@ -217,7 +217,7 @@ def made(sections: dict, n_segments: int) -> tuple[np.ndarray, np.ndarray]:
         [noise(length, i, 0.2) + tone(length, 220 * 2 ** (kind / 2), rate_hz) for i, kind in enumerate(label)]
     )
     params = check(sections["features"], FeaturesParams, "features")
-    feature = features.build(params, rate_hz, length)[sections["model"]["feature"]]
+    feature = params.build(params, rate_hz, length)[sections["model"]["feature"]]
     values = [feature.of(Segments(one[None].astype(np.float32)))[0].T for one in samples]
     return np.ascontiguousarray(values, np.float32), label
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from stages.audio.cached import Heard
 from stages.audio.decode import Sound
-from stages.decoded import Heard
-from stages.params import check
-from stages.quality import Judgement, QualityParams, judge
-from stages.tables import RawTrack
+from stages.audio.quality import Judgement, QualityParams, judge
+from stages.core.params import check
+from stages.core.tables import RawTrack
 from tests.synthetic import composed_sections
 
 GOOD = {"encoding": "WAV/PCM_16", "sample_rate_hz": 22050, "n_channels": 1, "duration_s": 30.0, "peak": 0.5}

@@ -7,7 +7,7 @@ import pytest
 
 from stages.audio import render as rendering
 from stages.audio.render import TARGET_PEAK, TARGET_RMS, levelled, render, render_windows
-from stages.errors import EncoreError
+from stages.core.errors import EncoreError
 
 RATE = 22_050
 

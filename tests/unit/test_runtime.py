@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.runtime import runtime, workers
+from stages.core.runtime import runtime, workers
 from tests.synthetic import REPO, edit_params, line_of, write_params
 
 
@@ -44,7 +44,7 @@ def test_a_cluster_needs_the_address_of_its_scheduler(scheduler):
 
 STEPS = """
 import resource, sys
-from stages.runtime import prepare_for_torch
+from stages.core.runtime import prepare_for_torch
 if sys.argv[1] == "prepared":
     prepare_for_torch()
 for _ in range(20):

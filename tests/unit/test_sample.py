@@ -12,8 +12,8 @@ import mido
 import numpy as np
 import pytest
 
-from stages.errors import EncoreError
-from stages.params import check
+from stages.core.errors import EncoreError
+from stages.core.params import check
 from stages.sources.composer import theory
 from stages.sources.composer.artists import artists
 from stages.sources.composer.form import chord_at
@@ -38,7 +38,7 @@ DEFAULTS = composed_sections()["dataset"]
 FETCH = """
 import sys
 from pathlib import Path
-from stages import isolated
+from stages.parallel import processes
 from stages.sources.sample import Sample, SampleParams
 isolated.workers = lambda: int(sys.argv[1])
 given = {"name": "sample", "classes": ["jazz", "rock"], "tracks_per_class": 1, "fraction": 1.0, "seed": 3}
@@ -101,7 +101,7 @@ def fetched(tmp_path_factory):
     """Five tracks of two genres: one by each of four artists, and the first once more."""
     into = tmp_path_factory.mktemp("sample")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stages.isolated.workers", lambda: 1)
+        patch.setattr("stages.parallel.processes.workers", lambda: 1)
         rows = Sample(params(classes=["metal", "jazz"], tracks_per_class=5)).fetch(into)
     return into, rows
 
@@ -139,7 +139,7 @@ def test_thirty_seconds_neither_silent_nor_clipped(fetched):
 
 
 def test_a_track_depends_on_nothing_but_its_own_id(fetched, tmp_path, monkeypatch):
-    monkeypatch.setattr("stages.isolated.workers", lambda: 1)
+    monkeypatch.setattr("stages.parallel.processes.workers", lambda: 1)
     rows = Sample(params(classes=["metal"], tracks_per_class=1)).fetch(tmp_path)
     assert rows == [row for row in fetched[1] if row.track_id == "metal.00000"]
 

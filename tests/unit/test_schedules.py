@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from stages.recipe import SCHEDULES, check_named
-from stages.schedules import Course
+from stages.training.recipe import SCHEDULES, check_named
+from stages.training.schedules import Course
 from tests.synthetic import composed_sections
 
 HIGHEST = 0.02

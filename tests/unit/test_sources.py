@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stages import decode, fetch
+from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows
 from stages.sources import Contents, build
-from stages.tables import AudioTrack, Quality, RawTrack, read_rows
 from tests.kaggle_server import member, write_artists, zipped
 from tests.synthetic import REPO, composed_sections, line_of, write_music, write_params
 from tests.unit.test_fma import TRACKS, members, tracks_csv, write_files

@@ -8,10 +8,10 @@ import pytest
 import scipy.fft
 import torch
 
-from stages.audio.features import CATALOGUE, extract
-from stages.audio.spectra import FRAMES_PER_CALL, FilterBank, Framing, Segments
-from stages.features import FeaturesParams, build
-from stages.params import check
+from stages.core.params import check
+from stages.features.catalogue import CATALOGUE, extract
+from stages.features.params import FeaturesParams, build
+from stages.features.spectra import FRAMES_PER_CALL, FilterBank, Framing, Segments
 from tests.synthetic import composed_sections, noise
 
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # librosa's, of short segments

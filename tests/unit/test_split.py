@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages import split
-from stages.tables import Assignment, SegmentedTrack, read_rows, write_rows
+from stages.core.tables import Assignment, SegmentedTrack, read_rows, write_rows
 from tests.synthetic import line_of, write_params
 
 

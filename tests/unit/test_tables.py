@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from stages.tables import Assignment, Epoch, RawTrack, read_rows, write_rows
+from stages.core.tables import Assignment, Epoch, RawTrack, read_rows, write_rows
 
 NAMES = ["plain", "a,b", 'quoted "name"', "Сергей/Песня №1.wav", "two\nlines", " spaces ", ""]
 

@@ -15,12 +15,13 @@ import psutil
 import pytest
 import torch
 
-from stages import tracker, tracking
-from stages.description import Description
-from stages.tables import Epoch, write_rows
-from stages.tracker import Tracker
-from stages.tracking import Tracking
-from stages.trained import TrainedModel, build
+from stages.core.tables import Epoch, write_rows
+from stages.tracking import client as tracking
+from stages.tracking import process
+from stages.tracking.client import Tracking
+from stages.tracking.process import Tracker
+from stages.training.description import Description
+from stages.training.trained import TrainedModel, build
 from tests.synthetic import REPO, composed, write_features
 
 HISTORY = [Epoch(1, 2.0, 0.2, 2.1, 0.1, 1e-3), Epoch(2, 1.0, 0.6, 1.5, 0.4, 1e-4)]
@@ -56,11 +57,11 @@ def store(module_workspace):
 
 
 def client():
-    return tracker._connect()[0]
+    return process._connect()[0]
 
 
 def run_of(content_key: str):
-    found, experiment_id = tracker._connect()
+    found, experiment_id = process._connect()
     runs = found.search_runs([experiment_id], f"tags.content_key = '{content_key}'")
     assert len(runs) == 1
     return runs[0]
@@ -241,7 +242,7 @@ class TestRun:
             description("ccc4"), feature_parameters={"n_levels": 8}, mean=[], std=[]
         )
         TrainedModel(on_codes, build(on_codes)).save(tmp_path)
-        tracker._log_model(run.run_id, on_codes, tmp_path)
+        process._log_model(run.run_id, on_codes, tmp_path)
 
         import mlflow
 
@@ -339,7 +340,7 @@ class TestProcess:
         """The one that goes on in its place tells it, to a tracker of its own."""
         code = """
 import os, signal, sys
-from stages.tracking import Tracking
+from stages.tracking.client import Tracking
 told = Tracking("on")
 print(told._process.pid, flush=True)
 told.start("ppp3")
@@ -357,7 +358,7 @@ os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(0.1)
             waited_s += 0.1
             assert waited_s < 60, "the tracker outlives the training"
-        found, experiment_id = tracker._connect()
+        found, experiment_id = process._connect()
         assert not found.search_runs([experiment_id], "tags.content_key = 'ppp3'")
 
     def test_what_is_logged_has_the_time_at_which_it_was_told(self):
@@ -380,7 +381,7 @@ os.kill(os.getpid(), signal.SIGKILL)
             told.start("ppp6")
             for epoch in MANY[:1] * 2000:
                 told.log_epoch(epoch)
-            assert not tracker._connect()[0].search_runs(["1"], "tags.content_key = 'ppp6'")
+            assert not process._connect()[0].search_runs(["1"], "tags.content_key = 'ppp6'")
             told._process.kill()
 
     def test_who_waits_for_mlflow_is_told(self, capfd, monkeypatch):
@@ -457,7 +458,7 @@ class TestElsewhere:
 
 RACER = """
 from pathlib import Path
-from stages.tracking import Tracking
+from stages.tracking.client import Tracking
 with Tracking("on") as told:
     told.start("race", note=Path("note"))
 assert Path("note").read_text(), "no run was started"

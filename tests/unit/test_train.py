@@ -20,12 +20,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from models.one_hot import OneHotInput
-from stages import batches, examples, loop, tracking, train
-from stages.checkpoints import ABANDONED_S, Checkpoint
-from stages.recipe import SCHEDULES
-from stages.store import Features
-from stages.tables import Assignment, Epoch, read_rows
-from stages.trained import TrainedModel
+from stages import train
+from stages.core.tables import Assignment, Epoch, read_rows
+from stages.splitting import examples
+from stages.storage.hdf5 import Features
+from stages.tracking import client
+from stages.training import batches, loop
+from stages.training.checkpoints import ABANDONED_S, Checkpoint
+from stages.training.recipe import SCHEDULES
+from stages.training.trained import TrainedModel
 from tests.synthetic import (
     REPO,
     edit_params,
@@ -151,7 +154,7 @@ class TestCheckpoint:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(tracking.Tracking, "log_epoch", log_epoch)
+            patch.setattr(client.Tracking, "log_epoch", log_epoch)
             with pytest.raises(KeyboardInterrupt):
                 trained(*self.HOW, *overrides)
         assert not list(Path("data/model").glob("*"))
@@ -545,7 +548,7 @@ class TestVariants:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(tracking.Tracking, "log_epoch", log_epoch)
+            patch.setattr(client.Tracking, "log_epoch", log_epoch)
             with pytest.raises(KeyboardInterrupt):
                 trained(*how)
         assert list(Path(".encore/checkpoints").iterdir())
@@ -749,14 +752,14 @@ class TestContentKey:
         "path",
         [
             "models/mlp.py",
-            "stages/augmentation.py",
-            "stages/batches.py",
-            "stages/checkpoints.py",
-            "stages/loop.py",
-            "stages/losses.py",
-            "stages/recipe.py",
-            "stages/schedules.py",
-            "stages/store.py",
+            "stages/training/augmentation.py",
+            "stages/training/batches.py",
+            "stages/training/checkpoints.py",
+            "stages/training/loop.py",
+            "stages/training/losses.py",
+            "stages/training/recipe.py",
+            "stages/training/schedules.py",
+            "stages/storage/hdf5.py",
             "stages/train.py",
         ],
     )
@@ -766,7 +769,9 @@ class TestContentKey:
             file.write("# changed\n")
         assert key() != before
 
-    @pytest.mark.parametrize("path", ["stages/tracking.py", "stages/evaluate.py", "stages/sources/folder.py"])
+    @pytest.mark.parametrize(
+        "path", ["stages/tracking/client.py", "stages/evaluate.py", "stages/sources/fma.py"]
+    )
     def test_other_code_does_not(self, key, path):
         before = key()
         with Path(path).open("a") as file:
@@ -806,12 +811,12 @@ class TestContentKey:
 RANKS = """
 import sys, torch
 from models import CNN
-from stages.augmentation import Augmentation
-from stages.batches import Resident
-from stages.checkpoints import Checkpoint
-from stages.device import start
-from stages.loop import Training
-from stages.losses import make_loss
+from stages.training.augmentation import Augmentation
+from stages.training.batches import Resident
+from stages.training.checkpoints import Checkpoint
+from stages.training.device import start
+from stages.training.loop import Training
+from stages.training.losses import make_loss
 from tests.synthetic import class_patterns, recipe
 
 how = recipe(train={"epochs": 4, "batch_size": 8, "patience": None})

@@ -10,9 +10,9 @@ import torch
 
 from models import CNN
 from models.one_hot import OneHotInput
-from stages import batches
-from stages.description import Description
-from stages.trained import TrainedModel, _load_pyfunc, build
+from stages.training import batches
+from stages.training.description import Description
+from stages.training.trained import TrainedModel, _load_pyfunc, build
 
 SHAPE = (8, 10)
 

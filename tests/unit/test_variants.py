@@ -7,7 +7,7 @@ import librosa
 import numpy as np
 import pytest
 
-from stages.audio.variants import N_FFT, Variant, vary
+from stages.features.variants import N_FFT, Variant, vary
 from tests.synthetic import RATE_HZ, noise, tone
 
 UP, DOWN = Variant("pitch_shift", 12.0), Variant("pitch_shift", -7.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.workspace import new_folder, root, work_cache
+from stages.core.workspace import new_folder, root, work_cache
 from tests.synthetic import REPO
 
 
@@ -53,7 +53,7 @@ def test_a_failing_block_leaves_nothing_where_nothing_was(tmp_path):
 KILLED = """
 import os, signal
 from pathlib import Path
-from stages.workspace import new_folder
+from stages.core.workspace import new_folder
 with new_folder(Path("out")) as folder:
     (folder / "half.txt").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stages.audio.features import (
+from stages.features.catalogue import (
     Bandwidth,
     Centroid,
     Chroma,
@@ -19,7 +19,7 @@ from stages.audio.features import (
     ZeroCrossingRate,
     extract,
 )
-from stages.audio.spectra import Framing
+from stages.features.spectra import Framing
 from tests.synthetic import REPO
 
 GTZAN_MINI = REPO.parent / "shared/data/gtzan-mini/genres_original"

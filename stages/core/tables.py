@@ -1,0 +1,190 @@
+"""The CSV tables that stages hand to one another, a dataclass for each row."""
+
+import csv
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from stages.core.errors import EncoreError
+
+
+@dataclasses.dataclass(frozen=True)
+class RawTrack:
+    """A file that a source found (``data/raw/tracks.csv``)."""
+
+    track_id: str
+    path: str  # relative to data/raw
+    label: str  # empty: unlabelled
+    group: str  # artist, album or work; empty: unknown
+    split: str  # train, valid or test, as the dataset publishes it; empty: not published
+    fault: str  # what is known to be wrong with it, such as "replica of disco.00050"; empty: nothing
+    sha256: str
+    bytes: int
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioTrack:
+    """A track that decoded well (``data/audio/tracks.csv``); row i is dataset i of audio.h5."""
+
+    track_id: str
+    label: str
+    group: str
+    recording: str  # track_id of the first track with the same recording; its own if it is the only one
+    split: str
+    n_samples: int
+    n_windows: int  # equal stretches side by side, cut from different places of the music; 1: all of it
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """What became of a file (``data/audio/quality.csv``)."""
+
+    track_id: str
+    path: str
+    outcome: str  # kept or dropped
+    verdict: str  # good, or the gravest finding
+    reason: str  # all findings in a sentence, with numbers; empty: none
+    same_as: str  # track_id of the first file with the same recording; empty: this one is the first, or alone
+    encoding: str  # such as WAV/PCM_16 or MIDI; empty: not readable
+    sample_rate_hz: int  # of the file; 0: not readable, or MIDI
+    n_channels: int
+    duration_s: float
+    peak: float  # greatest absolute sample, full scale 1
+    rms: float
+    clipped: float  # share of samples at full scale
+    not_finite: float  # share of samples that are NaN or infinite
+    dc_offset: float  # mean of the samples, full scale 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """A cut (``data/segments/segments.csv``), in samples; `stop` may pass the track's end (zero padding)."""
+
+    track_id: str
+    segment: int
+    start: int
+    stop: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentedTrack:
+    """How a track was cut (``data/segments/tracks.csv``); no segments means it is too short."""
+
+    track_id: str
+    label: str
+    group: str
+    recording: str
+    split: str
+    n_segments: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Assignment:
+    """Where a track stands (``data/split/split.csv``)."""
+
+    track_id: str
+    label: str
+    unit: str  # what the scheme keeps on one side: group, recording or, where sides are given, the track
+    split: str  # train, valid, test, unknown, unlabelled or excluded
+    fold: int  # -1: the scheme has no folds
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """An epoch of a training (``data/model/history.csv``)."""
+
+    epoch: int
+    train_loss: float  # mean over segments as it is minimised, with dropout and augmentation at work
+    train_accuracy: float  # per segment, likewise
+    valid_loss: float  # without label smoothing and class weights
+    valid_accuracy: float
+    learning_rate: float  # after the epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class Novelty:
+    """How unlike all known classes a track is (``data/evaluation/novelty.csv``)."""
+
+    track_id: str
+    split: str  # test, unknown or unlabelled
+    label: str
+    nearest: str  # the most probable of the known classes
+    novelty: float  # distance to the nearest class, or one minus the highest probability
+    is_new: str  # yes: the novelty is over the threshold; or no
+
+
+@dataclasses.dataclass(frozen=True)
+class Confused:
+    """Tracks of a class that were taken for one (``data/evaluation/confusion.csv``)."""
+
+    split: str
+    label: str
+    predicted: str
+    n: int
+
+
+Row = TypeVar("Row")
+
+
+def write_rows(path: Path, rows: Iterable[Any], row_type: type[Any]) -> None:
+    """Write dataclass rows as UTF-8 CSV with a header line, floats to six significant digits."""
+    names = [field.name for field in dataclasses.fields(row_type)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for row in rows:
+            values = (getattr(row, name) for name in names)
+            writer.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in values)
+
+
+def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
+    """Read what `write_rows` wrote."""
+    return list(each_row(path, row_type))
+
+
+def each_row(path: Path, row_type: type[Row]) -> Iterator[Row]:
+    """Read what `write_rows` wrote, one row at a time."""
+    fields = dataclasses.fields(row_type)  # type: ignore[arg-type]
+    with path.open(newline="", encoding="utf-8") as file:
+        convert: dict[str, Any] = {field.name: field.type for field in fields}
+        for line in csv.DictReader(file):
+            yield row_type(**{name: convert[name](line[name]) for name in convert})
+
+
+def read_pairs(path: Path, key: str, value: str, parameter: str) -> dict[str, str]:
+    """Two columns of a CSV file that a user wrote, as a mapping.
+
+    Parameters
+    ----------
+    path : Path
+    key, value : str
+        Names of the columns; others are passed over.
+    parameter : str
+        What the file was given as, for messages.
+
+    Raises
+    ------
+    EncoreError
+        If the file cannot be read, lacks a column, or gives one key two values.
+    """
+    pairs: dict[str, str] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {key, value} <= set(reader.fieldnames or ()):
+                raise EncoreError(
+                    f"{parameter}: {path} needs the columns {key} and {value} in its first line"
+                )
+            for row in reader:
+                name, given = row[key], row[value]
+                if name is None or given is None:
+                    raise EncoreError(f"{parameter}: {path}, line {reader.line_num}: ends too early")
+                if any(sign in name + given for sign in "\0\n\r"):
+                    raise EncoreError(f"{parameter}: {path}, line {reader.line_num}: has control characters")
+                if pairs.setdefault(name, given) != given:
+                    raise EncoreError(f"{parameter}: {path} gives {name} both {pairs[name]!r} and {given!r}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise EncoreError(f"{parameter}: cannot read {path}: {error}") from None
+    return pairs

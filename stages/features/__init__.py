@@ -1,0 +1,1 @@
+"""From a waveform to the arrays that models learn from."""

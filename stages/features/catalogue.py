@@ -1,0 +1,569 @@
+"""The features: what can be computed of a segment.
+
+Definitions are librosa's (McFee et al., 2015), so that values can be compared; each class names the
+function that it equals. All work on (n_segments, n_frames, n_bins), frequency last.
+"""
+
+import math
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.features.spectra import FilterBank, Framing, Segments
+
+AMIN = 1e-10  # the least power in decibels, -100 dB
+ZERO = 1e-10  # the greatest magnitude of a sample that has no sign
+TOP_DB = 80.0
+SAMPLES_PER_CALL = 1 << 20  # few calls and large ones, since threads wait for each other in between
+N_CHROMA = 12
+N_NOTES = 128
+A4_HZ, A4_NOTE = 440.0, 69
+
+
+@dataclass(frozen=True)
+class Feature(ABC):
+    """A feature with its settings; two with equal settings are equal and computed once.
+
+    Attributes
+    ----------
+    sample_rate_hz : int
+    framing : Framing
+    """
+
+    sample_rate_hz: int
+    framing: Framing
+    dtype: ClassVar[type[np.generic]] = np.float32
+
+    @property
+    @abstractmethod
+    def unit(self) -> str:
+        """Unit of the values; "1" where they have none."""
+
+    @abstractmethod
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        """Name and values of the axis that is not time, one for each of the feature's bins."""
+
+    def n_empty_bands(self) -> int:
+        """How many mel bands behind the feature are narrower than a bin and hold none."""
+        return 0
+
+    def of(self, segments: Segments) -> NDArray[Any]:
+        """The feature of each segment, (n_segments, n_frames, n_bins)."""
+        return segments.once(self, self._compute)
+
+    @abstractmethod
+    def _compute(self, segments: Segments) -> NDArray[Any]: ...
+
+
+def decibels(power: NDArray[np.float32], top_db: float | None, ref: float | str = 1.0) -> NDArray[np.float32]:
+    """``10 * log10(power / ref)``, as `librosa.power_to_db` has it.
+
+    Parameters
+    ----------
+    power : ndarray of float32 (n_segments, n_frames, n_bins)
+    top_db : float or None
+        What lies deeper below a segment's maximum is raised to that.
+    ref : float or 'max'
+        'max' stands for the segment's maximum.
+    """
+    import torch
+
+    # numpy's logarithm of float32 takes several times longer
+    level = torch.from_numpy(power).clamp(min=AMIN).log10_().mul_(10)
+    if top_db is not None or ref == "max":
+        highest = level.amax(dim=(1, 2), keepdim=True)
+        if top_db is not None:
+            torch.maximum(level, highest - top_db, out=level)
+        if ref == "max":
+            level -= highest
+    if not isinstance(ref, str) and ref != 1:
+        level -= 10 * math.log10(max(ref, AMIN))
+    result: NDArray[np.float32] = level.numpy()
+    return result
+
+
+@dataclass(frozen=True)
+class Mel(Feature):
+    """Mel spectrum: `librosa.feature.melspectrogram` in decibels by `librosa.power_to_db`.
+
+    Attributes
+    ----------
+    n_mels : int
+    fmin_hz, fmax_hz : float
+        Where the lowest band begins and the highest ends; None: half the sample rate.
+    htk : bool
+        The mel scale of HTK instead of Slaney's.
+    norm : {'slaney', 'none'}
+        Bands of unit area, or of unit height.
+    top_db : float or None
+    ref : float or 'max'
+        See `decibels`.
+    """
+
+    n_mels: int
+    fmin_hz: float
+    fmax_hz: float | None
+    htk: bool
+    norm: str
+    top_db: float | None
+    ref: float | str
+    unit: ClassVar[str] = "dB"
+
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        return "mel_frequency_hz", self._edges_hz()[1:-1]
+
+    def n_empty_bands(self) -> int:
+        bins_hz, edges_hz = self.framing.frequency_hz(self.sample_rate_hz), self._edges_hz()
+        first = np.searchsorted(bins_hz, edges_hz[:-2], "right")
+        stop = np.searchsorted(bins_hz, edges_hz[2:], "left")
+        return int((first >= stop).sum())
+
+    def _edges_hz(self) -> NDArray[np.float64]:
+        """Where the bands begin, peak and end: each begins at the peak of the one before."""
+        import librosa
+
+        fmax_hz = self.sample_rate_hz / 2 if self.fmax_hz is None else self.fmax_hz
+        edges_hz: NDArray[np.float64] = librosa.mel_frequencies(
+            self.n_mels + 2, fmin=self.fmin_hz, fmax=fmax_hz, htk=self.htk
+        )
+        return edges_hz
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        return decibels(_mel_filters(self)(segments.power(self.framing)), self.top_db, self.ref)
+
+
+@lru_cache(maxsize=4)
+def _mel_filters(mel: Mel) -> FilterBank:
+    import librosa
+
+    with warnings.catch_warnings(action="ignore"):  # about empty bands; see `n_empty_bands`
+        weights = librosa.filters.mel(
+            sr=mel.sample_rate_hz,
+            n_fft=mel.framing.n_fft,
+            n_mels=mel.n_mels,
+            fmin=mel.fmin_hz,
+            fmax=mel.fmax_hz,
+            htk=mel.htk,
+            norm="slaney" if mel.norm == "slaney" else None,
+        )
+    return FilterBank(weights)
+
+
+@dataclass(frozen=True)
+class Mfcc(Feature):
+    """Mel-frequency cepstral coefficients: `librosa.feature.mfcc`, the orthonormal DCT-II of mel decibels.
+
+    Attributes
+    ----------
+    mel : Mel
+    n_mfcc : int
+    deltas : int
+        How many derivatives over time follow the coefficients: 0, 1 or 2; `librosa.feature.delta`.
+    delta_width : int
+        Frames that a derivative is fitted to, odd.
+    """
+
+    mel: Mel
+    n_mfcc: int
+    deltas: int = 0
+    delta_width: int = 9
+    unit: ClassVar[str] = "1"
+
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        return "mfcc_coefficient", np.arange(self.n_mfcc * (1 + self.deltas), dtype=np.float64)
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        # in float32 the sum over bands would err by over 1e-3 where all are at the floor
+        mfcc = _times(self.mel.of(segments).astype(np.float64), _dct(self.mel.n_mels, self.n_mfcc))
+        parts = [mfcc]
+        for order in range(1, self.deltas + 1):
+            import scipy.signal
+
+            parts.append(
+                scipy.signal.savgol_filter(mfcc, self.delta_width, order, deriv=order, axis=1, mode="interp")
+            )
+        return np.concatenate(parts, axis=2, dtype=np.float32)
+
+    def n_empty_bands(self) -> int:
+        return self.mel.n_empty_bands()
+
+
+@lru_cache(maxsize=4)
+def _dct(n_mels: int, n_mfcc: int) -> NDArray[np.float64]:
+    import scipy.fft
+
+    transform: NDArray[np.float64] = scipy.fft.dct(np.eye(n_mels), norm="ortho", axis=1)[:, :n_mfcc]
+    return transform
+
+
+def _times(values: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    import torch  # whose threads are bounded
+
+    product: NDArray[np.float64] = (torch.from_numpy(values) @ torch.from_numpy(matrix)).numpy()
+    return product
+
+
+@dataclass(frozen=True)
+class MelLevels(Feature):
+    """Mel levels in equal steps of decibels, as codes for a one-hot input layer.
+
+    Code 0 is `range_db` and more below the segment's maximum, ``n_levels - 1`` the step that ends there.
+
+    Attributes
+    ----------
+    mel : Mel
+    n_levels : int
+    range_db : float
+    """
+
+    mel: Mel
+    n_levels: int
+    range_db: float
+    unit: ClassVar[str] = "level"
+    dtype = np.uint8
+
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        return self.mel.bins()
+
+    def _compute(self, segments: Segments) -> NDArray[np.uint8]:
+        level = self.mel.of(segments)
+        above_floor = level - level.max(axis=(1, 2), keepdims=True) + np.float32(self.range_db)
+        steps = np.floor(above_floor * np.float32(self.n_levels / self.range_db))
+        codes: NDArray[np.uint8] = np.clip(steps, 0, self.n_levels - 1).astype(np.uint8)
+        return codes
+
+    def n_empty_bands(self) -> int:
+        return self.mel.n_empty_bands()
+
+
+@dataclass(frozen=True)
+class Chroma(Feature):
+    """Energy of the twelve pitch classes, the strongest of a frame at 1: `librosa.feature.chroma_stft`.
+
+    Attributes
+    ----------
+    tuning : float or 'estimate'
+        Deviation from A4 = 440 Hz in semitones; 'estimate' measures it in each segment, as librosa does
+        unless told otherwise, at several times the cost.
+    """
+
+    tuning: float | str
+    unit: ClassVar[str] = "1"
+
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        return "pitch_class", np.arange(N_CHROMA, dtype=np.float64)
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        power = segments.power(self.framing)
+        if self.tuning == "estimate":
+            raw = np.stack([self._filters(_tuning(self, one))(one) for one in power])
+        else:
+            raw = self._filters(float(self.tuning))(power)
+        strongest = raw.max(axis=2, keepdims=True)
+        strongest[strongest < np.finfo(np.float32).tiny] = 1
+        result: NDArray[np.float32] = raw / strongest
+        return result
+
+    def _filters(self, tuning: float) -> FilterBank:
+        return _chroma_filters(self.sample_rate_hz, self.framing.n_fft, tuning)
+
+
+def _tuning(chroma: Chroma, power: NDArray[np.float32]) -> float:
+    """As `librosa.estimate_tuning`, which warns of a segment without any pitch, such as silence."""
+    import librosa
+
+    pitch_hz, strength = librosa.piptrack(S=power.T, sr=chroma.sample_rate_hz)
+    found = pitch_hz > 0
+    if not found.any():
+        return 0.0
+    strong = found & (strength >= np.median(strength[found]))
+    return float(librosa.pitch_tuning(pitch_hz[strong], bins_per_octave=N_CHROMA))
+
+
+@lru_cache(maxsize=128)
+def _chroma_filters(sample_rate_hz: int, n_fft: int, tuning: float) -> FilterBank:
+    import librosa
+
+    return FilterBank(librosa.filters.chroma(sr=sample_rate_hz, n_fft=n_fft, tuning=tuning))
+
+
+@dataclass(frozen=True)
+class Pitch(Feature):
+    """Power of the 128 MIDI notes.
+
+    Note p takes the sum over all bins k with F(p - 1/2) <= f(k) <= F(p + 1/2), where F(p) is
+    440 Hz * 2 ** ((p - 69) / 12). A note narrower than a bin may have none, and is silent.
+
+    Attributes
+    ----------
+    scale : {'db', 'power'}
+    top_db : float or None
+        See `decibels`; for 'db'.
+    """
+
+    scale: str
+    top_db: float | None
+
+    @property
+    def unit(self) -> str:
+        """That of the scale."""
+        return "dB" if self.scale == "db" else "1"
+
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        return "midi_note", np.arange(N_NOTES, dtype=np.float64)
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        return self._scaled(self._notes(segments))
+
+    def _notes(self, segments: Segments) -> NDArray[np.float32]:
+        filters = _note_filters(self.sample_rate_hz, self.framing)
+        return segments.once(("notes", self.framing), lambda known: filters(known.power(self.framing)))
+
+    def _scaled(self, power: NDArray[np.float32]) -> NDArray[np.float32]:
+        return decibels(power, self.top_db) if self.scale == "db" else power
+
+
+@dataclass(frozen=True)
+class PitchChroma(Pitch):
+    """`Pitch` folded to pitch classes, C first: class c is the sum of the notes p with p mod 12 = c."""
+
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        return "pitch_class", np.arange(N_CHROMA, dtype=np.float64)
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        notes = self._notes(segments)
+        missing = -N_NOTES % N_CHROMA  # of the highest octave
+        octaves = np.pad(notes, ((0, 0), (0, 0), (0, missing))).reshape(*notes.shape[:2], -1, N_CHROMA)
+        return self._scaled(octaves.sum(axis=2))
+
+
+@lru_cache(maxsize=4)
+def _note_filters(sample_rate_hz: int, framing: Framing) -> FilterBank:
+    edges_hz = A4_HZ * 2 ** ((np.arange(N_NOTES + 1) - 0.5 - A4_NOTE) / 12)
+    bins_hz = framing.frequency_hz(sample_rate_hz)
+    inside = (edges_hz[:-1, None] <= bins_hz) & (bins_hz <= edges_hz[1:, None])
+    return FilterBank(inside.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Contrast(Feature):
+    """Peaks against valleys in bands of an octave: `librosa.feature.spectral_contrast` (Jiang et al., 2002).
+
+    Attributes
+    ----------
+    n_bands : int
+        Octaves above the lowest band, which ends at `fmin_hz`.
+    fmin_hz : float
+    quantile : float
+        Share of a band's bins that make its peak, and its valley.
+    """
+
+    n_bands: int
+    fmin_hz: float
+    quantile: float
+    unit: ClassVar[str] = "dB"
+
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        return "contrast_band_hz", self._edges_hz()[:-1]
+
+    def _edges_hz(self) -> NDArray[np.float64]:
+        """Where the bands begin, and the last one ends."""
+        return np.concatenate([[0.0], self.fmin_hz * 2.0 ** np.arange(self.n_bands + 1)])
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        magnitude = segments.magnitude(self.framing)
+        bins_hz, edges_hz = self.framing.frequency_hz(self.sample_rate_hz), self._edges_hz()
+        shape = (*magnitude.shape[:2], self.n_bands + 1)
+        peak, valley = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        for band in range(self.n_bands + 1):
+            inside = np.flatnonzero((bins_hz >= edges_hz[band]) & (bins_hz <= edges_hz[band + 1]))
+            is_last = band == self.n_bands
+            first, stop = inside[0] - (band > 0), len(bins_hz) if is_last else inside[-1] + 1
+            n = max(1, round(self.quantile * (stop - first)))
+            ordered = np.sort(magnitude[..., first : stop - (not is_last)], axis=2)
+            valley[..., band] = ordered[..., :n].mean(axis=2)
+            peak[..., band] = ordered[..., -n:].mean(axis=2)
+        return decibels(peak, TOP_DB) - decibels(valley, TOP_DB)
+
+
+@dataclass(frozen=True)
+class _OneNumber(Feature):
+    """A feature of one number per frame."""
+
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        return "value", np.zeros(1)
+
+
+@dataclass(frozen=True)
+class Centroid(_OneNumber):
+    """Mean frequency of the magnitude spectrum: `librosa.feature.spectral_centroid`."""
+
+    unit: ClassVar[str] = "Hz"
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        magnitude = segments.magnitude(self.framing)
+        bins_hz = self.framing.frequency_hz(self.sample_rate_hz).astype(np.float32)
+        moment: NDArray[np.float32] = np.einsum("sfk,k->sf", magnitude, bins_hz)
+        return _column(moment / _total(segments, self.framing))
+
+
+@dataclass(frozen=True)
+class Bandwidth(_OneNumber):
+    """Spread about the centroid, the root of the mean square: `librosa.feature.spectral_bandwidth`."""
+
+    unit: ClassVar[str] = "Hz"
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        magnitude = segments.magnitude(self.framing)
+        bins_hz = self.framing.frequency_hz(self.sample_rate_hz).astype(np.float32)
+        away_hz = bins_hz - Centroid(self.sample_rate_hz, self.framing).of(segments)
+        np.square(away_hz, out=away_hz)
+        spread = np.einsum("sfk,sfk->sf", magnitude, away_hz)
+        return _column(np.sqrt(spread / _total(segments, self.framing)))
+
+
+def _column(values: NDArray[Any]) -> NDArray[np.float32]:
+    return values[..., None].astype(np.float32, copy=False)
+
+
+def _total(segments: Segments, framing: Framing) -> NDArray[np.float32]:
+    """Sum of each frame's magnitudes, or 1 where there is nothing to divide."""
+
+    def compute(known: Segments) -> NDArray[np.float32]:
+        sums = known.magnitude(framing).sum(axis=2)
+        return np.where(sums < np.finfo(np.float32).tiny, np.float32(1), sums)
+
+    return segments.once(("total", framing), compute)
+
+
+@dataclass(frozen=True)
+class Rolloff(_OneNumber):
+    """Frequency below which a share of the magnitudes lies: `librosa.feature.spectral_rolloff`.
+
+    Attributes
+    ----------
+    roll_percent : float
+        That share, between 0 and 1.
+    """
+
+    roll_percent: float
+    unit: ClassVar[str] = "Hz"
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        total = np.cumsum(segments.magnitude(self.framing), axis=2)  # in float32: ties fall as in librosa
+        reached = np.argmax(total >= self.roll_percent * total[..., -1:], axis=2)
+        return _column(self.framing.frequency_hz(self.sample_rate_hz)[reached])
+
+
+@dataclass(frozen=True)
+class ZeroCrossingRate(_OneNumber):
+    """Share of a frame's samples at which the sign changes: `librosa.feature.zero_crossing_rate`.
+
+    Beyond the ends stands the outermost sample, whatever the framing's `pad_mode`, as in librosa.
+    """
+
+    unit: ClassVar[str] = "1"
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        negative = segments.samples < -ZERO  # what has no sign counts as positive
+        changes = np.zeros(negative.shape, np.float32)
+        np.not_equal(negative[:, 1:], negative[:, :-1], out=changes[:, 1:], casting="unsafe")
+        frames = self.framing.frames(changes, "constant")
+        # the change into a frame's first sample is no crossing of that frame
+        crossings = np.einsum("sfn->sf", frames) - frames[..., 0]
+        return _column(crossings / np.float32(self.framing.n_fft))
+
+
+@dataclass(frozen=True)
+class Rms(_OneNumber):
+    """Root of a frame's mean square: `librosa.feature.rms` of the samples."""
+
+    unit: ClassVar[str] = "1"
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        frames = self.framing.frames(segments.samples)
+        energy = np.einsum("sfn,sfn->sf", frames, frames)
+        return _column(np.sqrt(energy / np.float32(self.framing.n_fft)))
+
+
+@dataclass(frozen=True)
+class Timbre33(Feature):
+    """13 MFCC, centroid, 12 chroma and 7 contrast bands, side by side: the input of the well-known LSTM."""
+
+    mfcc: Mfcc
+    centroid: Centroid
+    chroma: Chroma
+    contrast: Contrast
+    unit: ClassVar[str] = "mixed"
+
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        return "timbre_dimension", np.arange(33, dtype=np.float64)
+
+    def _compute(self, segments: Segments) -> NDArray[np.float32]:
+        parts = (self.mfcc, self.centroid, self.chroma, self.contrast)
+        return np.concatenate([part.of(segments) for part in parts], axis=2)
+
+    def n_empty_bands(self) -> int:
+        return self.mfcc.n_empty_bands()
+
+
+CATALOGUE: dict[str, type[Feature]] = {
+    "mfcc": Mfcc,
+    "mel": Mel,
+    "mel_levels": MelLevels,
+    "chroma": Chroma,
+    "pitch": Pitch,
+    "pitch_chroma": PitchChroma,
+    "contrast": Contrast,
+    "centroid": Centroid,
+    "bandwidth": Bandwidth,
+    "rolloff": Rolloff,
+    "zcr": ZeroCrossingRate,
+    "rms": Rms,
+    "timbre33": Timbre33,
+}
+
+
+def extract(
+    samples: NDArray[np.float32], starts: Sequence[int], length: int, features: Mapping[str, Feature]
+) -> dict[str, NDArray[Any]]:
+    """Features of segments of one track; pure, and on one thread, so that tracks can run side by side.
+
+    Parameters
+    ----------
+    samples : ndarray of float32 (n_samples,)
+        Full scale 1.
+    starts : sequence of int
+        Where the segments begin, in samples, ascending.
+    length : int
+        Of each, in samples; what lies beyond the end is silence.
+    features : mapping of str to Feature
+
+    Returns
+    -------
+    dict of str to ndarray (n_segments, n_bins, n_frames)
+        In the feature's dtype, contiguous.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    beyond = starts[-1] + length - len(samples)
+    if beyond > 0:
+        samples = np.pad(samples, (0, beyond))
+    results = {}
+    for name, feature in features.items():
+        shape = (len(starts), len(feature.bins()[1]), feature.framing.n_frames(length))
+        results[name] = np.empty(shape, feature.dtype)
+    at_once = max(1, SAMPLES_PER_CALL // length)
+    for first in range(0, len(starts), at_once):
+        rows = slice(first, first + at_once)
+        segments = Segments(np.stack([samples[start : start + length] for start in starts[rows]]))
+        for name, feature in features.items():
+            results[name][rows] = feature.of(segments).transpose(0, 2, 1)
+    return results

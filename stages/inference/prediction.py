@@ -1,0 +1,79 @@
+"""What a trained model says of a file, wherever that is: all but the file comes from the model's folder."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from stages.audio.decode import Rendering, decode
+from stages.core.errors import EncoreError
+from stages.features.catalogue import CATALOGUE, Feature, extract
+from stages.features.spectra import Framing
+from stages.storage.hdf5 import at_full_scale
+from stages.training.trained import TrainedModel
+
+MAX_DURATION_S = 3600.0
+RENDERING = Rendering(window_s=30.0, windows=1, control=False)
+
+
+def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
+    """Class probabilities of a file: the mean over its whole segments, side by side from the start.
+
+    Parameters
+    ----------
+    path : Path
+        Music in any format that the decode stage reads; of MIDI the first 30 s are played.
+    model : Path
+        What the train stage wrote.
+
+    Returns
+    -------
+    dict of str to float
+        By class name.
+
+    Raises
+    ------
+    EncoreError
+        If the file cannot be read or decoded, has samples that are no numbers, or is shorter than one
+        segment.
+    """
+    trained = TrainedModel.load(model)
+    settings = trained.description.feature_parameters
+    rate_hz, length = settings["sample_rate_hz"], settings["segment_length"]
+    try:
+        decoded = decode(path, rate_hz, MAX_DURATION_S, RENDERING)
+    except OSError as error:
+        raise EncoreError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if decoded.samples is None:
+        raise EncoreError(f"{path} {decoded.sound.reason}")
+    if decoded.sound.not_finite:  # decode makes zeros of them
+        raise EncoreError(f"{path} has samples that are infinite or no numbers")
+    samples = at_full_scale(decoded.samples)
+    starts = range(0, len(samples) - length + 1, length)
+    if not starts:
+        raise EncoreError(
+            f"{path} lasts {len(samples) / rate_hz:.3g} s, but the model takes segments of "
+            f"{length / rate_hz:g} s"
+        )
+    feature = rebuild(trained.description.feature, settings)
+    probability = trained.predict(extract(samples, starts, length, {"": feature})[""])
+    return dict(zip(trained.description.labels, probability.mean(axis=0).tolist(), strict=True))
+
+
+def rebuild(name: str, settings: Mapping[str, Any]) -> Feature:
+    """The feature that was made with `settings`, as model.json has them.
+
+    Parameters
+    ----------
+    name : str
+        As in the catalogue.
+    settings : mapping
+        The feature's fields; those of its framing stand among them or under "framing".
+    """
+    framing = settings.get("framing", settings)
+    parts: dict[str, Any] = {"framing": Framing(**{f.name: framing[f.name] for f in fields(Framing)})}
+    for field in fields(CATALOGUE[name]):
+        if field.name not in parts:
+            value = settings[field.name]
+            parts[field.name] = rebuild(field.name, value) if isinstance(value, Mapping) else value
+    return CATALOGUE[name](**parts)

@@ -1,0 +1,202 @@
+"""Music as pictures: the page of a track, and classes side by side."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.plots.figures import INK
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+    from stages.features.catalogue import Feature, Mel
+
+PAGE = ("mel", "mfcc", "chroma")  # the features of a page
+FLOOR_DB = -80.0  # below a picture's maximum; what is deeper is as dark
+MAX_DEVIATION = 3.0  # of a coefficient, in standard deviations; what is farther off is as dark
+WAVE_COLUMNS = 1000
+OCTAVES_HZ = 125.0 * 2 ** np.arange(10)
+PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+
+def page(samples: NDArray[np.float32], features: Mapping[str, Any], label: str, track_id: str) -> "Figure":
+    """Waveform, mel spectrogram, MFCC and chroma of a stretch of music over one time axis.
+
+    Parameters
+    ----------
+    samples : ndarray of float32 (n_samples,)
+        Full scale 1. Taken as one segment; one shorter than a frame is followed by silence.
+    features : mapping of str to Feature
+        Those in `PAGE`.
+    label, track_id : str
+        Where the stretch is from; an empty label means that the track has none.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.4, 7.8))
+    # the same places on every page, so that pages compare side by side
+    places = figure.add_gridspec(
+        4, 2, left=0.07, right=0.93, top=0.925, bottom=0.055, wspace=0.025, hspace=0.2,
+        width_ratios=(1, 0.018), height_ratios=(0.6, 3, 1.6, 1.75),
+    )  # fmt: skip
+    wave, *panels = (figure.add_subplot(places[row, 0]) for row in range(4))
+    heading = _short(label, 60) or "unlabelled"
+    figure.text(0.07, 0.97, heading, size=13, weight="bold", color=INK, parse_math=False)
+    figure.text(0.07, 0.947, _short(track_id, 100), size=8.5, color=INK, parse_math=False)
+
+    values = _values(samples, features)
+    sample_rate_hz = features["mel"].sample_rate_hz
+    _draw_wave(wave, samples, sample_rate_hz)
+    drawn = (
+        _draw_mel(panels[0], values["mel"], features["mel"], apart=0.045),
+        _draw_mfcc(panels[1], values["mfcc"], features["mfcc"]),
+        _draw_chroma(panels[2], values["chroma"], features["chroma"]),
+    )
+    names = (
+        ("Mel spectrogram", "frequency in Hz (mel scale)", "dB, the page's maximum at 0"),
+        ("MFCC", "coefficient", "standard deviations\nfrom the coefficient's mean"),
+        ("Chroma", "pitch class", "energy,\nthe frame's strongest at 1"),
+    )
+    for row, (axes, image, (name, scale, unit)) in enumerate(zip(panels, drawn, names, strict=True), 1):
+        axes.set_title(name, loc="left", size=9, weight="bold", color=INK, pad=3)
+        axes.set_ylabel(scale, size=8)
+        bar = figure.colorbar(image, cax=figure.add_subplot(places[row, 1]))
+        bar.set_label(unit, size=8)
+        bar.ax.tick_params(labelsize=8)
+    wave.set_ylabel("amplitude", size=8)
+    panels[-1].set_xlabel("time in s", size=8)
+    for axes in (wave, *panels):
+        axes.set_xlim(0, len(samples) / sample_rate_hz)
+        axes.tick_params(labelsize=8, labelbottom=axes is panels[-1])
+        axes.yaxis.set_label_coords(-0.042, 0.5)
+    return figure
+
+
+def overview(stretches: Mapping[str, NDArray[np.float32]], mel: "Mel", columns: int = 5) -> "Figure":
+    """Mel spectrograms of a stretch of each class.
+
+    Parameters
+    ----------
+    stretches : mapping of str to ndarray of float32 (n_samples,)
+        By class, full scale 1.
+    mel : Mel
+    columns : int
+        Panels side by side.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(columns, len(stretches))
+    rows = -(-len(stretches) // columns)
+    figure = Figure(figsize=(2.2 * columns + 1.2, 2.1 * rows + 0.5), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(stretches) :]:
+        axes.set_visible(False)
+    panels = list(grid[: len(stretches)])
+    for index, (axes, (label, samples)) in enumerate(zip(panels, stretches.items(), strict=True)):
+        image = _draw_mel(axes, _values(samples, {"mel": mel})["mel"], mel, apart=0.07)
+        axes.set_title(_short(label, 24), size=10, parse_math=False)
+        axes.tick_params(labelsize=8, labelbottom=index + columns >= len(stretches))
+    panels[0].set_xlim(0, max(map(len, stretches.values())) / mel.sample_rate_hz)
+    figure.supxlabel("time in s", size=9)
+    figure.supylabel("frequency in Hz (mel scale)", size=9)
+    bar = figure.colorbar(image, ax=panels, fraction=0.02, pad=0.01)
+    bar.set_label("dB, the panel's maximum at 0", size=9)
+    bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def _values(samples: NDArray[np.float32], features: Mapping[str, "Feature"]) -> dict[str, NDArray[Any]]:
+    """Each feature of a stretch that is one segment, (n_bins, n_frames)."""
+    from stages.features.catalogue import extract
+
+    length = max(len(samples), *(feature.framing.n_fft for feature in features.values()))
+    return {name: values[0] for name, values in extract(samples, [0], length, features).items()}
+
+
+def _draw_wave(axes: "Axes", samples: NDArray[np.float32], sample_rate_hz: int) -> None:
+    starts = np.linspace(0, len(samples), WAVE_COLUMNS, endpoint=False).astype(int)
+    lowest, highest = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
+    axes.fill_between(starts / sample_rate_hz, lowest, highest, color="#5c7a89", linewidth=0.5)
+    axes.set(ylim=(-1, 1), yticks=(-1, 0, 1))
+
+
+def _draw_mel(axes: "Axes", values: NDArray[np.float32], mel: "Mel", apart: float) -> "AxesImage":
+    """Draw over an axis that counts in mel and is labelled in Hz, with ticks at least `apart` of it apart."""
+    from librosa import hz_to_mel, mel_to_hz
+    from matplotlib.ticker import MaxNLocator
+
+    fmax_hz = mel.sample_rate_hz / 2 if mel.fmax_hz is None else mel.fmax_hz
+    first, last = hz_to_mel([mel.fmin_hz, fmax_hz], htk=mel.htk)  # ends of the outermost bands
+    half = (last - first) / (mel.n_mels + 1) / 2
+    low, high = first + half, last - half
+    # where all is the same, which is silence, there is no maximum to measure from
+    level = values - values.max() if np.ptp(values) else np.full_like(values, FLOOR_DB)
+    image = _draw(axes, level, mel, (low, high), "magma", 32, (FLOOR_DB, 0))
+
+    lowest_hz, highest_hz = mel_to_hz([low, high], htk=mel.htk)
+    for marks_hz in (OCTAVES_HZ, MaxNLocator(4).tick_values(lowest_hz, highest_hz)):
+        inside_hz = [hz for hz in marks_hz if lowest_hz <= hz <= highest_hz]
+        if len(inside_hz) > 1:
+            break
+    ticks: dict[float, str] = {}
+    for hz in reversed(inside_hz):
+        place = float(hz_to_mel(hz, htk=mel.htk))
+        if not ticks or min(ticks) - place >= apart * (high - low):
+            ticks[place] = f"{hz / 1000:g}k" if hz >= 1000 else f"{hz:g}"
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    return image
+
+
+def _draw_mfcc(axes: "Axes", values: NDArray[np.float32], mfcc: "Feature") -> "AxesImage":
+    spread = values.std(axis=1, keepdims=True)
+    spread[spread < 1e-3] = 1  # rounding errors of a coefficient that stays the same
+    # each about its own mean, else the lowest would leave the others in one shade
+    deviation = (values - values.mean(axis=1, keepdims=True)) / spread
+    limits = (-MAX_DEVIATION, MAX_DEVIATION)
+    image = _draw(axes, deviation, mfcc, (-0.5, len(values) - 0.5), "RdBu_r", 15, limits)
+    axes.set_yticks(range(0, len(values), -(-len(values) // 8)))
+    return image
+
+
+def _draw_chroma(axes: "Axes", values: NDArray[np.float32], chroma: "Feature") -> "AxesImage":
+    image = _draw(axes, values, chroma, (-0.5, len(values) - 0.5), "viridis", 10, (0, 1))
+    axes.set_yticks(range(len(values)), PITCH_CLASSES)
+    return image
+
+
+def _draw(
+    axes: "Axes",
+    values: NDArray[np.float32],
+    feature: "Feature",
+    ends: tuple[float, float],
+    colours: str,
+    n_shades: int,
+    limits: tuple[float, float],
+) -> "AxesImage":
+    """Draw (n_bins, n_frames) with each frame about its time in seconds.
+
+    Few shades and sharp edges make a file a third as large.
+    """
+    from matplotlib import colormaps
+
+    half_s = feature.framing.hop_length / feature.sample_rate_hz / 2
+    return axes.imshow(
+        values,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(-half_s, (2 * values.shape[1] - 1) * half_s, *ends),
+        cmap=colormaps[colours].resampled(n_shades),
+        vmin=limits[0],
+        vmax=limits[1],
+    )
+
+
+def _short(text: str, n: int) -> str:
+    """At most `n` characters of a text, all of which show."""
+    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    return text if len(text) <= n else f"{text[: n // 2]} … {text[-(n // 2) :]}"

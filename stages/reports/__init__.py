@@ -1,0 +1,1 @@
+"""Words: the model card and the summary in the terminal."""

@@ -1,0 +1,1 @@
+"""Which tracks a model learns from, and which it is scored on."""

@@ -1,0 +1,123 @@
+"""Segments to learn from or to judge by: one side of the split, checked for leaks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.errors import EncoreError
+from stages.core.tables import Assignment, read_rows
+from stages.splitting.schemes import SIDES, assert_apart
+from stages.storage.hdf5 import Features
+
+FEATURES = Path("data/features/features.h5")
+SPLIT = Path("data/split/split.csv")
+
+BLOCK = 256  # segments read at a time where all are wanted in turn
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The segments of one side of the split, to be read while the features file is open.
+
+    Attributes
+    ----------
+    label : ndarray of int64 (n_segments,)
+        Index into `known_labels`; -1: none of them.
+    track_id : ndarray of str (n_segments,)
+    """
+
+    label: NDArray[np.int64]
+    track_id: NDArray[np.str_]
+    _read: Callable[[NDArray[np.intp]], NDArray[Any]]
+    _rows: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, segments: slice | NDArray[np.intp] = slice(None)) -> NDArray[Any]:
+        """Some segments, in ascending order: float32, or uint8 for codes (n, n_bins, n_frames)."""
+        return self._read(self._rows[segments])
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """All segments, `BLOCK` at a time."""
+        for start in range(0, len(self), BLOCK):
+            yield self.read(slice(start, start + BLOCK))
+
+
+def read_split() -> list[Assignment]:
+    """Read the split, and refuse one that leaks.
+
+    Raises
+    ------
+    EncoreError
+        If a track, or a unit that the scheme keeps together, stands on two sides.
+    """
+    rows = read_rows(SPLIT, Assignment)
+    sides = [row.split for row in rows]
+    assert_apart([row.track_id for row in rows], sides)
+    assert_apart([row.unit for row in rows], sides)
+    return rows
+
+
+def known_labels(split: Sequence[Assignment]) -> list[str]:
+    """Names of the classes that are learnt and judged, in order."""
+    return sorted({row.label for row in split if row.split in SIDES})
+
+
+def assert_there(features: Features, feature: str, key: str) -> None:
+    """Raise `EncoreError` if the features file lacks the feature that the parameter `key` names."""
+    if feature not in features.names:
+        raise EncoreError(
+            f"params.yaml: {key} is {feature!r}, but {FEATURES} has only {', '.join(features.names)}; "
+            "add it to features.include"
+        )
+
+
+def load(
+    features: Features, feature: str, split: Sequence[Assignment], side: str, variants: Sequence[str] = ()
+) -> Examples:
+    """The segments of one side: those of the music as it is, then those of each of `variants`.
+
+    Parameters
+    ----------
+    features : Features
+        Open features file.
+    feature : str
+        Which of its features.
+    split : sequence of Assignment
+        From `read_split`.
+    side : {'train', 'valid', 'test', 'unknown', 'unlabelled'}
+    variants : sequence of str
+        Some of `features.variants`, to learn from alone.
+
+    Raises
+    ------
+    EncoreError
+        If the side is empty, or one of its tracks has no segment.
+    ValueError
+        If variants of another side than train are asked for.
+    """
+    if variants and side != "train":
+        raise ValueError(f"{side} is judged by the music as it is")
+    wanted = {row.track_id for row in split if row.split == side}
+    if not wanted:
+        raise EncoreError(f"{SPLIT}: no track stands in {side}")
+    rows = np.flatnonzero([track_id in wanted for track_id in features.track_id])
+    track_id = features.track_id[rows].astype(str)
+    lost = sorted(wanted - set(track_id.tolist()))
+    if lost:
+        raise EncoreError(f"{SPLIT}: {lost[0]!r} stands in {side}, but {FEATURES} has no segment of it")
+    index = {label: i for i, label in enumerate(known_labels(split))}
+    known = np.array([index.get(label, -1) for label in features.labels] + [-1])  # the last one: no label
+    n_versions = 1 + len(variants)
+    return Examples(
+        np.tile(known[features.label[rows]], n_versions),
+        np.tile(track_id, n_versions),
+        partial(features.read, feature, variants=variants),
+        (rows + np.arange(n_versions)[:, None] * len(features.track_id)).ravel(),
+    )

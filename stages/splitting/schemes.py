@@ -1,0 +1,162 @@
+"""Who learns and who judges: ways to split tracks, each of which checks what it promises."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.errors import EncoreError
+
+SIDES = ("train", "valid", "test")
+
+
+def assign(
+    labels: Sequence[str], units: Sequence[str], shares: Sequence[float], seed: int
+) -> NDArray[np.int64]:
+    """Deal whole units to parts so that every class comes close to its share in every part.
+
+    Units go out largest first, in seeded random order among equals; each goes where it lowers
+    ``sum(((have - target) / target) ** 2)`` over its classes the most (the greedy idea of scikit-learn's
+    StratifiedGroupKFold, which knows equal parts only). Once a class has only as many units left as
+    there are parts without it, those parts come first.
+
+    Parameters
+    ----------
+    labels, units : sequence of str (n_tracks,)
+        Class of each track, and what it must stay together with.
+    shares : sequence of float (n_parts,)
+        Share of each part; positive, summing to 1.
+    seed : int
+
+    Returns
+    -------
+    ndarray of int (n_tracks,)
+        Part of each track.
+    """
+    _, class_of = np.unique(np.asarray(labels), return_inverse=True)
+    names, unit_of = np.unique(np.asarray(units), return_inverse=True)
+    sizes = np.zeros((len(names), class_of.max() + 1))
+    np.add.at(sizes, (unit_of, class_of), 1)
+    target = np.outer(shares, sizes.sum(axis=0))
+    have = np.zeros_like(target)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-sizes[order].sum(axis=1), kind="stable")]
+    units_left = (sizes > 0).sum(axis=0)
+    part_of_unit = np.empty(len(names), np.int64)
+    for unit in order:
+        after = (((have + sizes[unit] - target) / target) ** 2).sum(axis=1)
+        before = (((have - target) / target) ** 2).sum(axis=1)
+        cost = after - before
+        lacking = (have == 0) & (sizes[unit] > 0)
+        urgent = lacking & (units_left <= lacking.sum(axis=0))
+        if urgent.any():
+            cost[~urgent.any(axis=1)] = np.inf
+        units_left -= sizes[unit] > 0
+        part = int(np.argmin(cost))
+        have[part] += sizes[unit]
+        part_of_unit[unit] = part
+    parts: NDArray[np.int64] = part_of_unit[unit_of]
+    return parts
+
+
+def units(recordings: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """What each track must stay together with: tracks that share a recording or a group, directly or not.
+
+    Parameters
+    ----------
+    recordings : sequence of str (n_tracks,)
+        Equal for copies of one recording.
+    groups : sequence of str (n_tracks,)
+        Artist, album or work; empty: none.
+
+    Returns
+    -------
+    list of str (n_tracks,)
+        Name of each track's unit: its first group in the alphabet, else its first recording.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n_tracks = len(recordings)
+    keys = [("recording", name) for name in recordings] + [("group", name) for name in groups]
+    ties = [(i % n_tracks, key) for i, key in enumerate(keys) if key[1]]
+    node_of = {key: n_tracks + place for place, key in enumerate(sorted({key for _, key in ties}))}
+    rows, columns = [track for track, _ in ties], [node_of[key] for _, key in ties]
+    size = n_tracks + len(node_of)
+    _, component = connected_components(coo_array((np.ones(len(ties)), (rows, columns)), (size, size)), False)
+    # "group" comes before "recording"
+    name_of = {int(component[node]): key[1] for key, node in sorted(node_of.items(), reverse=True)}
+    return [name_of[int(part)] for part in component[:n_tracks]]
+
+
+def holdout(labels: Sequence[str], units: Sequence[str], valid: float, test: float, seed: int) -> list[str]:
+    """Split into train, valid and test by share.
+
+    Raises
+    ------
+    EncoreError
+        If a class is too small to have a unit on every side.
+    """
+    parts = assign(labels, units, [1 - valid - test, valid, test], seed)
+    sides = [SIDES[part] for part in parts]
+    _assert_every_class_everywhere(labels, units, sides, SIDES)
+    return sides
+
+
+def kfold(
+    labels: Sequence[str], units: Sequence[str], k: int, fold: int, seed: int
+) -> tuple[list[str], list[int]]:
+    """Split into `k` parts: part `fold` is test, the next one (in a circle) valid, the others train.
+
+    Returns
+    -------
+    sides : list of str (n_tracks,)
+    folds : list of int (n_tracks,)
+        Part of each track; the same for every `fold`.
+
+    Raises
+    ------
+    EncoreError
+        If a class is too small to have a unit in every part.
+    """
+    folds = assign(labels, units, [1 / k] * k, seed).tolist()
+    _assert_every_class_everywhere(labels, units, [f"fold {part}" for part in folds], _fold_names(k))
+    side_of = {fold: "test", (fold + 1) % k: "valid"}
+    return [side_of.get(part, "train") for part in folds], folds
+
+
+def assert_apart(units: Sequence[str], sides: Sequence[str]) -> None:
+    """Raise `EncoreError` if the tracks of one unit stand on two of train, valid and test."""
+    seen: dict[str, str] = {}
+    for unit, side in zip(units, sides, strict=True):
+        if side in SIDES and seen.setdefault(unit, side) != side:
+            raise EncoreError(f"split: {unit!r} stands in both {seen[unit]} and {side}: results would leak")
+
+
+def on_two_sides(names: Sequence[str], sides: Sequence[str]) -> int:
+    """How many names (of groups or recordings) stand on more than one side; the empty one does not count."""
+    where = defaultdict(set)
+    for name, side in zip(names, sides, strict=True):
+        if name and side in SIDES:
+            where[name].add(side)
+    return sum(len(sides) > 1 for sides in where.values())
+
+
+def _fold_names(k: int) -> tuple[str, ...]:
+    return tuple(f"fold {part}" for part in range(k))
+
+
+def _assert_every_class_everywhere(
+    labels: Sequence[str], units: Sequence[str], sides: Sequence[str], wanted: Sequence[str]
+) -> None:
+    there = set(zip(labels, sides, strict=True))
+    n_units = Counter(label for label, _ in set(zip(labels, units, strict=True)))
+    for label in sorted(n_units):
+        for side in wanted:
+            if (label, side) not in there:
+                raise EncoreError(
+                    f"split: class {label!r} has no track in {side}: it has {n_units[label]} tracks or "
+                    f"groups that stay together, and at least {len(wanted)} are needed; add music, leave the "
+                    "class out with dataset.classes, or choose another split"
+                )

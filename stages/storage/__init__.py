@@ -1,0 +1,1 @@
+"""HDF5 files and the work cache, whose entries are named by the code that made them."""

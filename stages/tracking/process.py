@@ -1,0 +1,278 @@
+"""MLflow; the only module that imports it, in a process that `stages.tracking.client` starts.
+
+One run per training: `train` opens it, `evaluate` completes it. The two find each other by the content
+key of the training, because nothing that DVC hashes may hold a run's id. When DVC restored the model
+from its cache and no run is there, `evaluate` makes one from the files. Tracking that fails warns and
+never ends a training.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import numpy as np
+
+from stages.core.errors import run
+from stages.core.params import flat, read
+from stages.core.tables import Epoch, read_rows
+from stages.core.workspace import root, work_cache, work_cache_path
+from stages.training.description import Description
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "encore"
+SECTIONS = (  # without `pictures`: one page more makes no other experiment
+    "dataset",
+    "audio",
+    "segment",
+    "split",
+    "features",
+    "baseline",
+    "model",
+    "train",
+    "schedule",
+    "loss",
+    "augment",
+    "evaluate",
+    "runtime",
+)
+MAX_VALUE = 500  # characters of a parameter; MLflow refuses the whole batch over a longer one
+
+
+class Tracker:
+    """The store, and the run of one training in it.
+
+    Attributes
+    ----------
+    run_id : str
+        Empty: no run has been started.
+    now_ms : int
+        When what it is told next has happened, since 1970.
+    """
+
+    def __init__(self) -> None:
+        self._client, self._experiment_id = _connect()
+        self._n_epochs = 0  # that the run has already
+        self.run_id = ""
+        self.now_ms = int(time.time() * 1000)
+
+    def start(self, content_key: str, killed: str = "", note: str | None = None) -> None:
+        """Start a run, or go on with the one in which this training was killed; see `Tracking.start`."""
+        from mlflow.entities import Param
+
+        tags = _tags(content_key)
+        if not (killed and self._go_on(killed, tags)):
+            name = tags["mlflow.runName"]
+            self.run_id = self._client.create_run(self._experiment_id, self.now_ms, tags, name).info.run_id
+            if note:
+                with suppress(OSError):  # the work cache may be deleted at any time
+                    Path(note).write_text(self.run_id, "utf-8")
+            self._client.log_batch(self.run_id, params=[Param(*item) for item in _parameters().items()])
+
+    def _go_on(self, killed: str, tags: Mapping[str, str]) -> bool:
+        """Whether the run of a training that was killed is still there, and of the same parameters."""
+        from mlflow import MlflowException
+
+        try:
+            found = self._client.get_run(killed)
+        except MlflowException:
+            return False
+        is_same = _result_parameters(found.data.params) == _result_parameters(_parameters())
+        if found.info.lifecycle_stage != "active" or not is_same:
+            return False
+        for key, value in tags.items():
+            self._client.set_tag(killed, key, value)
+        self._client.update_run(killed, status="RUNNING")
+        self._take(killed)
+        return True
+
+    def _take(self, run_id: str) -> None:
+        """Go on with a run that may have epochs."""
+        logged = self._client.get_metric_history(run_id, "valid_loss")
+        self._n_epochs = max((metric.step for metric in logged), default=0)
+        self.run_id = run_id
+
+    def log_epoch(self, row: Mapping[str, float], seconds: float | None = None) -> None:
+        """Log a row of the history, unless it was logged before a training was killed."""
+        metrics = dict(row) | ({} if seconds is None else {"seconds": seconds})
+        epoch = int(metrics.pop("epoch"))
+        if epoch > self._n_epochs:
+            self._log_metrics(metrics, epoch)
+
+    def _log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        from mlflow.entities import Metric
+
+        points = [Metric(name, value, self.now_ms, step) for name, value in metrics.items()]
+        self._client.log_batch(self.run_id, points)
+
+    def end(self, status: str) -> None:
+        """Set the final status of the run, if there is one."""
+        if self.run_id:
+            self._client.set_terminated(self.run_id, status, self.now_ms)
+
+    def complete(self, metrics: Mapping[str, float], evaluation: str, pictures: str, model: str) -> None:
+        """Complete the run of a training with what `evaluate` found; see `Tracking.complete`."""
+        description = Description.load(Path(model))
+        key = f"tags.content_key = '{description.content_key}'"
+        found = self._client.search_runs([self._experiment_id], key, order_by=["start_time DESC"])
+        # A run whose other parameters differ (of the baseline, the evaluation) tells of another experiment.
+        wanted = _result_parameters(_parameters())
+        mine = [run for run in found if _result_parameters(run.data.params) == wanted]
+        mine.sort(key=lambda run: run.data.tags.get("dvc.exp_name", "") != os.environ.get("DVC_EXP_NAME", ""))
+        if mine:
+            self._take(mine[0].info.run_id)
+        else:
+            self.start(description.content_key)
+        for epoch in read_rows(Path(model, "history.csv"), Epoch):  # those that are not there yet
+            self.log_epoch(asdict(epoch))
+        self._log_metrics(metrics)
+        # MLflow's comparison of runs shows the artifacts at the top side by side: figures and overview.
+        self._client.log_artifacts(self.run_id, str(Path(evaluation, "figures")))
+        self._client.log_artifacts(self.run_id, pictures)
+        for file in sorted(path for path in Path(evaluation).iterdir() if path.is_file()):
+            self._client.log_artifact(self.run_id, str(file), "evaluation")
+        _log_model(self.run_id, description, Path(model))
+        self.end("FINISHED")
+
+
+def _connect() -> "tuple[MlflowClient, str]":
+    """A client and the experiment's id, both made if need be.
+
+    The store and its artifacts are at the workspace's root, whatever folder a stage runs in. A fresh
+    SQLite store breaks if processes create it at once or one is killed half-way, so it is created under
+    a lock and a temporary name.
+    """
+    import mlflow
+    from filelock import FileLock
+
+    given = os.environ.get("MLFLOW_TRACKING_URI", "")
+    store, partial = root() / "mlflow.db", work_cache_path() / "mlflow.db.partial"
+    is_server = bool(given) and not given.startswith(("sqlite:", "file:", "postgresql", "mysql", "mssql"))
+    artifacts = None if is_server else (root() / "mlartifacts").as_uri()
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    with FileLock(work_cache("locks") / "mlflow.lock", timeout=120):
+        if not given and not store.exists():
+            partial.unlink(missing_ok=True)
+            mlflow.MlflowClient(_sqlite(partial))
+            partial.rename(store)
+        mlflow.set_tracking_uri(given or _sqlite(store))
+        client = mlflow.MlflowClient()
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI takes it for GenAI
+            return client, client.create_experiment(name, artifacts, kind)
+    return client, experiment.experiment_id
+
+
+def _sqlite(path: Path) -> str:
+    return f"sqlite:///{quote(str(path))}"
+
+
+def _tags(content_key: str) -> dict[str, str]:
+    model = str(read("model")["_target_"]).removeprefix("models.")
+    dataset = str(read("dataset")["name"])
+    name = os.environ.get("DVC_EXP_NAME", "")
+    tags = {
+        "content_key": content_key,
+        "model": model,
+        "dataset": dataset,
+        "dvc.exp_name": name,
+        "mlflow.runName": name or f"{model.lower()}-{dataset}-{content_key[:6]}",
+        "mlflow.source.git.commit": os.environ.get("DVC_EXP_BASELINE_REV") or _git_commit(),
+    }
+    for data in ("features/features.h5", "split/split.csv"):
+        with Path("data", data).open("rb") as file:
+            # MD5, to be found again in dvc.lock
+            tags[f"data.{Path(data).name}.md5"] = hashlib.file_digest(file, "md5").hexdigest()
+    return {key: value for key, value in tags.items() if value}
+
+
+def _git_commit() -> str:
+    try:
+        command = ["git", "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _log_model(run_id: str, description: Description, model: Path) -> None:
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    shape = tuple(description.kwargs["input_shape"])
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(description.dtype, (-1, *shape))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float64), (-1, len(description.labels)))]),
+    )
+    here = Path(__file__).parents[1]
+    needed = ("mlflow", "numpy", "safetensors", "torch")
+    with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+        warnings.simplefilter("ignore")  # about the optional input example
+        mlflow.pyfunc.log_model(
+            name="model",
+            loader_module="stages.training.trained",
+            data_path=str(model),
+            code_paths=[str(here), str(here.parent / "models")],
+            signature=signature,
+            pip_requirements=[f"{name}=={version(name)}" for name in needed],
+        )
+
+
+def _parameters() -> dict[str, str]:
+    """params.yaml by flat name, as MLflow keeps it."""
+    values = flat({section: read(section) for section in SECTIONS})
+    return {key: str(value)[:MAX_VALUE] for key, value in values.items()}
+
+
+def _result_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Those that can change a result."""
+    return {key: value for key, value in parameters.items() if not key.startswith("runtime.")}
+
+
+def _read(told: "SimpleQueue[str]") -> None:
+    for line in sys.stdin:
+        told.put(line)
+    told.put("")
+
+
+def main() -> None:
+    """Do what standard input says: first the id of the process that writes, then a method a line."""
+    told: SimpleQueue[str] = SimpleQueue()
+    Thread(target=_read, args=[told]).start()  # whoever writes need not wait until this process is ready
+    lines, tracker = iter(told.get, ""), None
+    writer = next(lines, "")
+    try:
+        tracker = Tracker()
+        for line in lines:
+            if f"{os.getppid()}\n" != writer:  # killed; it tells another tracker all again when it goes on
+                return
+            method, arguments, tracker.now_ms = json.loads(line)
+            getattr(tracker, method)(**arguments)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        print(
+            f"warning: MLflow tracking failed and is off for this run: {type(error).__name__}: {reason}",
+            file=sys.stderr,
+        )
+        with suppress(Exception):
+            if tracker is not None:
+                tracker.end("FAILED")
+
+
+if __name__ == "__main__":
+    run(main)

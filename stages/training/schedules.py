@@ -1,0 +1,98 @@
+"""The course of the learning rate."""
+
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    ExponentialLR,
+    LinearLR,
+    LRScheduler,
+    ReduceLROnPlateau,
+    SequentialLR,
+    StepLR,
+)
+
+from stages.training import recipe
+
+
+class Course:
+    """A schedule under way.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Its rate is the highest.
+    schedule : recipe.Schedule
+    steps_per_epoch, epochs : int
+        Of the training.
+    higher_is_better : bool
+        Whether the monitored value is such; for a plateau.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedule: recipe.Schedule,
+        steps_per_epoch: int,
+        epochs: int,
+        higher_is_better: bool,
+    ):
+        self._warmup = warmup = round(schedule.warmup_epochs * steps_per_epoch)
+        self._plateau: ReduceLROnPlateau | None = None
+        main = _main(optimizer, schedule, steps_per_epoch, max(1, epochs * steps_per_epoch - warmup))
+        if warmup > 0:
+            rising = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
+            main = SequentialLR(optimizer, [rising, main], milestones=[warmup])
+        self._by_step = main
+        if isinstance(schedule, recipe.Plateau):
+            self._plateau = ReduceLROnPlateau(
+                optimizer,
+                "max" if higher_is_better else "min",
+                factor=schedule.gamma,
+                patience=schedule.patience_epochs - 1,  # torch cuts after one bad epoch more than that
+                threshold=0.0,
+            )
+
+    def after_step(self) -> None:
+        """To be called after each step of the optimiser."""
+        self._by_step.step()
+
+    def after_epoch(self, monitored: float) -> None:
+        """To be called after each epoch with the monitored value."""
+        if self._plateau is not None and self._by_step.last_epoch >= self._warmup:
+            self._plateau.step(monitored)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes."""
+        return {
+            "by_step": self._by_step.state_dict(),
+            "plateau": self._plateau and self._plateau.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where another of the same parameters stood."""
+        self._by_step.load_state_dict(state["by_step"])
+        if self._plateau is not None:
+            self._plateau.load_state_dict(state["plateau"])
+
+
+def _main(optimizer: Optimizer, schedule: recipe.Schedule, per_epoch: int, n_steps: int) -> LRScheduler:
+    """What follows the warm-up, in steps."""
+    highest = optimizer.param_groups[0]["lr"]
+    match schedule:
+        case recipe.Falling(name="linear"):
+            return LinearLR(optimizer, start_factor=1.0, end_factor=schedule.final, total_iters=n_steps)
+        case recipe.Falling():
+            return CosineAnnealingLR(optimizer, n_steps, eta_min=schedule.final * highest)
+        case recipe.CosineRestarts():
+            period = schedule.period_epochs * per_epoch
+            return CosineAnnealingWarmRestarts(optimizer, period, eta_min=schedule.final * highest)
+        case recipe.Exponential():
+            return ExponentialLR(optimizer, schedule.gamma ** (1 / per_epoch))
+        case recipe.Step():
+            return StepLR(optimizer, schedule.every_epochs * per_epoch, schedule.gamma)
+        case _:
+            return ConstantLR(optimizer, factor=1.0)
