@@ -1,13 +1,19 @@
 """Which files of the project a module runs: its imports, and theirs, read from the source."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 PACKAGES = ("stages", "models")
+# What these do changes no result: how a command starts and ends, and what is told to MLflow.
+NEUTRAL = ("stages.entry", "stages.tracking")
 
 
 def import_closure(module: str, root: Path = Path()) -> list[Path]:
     """Files of `module` and of everything in the project that it imports, anywhere in its code.
+
+    Imports of `NEUTRAL` packages are not followed, and an ``__init__.py`` that holds nothing but its docstring
+    does not count.
 
     Parameters
     ----------
@@ -22,20 +28,37 @@ def import_closure(module: str, root: Path = Path()) -> list[Path]:
         Sorted, relative to `root`; the ``__init__.py`` of each package on the way is among them.
     """
     found: set[Path] = set()
+    seen: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = _file_of(name, root)
+        path = None if name in seen or _is_neutral(name) else _file_of(name, root)
+        seen.add(name)
         if path is None or path in found:
             continue
-        found.add(path)
-        waiting.append(name.rpartition(".")[0])
-        for node in ast.walk(ast.parse((root / path).read_text("utf-8"))):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        imported, has_code = _read(root / path, (root / path).stat().st_mtime_ns)
+        if has_code:
+            found.add(path)
+        waiting += [name.rpartition(".")[0], *imported]
     return sorted(found)
+
+
+@cache
+def _read(path: Path, changed_ns: int) -> tuple[list[str], bool]:
+    """Dotted names of all that a file imports, and whether it does anything; `changed_ns` is its time."""
+    tree = ast.parse(path.read_text("utf-8"))
+    imported = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    is_docstring = ast.get_docstring(tree) is not None
+    return imported, path.name != "__init__.py" or len(tree.body) > is_docstring
+
+
+def _is_neutral(module: str) -> bool:
+    return any(f"{module}.".startswith(f"{package}.") for package in NEUTRAL)
 
 
 def _file_of(module: str, root: Path) -> Path | None:

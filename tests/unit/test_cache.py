@@ -16,7 +16,7 @@ KEY = cache.piece_key("a piece")
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def work_cache_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from models import Classifier
 from models.nearest_prototype import NearestPrototype
 from stages.core.params import check
-from stages.extract import FeaturesParams
+from stages.features.params import FeaturesParams, build
 from stages.features.spectra import Segments
 from stages.segment import cut
 from stages.train import check_model
@@ -217,7 +217,7 @@ def made(sections: dict, n_segments: int) -> tuple[np.ndarray, np.ndarray]:
         [noise(length, i, 0.2) + tone(length, 220 * 2 ** (kind / 2), rate_hz) for i, kind in enumerate(label)]
     )
     params = check(sections["features"], FeaturesParams, "features")
-    feature = params.build(params, rate_hz, length)[sections["model"]["feature"]]
+    feature = build(params, rate_hz, length)[sections["model"]["feature"]]
     values = [feature.of(Segments(one[None].astype(np.float32)))[0].T for one in samples]
     return np.ascontiguousarray(values, np.float32), label
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.workspace import new_folder, root, work_cache
+from stages.core.workspace import new_folder, outputs, root, work_cache
 from tests.synthetic import REPO
 
 
@@ -48,6 +48,39 @@ def test_a_failing_block_leaves_nothing_where_nothing_was(tmp_path):
     with pytest.raises(ValueError, match="no"):
         fail_inside(tmp_path / "out", ValueError("no"))
     assert list(tmp_path.iterdir()) == []
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Text of each file below a folder, hidden ones included, by path."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+def write_outputs(folder: Path, text: str) -> None:
+    with outputs(folder) as made:
+        (made / "table.csv").write_text(text)
+        (made / "music").mkdir()
+        (made / "music" / f"{text}.wav").write_text(text)
+
+
+def test_outputs_replace_their_own_and_nothing_beside_them(tmp_path):
+    write_outputs(tmp_path / "raw", "old")
+    (tmp_path / "raw" / "mine.wav").write_text("mine")
+    write_outputs(tmp_path / "raw", "new")
+    assert contents(tmp_path) == {
+        "raw/mine.wav": "mine",
+        "raw/table.csv": "new",
+        "raw/music/new.wav": "new",
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_outputs_of_a_failing_block_leave_the_old_ones(tmp_path):
+    write_outputs(tmp_path / "raw", "old")
+    with pytest.raises(ValueError, match="no"), outputs(tmp_path / "raw") as made:
+        (made / "table.csv").write_text("half")
+        raise ValueError("no")
+    assert contents(tmp_path) == {"raw/table.csv": "old", "raw/music/old.wav": "old"}
 
 
 KILLED = """
