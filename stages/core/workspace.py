@@ -35,9 +35,9 @@ def work_cache_path() -> Path:
 def outputs(folder: Path) -> Iterator[Path]:
     """A temporary folder, whose files and folders go into `folder` when the block ends without an error.
 
-    Each replaces the one of its name there, whole; whatever else lies in `folder` stays. A block that fails, or
-    a process that is killed, leaves `folder` as it was. A process that is killed at the very end may leave some
-    outputs old and some new, each of them whole; DVC has then recorded none, and runs the stage again.
+    Each replaces the one of its name there, whole; whatever else lies in `folder` stays. A block that fails,
+    or a process that is killed, leaves `folder` as it was. A process that is killed at the very end may leave
+    some outputs old and some new, each of them whole; DVC has recorded none, and runs the stage again.
     """
     with _temporary(folder) as partial:
         yield partial

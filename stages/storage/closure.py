@@ -12,8 +12,8 @@ NEUTRAL = ("stages.entry", "stages.tracking")
 def import_closure(module: str, root: Path = Path()) -> list[Path]:
     """Files of `module` and of everything in the project that it imports, anywhere in its code.
 
-    Imports of `NEUTRAL` packages are not followed, and an ``__init__.py`` that holds nothing but its docstring
-    does not count.
+    Imports of `NEUTRAL` packages are not followed, and an ``__init__.py`` with nothing but a docstring does
+    not count.
 
     Parameters
     ----------
