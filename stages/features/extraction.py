@@ -1,4 +1,4 @@
-"""The features of all segments, chunk by chunk: from the work cache, or computed on all cores or a cluster."""
+"""The features of all segments, by chunk: from the work cache, or computed on all cores or a cluster."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
