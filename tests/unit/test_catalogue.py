@@ -13,6 +13,7 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
+from pydantic import ValidationError
 
 from stages.features.catalogue import (
     CATALOGUE,
@@ -20,7 +21,6 @@ from stages.features.catalogue import (
     Centroid,
     Chroma,
     Contrast,
-    Feature,
     Mel,
     MelLevels,
     Mfcc,
@@ -32,6 +32,7 @@ from stages.features.catalogue import (
     ZeroCrossingRate,
     extract,
 )
+from stages.features.feature import Feature
 from stages.features.spectra import Framing, Segments
 from tests.synthetic import REPO, noise, tone
 
@@ -79,7 +80,7 @@ BATCH_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a feature can be told."""
+    """All settings of all features."""
 
     rate_hz: int = RATE_HZ
     n_fft: int = 2048
@@ -107,33 +108,44 @@ class Settings:
 
     @property
     def framing(self) -> Framing:
-        return Framing(self.n_fft, self.hop_length, self.window, self.pad_mode)
+        return Framing(**self.transform)
 
     @property
     def transform(self) -> dict[str, Any]:
-        """What librosa's functions are told of the transform."""
+        """Arguments of librosa's functions."""
         return {name: getattr(self, name) for name in ("n_fft", "hop_length", "window", "pad_mode")}
 
 
 def features(of: Settings) -> dict[str, Feature]:
-    every = (of.rate_hz, of.framing)
-    mel = Mel(*every, of.n_mels, of.fmin_hz, of.fmax_hz, of.htk, of.norm, of.top_db, of.ref)
-    chroma = Chroma(*every, of.tuning)
-    contrast = Contrast(*every, of.n_bands, of.contrast_fmin_hz, of.quantile)
+    every = {"sample_rate_hz": of.rate_hz, "framing": of.framing}
+    mel = Mel(
+        **every,
+        n_mels=of.n_mels,
+        fmin_hz=of.fmin_hz,
+        fmax_hz=of.fmax_hz,
+        htk=of.htk,
+        norm=of.norm,
+        top_db=of.top_db,
+        ref=of.ref,
+    )
+    mfcc = Mfcc(**every, mel=mel, n_mfcc=of.n_mfcc, deltas=of.deltas, delta_width=of.delta_width)
+    centroid, chroma = Centroid(**every), Chroma(**every, tuning=of.tuning)
+    contrast = Contrast(**every, n_bands=of.n_bands, fmin_hz=of.contrast_fmin_hz, quantile=of.quantile)
+    mfcc13 = mfcc.model_copy(update={"n_mfcc": 13, "deltas": 0})
     found = {
         "mel": mel,
-        "mfcc": Mfcc(*every, mel, of.n_mfcc, of.deltas, of.delta_width),
-        "mel_levels": MelLevels(*every, mel, of.n_levels, of.range_db),
+        "mfcc": mfcc,
+        "mel_levels": MelLevels(**every, mel=mel, n_levels=of.n_levels, range_db=of.range_db),
         "chroma": chroma,
-        "pitch": Pitch(*every, of.scale, of.top_db),
-        "pitch_chroma": PitchChroma(*every, of.scale, of.top_db),
+        "pitch": Pitch(**every, scale=of.scale, top_db=of.top_db),
+        "pitch_chroma": PitchChroma(**every, scale=of.scale, top_db=of.top_db),
         "contrast": contrast,
-        "centroid": Centroid(*every),
-        "bandwidth": Bandwidth(*every),
-        "rolloff": Rolloff(*every, of.roll_percent),
-        "zcr": ZeroCrossingRate(*every),
-        "rms": Rms(*every),
-        "timbre33": Timbre33(*every, Mfcc(*every, mel, 13), Centroid(*every), chroma, contrast),
+        "centroid": centroid,
+        "bandwidth": Bandwidth(**every),
+        "rolloff": Rolloff(**every, roll_percent=of.roll_percent),
+        "zcr": ZeroCrossingRate(**every),
+        "rms": Rms(**every),
+        "timbre33": Timbre33(**every, mfcc=mfcc13, centroid=centroid, chroma=chroma, contrast=contrast),
     }
     assert found.keys() == CATALOGUE.keys()
     assert {name: type(feature) for name, feature in found.items()} == CATALOGUE
@@ -645,5 +657,5 @@ def test_a_feature_goes_to_another_process_and_back(name):
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_settings_are_fixed(name):
-    with pytest.raises(AttributeError):
+    with pytest.raises(ValidationError, match="frozen"):
         features(Settings())[name].sample_rate_hz = 8000

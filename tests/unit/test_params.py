@@ -12,9 +12,9 @@ from stages.core.params import Params, check, load, read
 from stages.core.runtime import RuntimeParams
 from stages.decode import AudioParams, RenderParams
 from stages.evaluate import EvaluateParams
-from stages.extract import FeaturesParams
-from stages.pictures import PicturesParams
-from stages.segment import SegmentParams
+from stages.features.params import FeaturesParams
+from stages.plots.pages import PicturesParams
+from stages.features.segments import SegmentParams
 from stages.sources import build
 from stages.split import check_split
 from stages.train import check_model

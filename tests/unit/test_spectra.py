@@ -19,12 +19,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # libro
 RATE_HZ = 22050
 POWER_TOLERANCE = 1e-6  # of the greatest power of a segment (we have seen 4.4e-7)
 
+
+def framing_of(n_fft: int, hop_length: int, window: str = "hann", pad_mode: str = "constant") -> Framing:
+    return Framing(n_fft=n_fft, hop_length=hop_length, window=window, pad_mode=pad_mode)
+
+
 FRAMINGS = [
-    Framing(2048, 512, "hann", "constant"),
-    Framing(1024, 1024, "hann", "constant"),
-    Framing(1000, 333, "hann", "constant"),
-    Framing(2049, 441, "hann", "constant"),  # an odd window has no middle sample
-    Framing(17, 1, "hann", "constant"),
+    framing_of(2048, 512),
+    framing_of(1024, 1024),
+    framing_of(1000, 333),
+    framing_of(2049, 441),  # an odd window has no middle sample
+    framing_of(17, 1),
 ]
 
 
@@ -46,7 +51,7 @@ def test_frames_are_as_many_as_librosas_at_the_same_times(framing, length):
 
 @pytest.mark.parametrize("length", [1, 5, 16, 17])
 def test_a_window_longer_than_the_segment_sees_all_of_it(length):
-    framing = Framing(64, 16, "hann", "constant")
+    framing = framing_of(64, 16)
     samples = cut(2, length)
     frames = framing.frames(samples)
     assert frames.shape == (2, framing.n_frames(length), 64)
@@ -61,27 +66,27 @@ def test_frequencies_are_librosas(framing):
 
 
 @pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
-@pytest.mark.parametrize("n_fft", [10, 11])
+@pytest.mark.parametrize("n_fft", [16, 17])
 def test_a_frame_is_centred_on_its_time_stamp(n_fft, pad_mode):
     samples = cut(3, 40)
-    frames = Framing(n_fft, 3, "hann", pad_mode).frames(samples)
+    frames = framing_of(n_fft, 3, pad_mode=pad_mode).frames(samples)
     for frame in range(frames.shape[1]):
         np.testing.assert_array_equal(frames[:, frame, n_fft // 2], samples[:, 3 * frame])
-    before = samples[:, 5:0:-1] if pad_mode == "reflect" else np.zeros((3, 5), np.float32)
-    np.testing.assert_array_equal(frames[:, 0, :5], before)
+    before = samples[:, 8:0:-1] if pad_mode == "reflect" else np.zeros((3, 8), np.float32)
+    np.testing.assert_array_equal(frames[:, 0, :8], before)
 
 
 def test_frames_take_another_padding_when_told():
     samples = cut(2, 40)
-    framing = Framing(10, 3, "hann", "reflect")
+    framing = framing_of(16, 3, pad_mode="reflect")
     np.testing.assert_array_equal(
-        framing.frames(samples, "constant"), Framing(10, 3, "hann", "constant").frames(samples)
+        framing.frames(samples, "constant"), framing_of(16, 3).frames(samples)
     )
-    assert (framing.frames(samples, "edge")[:, 0, :5] == samples[:, :1]).all()
+    assert (framing.frames(samples, "edge")[:, 0, :8] == samples[:, :1]).all()
 
 
 def test_frames_are_a_view():
-    frames = Framing(2048, 512, "hann", "constant").frames(cut(1, 66150))
+    frames = framing_of(2048, 512).frames(cut(1, 66150))
     assert not frames.flags.owndata
     assert frames.strides == (frames.strides[0], 512 * 4, 4)
 
@@ -99,7 +104,7 @@ def test_frames_are_a_view():
 )
 def test_power_is_that_of_librosas_transform(n_segments, length, n_fft, hop_length, window, pad_mode):
     samples = cut(n_segments, length)
-    power = Segments(samples).power(Framing(n_fft, hop_length, window, pad_mode))
+    power = Segments(samples).power(framing_of(n_fft, hop_length, window, pad_mode))
     assert power.dtype == np.float32
     for ours, one in zip(power, samples, strict=True):
         theirs = librosa.stft(one, n_fft=n_fft, hop_length=hop_length, window=window, pad_mode=pad_mode)
@@ -195,21 +200,21 @@ class TestOneTransform:
 
     def test_with_every_feature_each_frame_is_transformed_once(self, transformed):
         self.extract(CATALOGUE)
-        self.assert_each_once(transformed, Framing(2048, 512, "hann", "constant"))
+        self.assert_each_once(transformed, framing_of(2048, 512))
         assert len(transformed) * FRAMES_PER_CALL < 2 * sum(map(len, transformed)), "frames go in blocks"
 
     def test_an_estimated_tuning_costs_no_transform(self, transformed):
         chroma = composed_sections()["features"]["chroma"]
         self.extract(CATALOGUE, chroma={**chroma, "tuning": "estimate"})
-        self.assert_each_once(transformed, Framing(2048, 512, "hann", "constant"))
+        self.assert_each_once(transformed, framing_of(2048, 512))
 
     def test_with_two_framings_each_frame_of_either_is_transformed_once(self, transformed):
         section = composed_sections()["features"]
         own = {"n_fft": 1000, "hop_length": 250}
         others = {name: {**section[name], "framing": own} for name in ("mel", "chroma", "timbre33", "zcr")}
         self.extract(CATALOGUE, **others)
-        self.assert_each_once(transformed, Framing(2048, 512, "hann", "constant"))
-        self.assert_each_once(transformed, Framing(1000, 250, "hann", "constant"))
+        self.assert_each_once(transformed, framing_of(2048, 512))
+        self.assert_each_once(transformed, framing_of(1000, 250))
         assert {given.shape[1] for given in transformed} == {2048, 1000}
 
     def test_samples_alone_are_not_transformed(self, transformed):
