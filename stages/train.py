@@ -22,7 +22,7 @@ from stages.storage.closure import import_closure
 from stages.storage.hdf5 import Features
 from stages.tracking import client
 from stages.training.description import Description
-from stages.training.recipe import SECTIONS, MetricLossParams, Recipe, load_recipe
+from stages.training.recipe import SECTIONS, MetricLossParams, check_augmentation, load_recipe
 
 if TYPE_CHECKING:
     import torch
@@ -112,26 +112,6 @@ def content_key(parameters: dict[str, Any]) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
-
-
-def check_augmentation(recipe: Recipe, feature: str, unit: str, is_codes: bool) -> None:
-    """Refuse an augmentation that means nothing for the feature.
-
-    Raises
-    ------
-    EncoreError
-        If codes would be altered otherwise than in time, or a gain given to what is no level.
-    """
-    active = recipe.augment.active
-    if is_codes and (wrong := sorted(set(active) - {"shift"})):
-        raise EncoreError(
-            f"params.yaml: augment.{wrong[0]} does not work on codes, which {feature} is; augment.shift does"
-        )
-    if "gain_db" in active and (unit != "dB" or recipe.train.scaler == "example"):
-        raise EncoreError(
-            f"params.yaml: augment.gain_db needs a feature in dB that is not scaled segment by segment; "
-            f"{feature} is in {unit or 'no unit'}, train.scaler is {recipe.train.scaler!r}"
-        )
 
 
 def main() -> None:

@@ -180,22 +180,24 @@ class TestTraining:
         }  # fmt: skip
 
     def test_what_was_has(self):
-        augment = {**SECTIONS["augment"], "mixup": 0.2, "specaugment": {"bands": 2, "max_bins": 0.1}}
-        augment["specaugment"] |= {"stretches": 1, "max_frames": 0.1}
+        augment = {**SECTIONS["augment"], "mixup": 0.2, "specaugment": {"freq_masks": 2, "max_bins": 0.1}}
+        augment["specaugment"] |= {"time_masks": 1, "max_frames": 0.1}
         rows = self.rows(
             optimizer="sgd", momentum=0.9, weight_decay=0.01, l1=1e-5, clip_norm=1.0, ema_decay=0.99,
             accumulate=4, precision="bf16-mixed", scaler="example", keep="last", rounds=2, epochs=100,
-            schedule={"name": "cosine_restarts", "warmup_epochs": 2.0, "period_epochs": 5, "final": 0.1},
+            schedule={
+                "name": "cosine_restarts", "warmup_epochs": 2.0, "period_epochs": 5, "final_ratio": 0.1
+            },
             loss={"name": "binary_cross_entropy", "label_smoothing": 0.1, "class_weights": "balanced"},
             augment=augment,
         )  # fmt: skip
         assert rows["optimiser"] == "SGD, learning rate 0.001, weight decay 0.01, momentum 0.9"
-        assert rows["schedule"] == "cosine restarts (`final=0.1`, `period_epochs=5`), warm-up 2 epochs"
+        assert rows["schedule"] == "cosine restarts (`final_ratio=0.1`, `period_epochs=5`), warm-up 2 epochs"
         assert rows["loss"].endswith(
             "a sigmoid for each class; label smoothing 0.1; classes weighted to balance"
         )
         assert rows["batch"] == "32 segments, 4 batches to a step"
-        assert "`specaugment.bands=2`" in rows["augmentation"]
+        assert "`specaugment.freq_masks=2`" in rows["augmentation"]
         assert rows["augmentation"].startswith("`mixup=0.2`, ")
         assert rows["L1 penalty"] == "1e-05"
         assert rows["weights"] == "moving average, decay 0.99 a step"

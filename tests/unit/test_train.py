@@ -113,11 +113,14 @@ CHOICES = [
     "loss=binary_cross_entropy",
     "loss=binary_cross_entropy loss.label_smoothing=0.1 loss.class_weights=balanced",
     "loss.label_smoothing=0.1 loss.class_weights=balanced",
-    *(f"augment={name}" for name in ("none", "specaugment", "mixup", "noise", "gain", "shift", "crop")),
+    *(
+        f"augment={name}"
+        for name in ("none", "specaugment", "mixup", "noise", "gain", "shift", "time_resized_crop")
+    ),
     "augment=[specaugment,mixup]",
-    "augment=[specaugment,mixup,noise,gain,shift,crop] loss=binary_cross_entropy",
+    "augment=[specaugment,mixup,noise,gain,shift,time_resized_crop] loss=binary_cross_entropy",
     "augment=gain train.scaler=none",
-    "augment=[noise,crop] train.scaler=example",
+    "augment=[noise,time_resized_crop] train.scaler=example",
     "train.optimizer=sgd train.momentum=0.9 train.weight_decay=0.01 train.learning_rate=0.01",
     "train.optimizer=adamw train.weight_decay=0.1 train.clip_norm=1.0 train.l1=0.0001",
     "train.ema_decay=0.9 train.accumulate=2 train.rounds=2 train.monitor=valid_accuracy train.patience=null",
