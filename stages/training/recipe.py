@@ -1,6 +1,5 @@
 """How a model is trained: the sections `train`, `schedule`, `loss` and `augment` of params.yaml."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
@@ -296,13 +295,12 @@ class AugmentParams(Params):
         return self.model_copy(update={other: None for other in self.active if other != name})
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All of them."""
+class Recipe(Params):
+    """How a model is trained."""
 
     train: TrainParams
-    schedule: Schedule
-    loss: LossParams
+    schedule: Schedule = Field(discriminator="name")
+    loss: LossParams = Field(discriminator="name")
     augment: AugmentParams
 
 
@@ -326,4 +324,24 @@ def load_recipe() -> Recipe:
         raise EncoreError(
             f"params.yaml: augment.mixup does not work with loss={loss.name}, since a mixture is of no class"
         )
-    return Recipe(train, schedule, loss, augment)
+    return Recipe(train=train, schedule=schedule, loss=loss, augment=augment)
+
+
+def check_augmentation(recipe: Recipe, feature: str, unit: str, is_codes: bool) -> None:
+    """Refuse an augmentation that means nothing for the feature.
+
+    Raises
+    ------
+    EncoreError
+        If codes would be altered otherwise than in time, or a gain given to what is no level.
+    """
+    active = recipe.augment.active
+    if is_codes and (wrong := sorted(set(active) - {"shift"})):
+        raise EncoreError(
+            f"params.yaml: augment.{wrong[0]} does not work on codes, which {feature} is; augment.shift does"
+        )
+    if "gain_db" in active and (unit != "dB" or recipe.train.scaler == "example"):
+        raise EncoreError(
+            f"params.yaml: augment.gain_db needs a feature in dB that is not scaled segment by segment; "
+            f"{feature} is in {unit or 'no unit'}, train.scaler is {recipe.train.scaler!r}"
+        )
