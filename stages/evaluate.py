@@ -79,7 +79,7 @@ def _evaluate(params: EvaluateParams, device: str) -> tuple[str, dict[str, Any],
         there = {row.split for row in split}
         sides = [*SIDES, *(side for side in ("unknown", "unlabelled") if side in there)]
         for side in tqdm(sides, desc="evaluate", unit="side", disable=None):
-            data = examples.load(features, description.feature, split, side)
+            data = examples.load(features, description.feature.name, split, side)
             judged = [trained.judge(x) for x in data.blocks()]
             probability, novelty = (np.concatenate(parts) for parts in zip(*judged, strict=True))
             predictions[side] = metrics.Predictions(data.track_id, data.label, probability, novelty)
@@ -144,10 +144,10 @@ def _evaluate(params: EvaluateParams, device: str) -> tuple[str, dict[str, Any],
             by_side = {side: tracks[side].novelty for side in ("test", *novel_sides)}
             figures.save(figures.novelties(by_side, limit), folder / "figures" / "novelty.png")
 
-        augment = AugmentParams(**description.train["augment"])
-        variants = features.variants if description.train["variants"] else []
+        augment = description.recipe.augment
+        variants = features.variants if description.recipe.train.variants else []
         if augment.active or variants:
-            train = examples.load(features, description.feature, split, "train", variants)
+            train = examples.load(features, description.feature.name, split, "train", variants)
             picture = _augmented(trained, augment, train, variants)
             figures.save(picture, folder / "figures" / "augmentations.png")
 
@@ -182,11 +182,11 @@ def _augmented(
     by_class = np.argsort(train.label[:n_originals], kind="stable")
     chosen = np.sort(by_class[np.linspace(0, len(by_class) - 1, n_segments).round().astype(int)])
     description = trained.description
-    x = trained.standardise(train.read(chosen))
+    x = description.scaler.standardise(train.read(chosen))
     target = torch.zeros(len(x), len(description.labels))
-    std = torch.tensor(description.std or [1.0])
+    std = torch.tensor(description.scaler.std or [1.0])
     after = {
-        name: trained.standardise(train.read(chosen + number * n_originals)).numpy()
+        name: description.scaler.standardise(train.read(chosen + number * n_originals)).numpy()
         for number, name in enumerate(variants, start=1)
     }
     for name in augment.active:

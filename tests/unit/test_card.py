@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import pytest
 
+from stages.audio.params import RenderParams
 from stages.core.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 from stages.evaluation.metrics import ClassScores
 from stages.reports import card
 from stages.reports.card.limits import limits
 from stages.reports.card.markup import escaped
 from stages.reports.card.novelty import novelty
-from stages.training.description import Description
-from tests.synthetic import composed_sections, good
+from stages.training.description import Description, InputFeature
+from stages.training.scaler import Scaler
+from tests.synthetic import composed_sections, good, recipe
 
 SECTIONS = composed_sections()
 LABELS = ["blues", "jazz"]
@@ -23,31 +25,34 @@ SCORES = {
     "macro_f1": 0.6,
     "balanced_accuracy": 0.59,
 }
-MADE = {
-    "sample_rate_hz": 22050,
-    "segment_length": 66150,
-    "n_fft": 2048,
-    "hop_length": 512,
-    "window": "hann",
-    "pad_mode": "constant",
-    "audio_sha256": "abc",
-    "made_with": "librosa 1",
-    "n_mfcc": 13,
-    "mel": {"sample_rate_hz": 22050, "framing": {"n_fft": 2048}, "n_mels": 64, "fmax_hz": None},
-}
+FEATURE = InputFeature(
+    name="mfcc",
+    settings={
+        "n_fft": 2048,
+        "hop_length": 512,
+        "window": "hann",
+        "pad_mode": "constant",
+        "n_mfcc": 13,
+        "mel": {"sample_rate_hz": 22050, "framing": {"n_fft": 2048}, "n_mels": 64, "fmax_hz": None},
+    },
+    sample_rate_hz=22050,
+    segment_length=66150,
+    variants=[],
+    audio_sha256="abc",
+    made_with="librosa 1",
+)
 
 
 def description(labels: list[str] = LABELS, **train: object) -> Description:
-    sections = {name: SECTIONS[name] for name in ("schedule", "loss", "augment")}
+    others = {name: train.pop(name, None) for name in ("schedule", "loss", "augment")}
     return Description(
         model="LSTM",
         kwargs={"input_shape": [13, 130], "n_classes": len(labels), "hidden": 64},
         labels=labels,
-        feature="mfcc",
-        feature_parameters=MADE,
-        mean=[],
-        std=[],
-        train={**SECTIONS["train"], **sections, **train},
+        feature=FEATURE,
+        rendering=RenderParams(window_s=30.0, windows=1, control=False),
+        scaler=Scaler(name="bins", mean=[0.0] * 13, std=[1.0] * 13),
+        recipe=recipe(train, **others),
         kept_epoch=3,
         content_key="c0ffee",
     )

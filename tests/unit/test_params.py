@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
+from stages.audio.params import AudioParams, RenderParams
 from stages.audio.quality import QualityParams
 from stages.baseline import BaselineParams
 from stages.core.errors import EncoreError
 from stages.core.params import Params, check, load, read
 from stages.core.runtime import RuntimeParams
-from stages.decode import AudioParams, RenderParams
 from stages.evaluate import EvaluateParams
 from stages.extract import FeaturesParams
 from stages.pictures import PicturesParams
 from stages.segment import SegmentParams
 from stages.sources import build
 from stages.split import check_split
-from stages.train import check_model
+from stages.training.model_params import check_model
 from stages.training.recipe import LOSSES, SCHEDULES, AugmentParams, TrainParams, check_named, load_recipe
 from tests.synthetic import composed_sections, edit_params, line_of, run_stage, write_params
 
