@@ -10,7 +10,7 @@ from pydantic import Field
 
 from stages.core.errors import run
 from stages.core.params import Params, load
-from stages.core.workspace import new_folder
+from stages.core.workspace import outputs
 from stages.evaluation import open_set
 from stages.evaluation.metrics import Predictions, score_both, write_predictions
 from stages.splitting import examples
@@ -90,7 +90,7 @@ def main() -> None:
         area = open_set.auroc(*novelty, params.bootstrap_samples, params.seed)
         names = ("auroc", "auroc_ci95_low", "auroc_ci95_high")
         metrics["open_set"] = {name: round(value, 6) for name, value in zip(names, area, strict=True)}
-    with new_folder(Path("data/baseline")) as folder:
+    with outputs(Path("data/baseline")) as folder:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
         write_predictions(folder / "predictions.csv", tracks["test"], labels)
     n_tracks = len(tracks["test"].track_id)

@@ -12,13 +12,13 @@ from stages.core.errors import run
 from stages.core.params import Params, load, read
 from stages.core.runtime import prepare_for_torch, runtime
 from stages.core.tables import Confused, Epoch, Novelty, Quality, SegmentedTrack, read_rows, write_rows
-from stages.core.workspace import new_folder
+from stages.core.workspace import outputs
 from stages.evaluation import metrics, open_set
 from stages.plots import figures
 from stages.reports import card
 from stages.reports.summary import headline
 from stages.splitting import examples
-from stages.splitting.schemes import SIDES
+from stages.splitting.schemes import SPLITS
 from stages.storage.hdf5 import Features
 from stages.tracking import client
 from stages.training.recipe import AugmentParams
@@ -75,9 +75,9 @@ def _evaluate(params: EvaluateParams, device: str) -> tuple[str, dict[str, Any],
     split = examples.read_split()
     history = read_rows(MODEL / "history.csv", Epoch)
     predictions: dict[str, metrics.Predictions] = {}
-    with Features(examples.FEATURES) as features, new_folder(EVALUATION) as folder:
+    with Features(examples.FEATURES) as features, outputs(EVALUATION) as folder:
         there = {row.split for row in split}
-        sides = [*SIDES, *(side for side in ("unknown", "unlabelled") if side in there)]
+        sides = [*SPLITS, *(side for side in ("unknown", "unlabelled") if side in there)]
         for side in tqdm(sides, desc="evaluate", unit="side", disable=None):
             data = examples.load(features, description.feature.name, split, side)
             judged = [trained.judge(x) for x in data.blocks()]
@@ -93,7 +93,7 @@ def _evaluate(params: EvaluateParams, device: str) -> tuple[str, dict[str, Any],
 
         scores = {
             side: metrics.score_both(predictions[side], params.bootstrap_samples, params.seed)
-            for side in SIDES
+            for side in SPLITS
         }
         limit = open_set.threshold(tracks["valid"], params.known_accepted)
         novel = open_set.score(tracks, limit, params.bootstrap_samples, params.seed)
@@ -133,14 +133,14 @@ def _evaluate(params: EvaluateParams, device: str) -> tuple[str, dict[str, Any],
 
         (folder / "figures").mkdir()
         figures.save(figures.curves(history, description.kept_epoch), folder / "figures" / "curves.png")
-        for side in SIDES:
+        for side in SPLITS:
             accuracy = scores[side]["track"]["accuracy"]
             name = {"train": "Training", "valid": "Validation", "test": "Test"}[side]
             title = f"{name} tracks, accuracy {accuracy:.3f}"
             picture = figures.confusion_matrix(metrics.confusion(tracks[side]), labels, title)
             figures.save(picture, folder / "figures" / f"confusion_{side}.png")
 
-        if novel_sides := [side for side in sides if side not in SIDES]:
+        if novel_sides := [side for side in sides if side not in SPLITS]:
             by_side = {side: tracks[side].novelty for side in ("test", *novel_sides)}
             figures.save(figures.novelties(by_side, limit), folder / "figures" / "novelty.png")
 
@@ -196,7 +196,7 @@ def _augmented(
 
 
 def _confusion(tracks: dict[str, metrics.Predictions], labels: list[str]) -> Iterator[Confused]:
-    for side in SIDES:
+    for side in SPLITS:
         for row, label in zip(metrics.confusion(tracks[side]), labels, strict=True):
             for n, predicted in zip(row, labels, strict=True):
                 yield Confused(side, label, predicted, int(n))

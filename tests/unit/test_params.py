@@ -16,7 +16,7 @@ from stages.extract import FeaturesParams
 from stages.pictures import PicturesParams
 from stages.segment import SegmentParams
 from stages.sources import build
-from stages.split import check_split
+from stages.splitting.params import check_split
 from stages.training.model_params import check_model
 from stages.training.recipe import LOSSES, SCHEDULES, AugmentParams, TrainParams, check_named, load_recipe
 from tests.synthetic import composed_sections, edit_params, line_of, run_stage, write_params
@@ -96,7 +96,7 @@ def test_unknown_key_of_a_section_that_may_be_null_is_named_with_what_is_allowed
 
 @pytest.mark.parametrize("section", CHECKS)
 def test_each_missing_key_is_named(sections, section):
-    choosers = {"dataset": "name", "split": "scheme", "model": "_target_", "schedule": "name", "loss": "name"}
+    choosers = {"dataset": "name", "split": "name", "model": "_target_", "schedule": "name", "loss": "name"}
     chooser = choosers.get(section)
     for key in sections[section]:
         if key != chooser:
@@ -142,7 +142,7 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("segment", "max_per_track", 0, "1"),
         ("segment", "tail", 1.0, "less than 1"),
         ("segment", "tail", -0.1, "0"),
-        ("split", "scheme", "magic", "stratified"),
+        ("split", "name", "magic", "stratified"),
         ("split", "valid", 0.0, "greater than 0"),
         ("split", "test", 1, "less than 1"),
         ("split", "seed", -1, "0"),
