@@ -12,9 +12,10 @@ import soundfile
 from stages import baseline, decode, evaluate, extract, fetch, segment, split, train
 from stages.core.errors import EncoreError
 from stages.core.params import check
-from stages.features.catalogue import CATALOGUE
+from stages.features.catalogue import CATALOGUE, rebuild
 from stages.features.params import FeaturesParams, build
-from stages.inference.prediction import predict, rebuild
+from stages.features.writing import stored_as
+from stages.inference.prediction import predict
 from tests.synthetic import CLASSES, RATE_HZ, composed_sections, noise, write_music, write_params
 
 
@@ -47,7 +48,7 @@ def predicted() -> dict[str, dict[str, float]]:
 class TestPredict:
     def test_it_says_of_each_test_track_what_evaluate_says(self):
         for track_id, probability in predicted().items():
-            assert predict(Path("data/raw", track_id)) == pytest.approx(probability, abs=1e-5)
+            assert predict(Path("data/raw/music", track_id)) == pytest.approx(probability, abs=1e-5)
 
     def test_another_rate_and_more_channels_are_brought_to_the_models(self, tmp_path):
         path = tmp_path / "stereo.flac"
@@ -58,7 +59,7 @@ class TestPredict:
 
     def test_params_yaml_is_not_asked(self, tmp_path, monkeypatch):
         track_id, probability = next(iter(predicted().items()))
-        path, model = Path("data/raw", track_id).resolve(), Path("data/model").resolve()
+        path, model = Path("data/raw/music", track_id).resolve(), Path("data/model").resolve()
         monkeypatch.chdir(tmp_path)
         assert predict(path, model) == pytest.approx(probability, abs=1e-5)
 
@@ -97,7 +98,7 @@ class TestCard:
         (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
         exec(snippet, {})
         printed = dict(line.split()[::-1] for line in capsys.readouterr().out.splitlines())
-        (track_id,) = (track_id for track_id in predicted() if f'"data/raw/{track_id}"' in snippet)
+        (track_id,) = (track_id for track_id in predicted() if f'"data/raw/music/{track_id}"' in snippet)
         assert {label: float(p) for label, p in printed.items()} == pytest.approx(
             predicted()[track_id], abs=6e-4
         )
@@ -121,6 +122,6 @@ def test_a_feature_is_rebuilt_from_its_settings(name):
     section[name] = {**section[name], "framing": {"hop_length": 256, "pad_mode": "reflect"}}
     params = check(section, FeaturesParams, "features")
     feature = build(params, 22050, 66150)[name]
-    settings = extract.stored_as(name, feature, params, 66150).settings
+    settings = stored_as(name, feature, params, 66150).settings
     written = json.loads(json.dumps({"sample_rate_hz": 22050, "include": [name], **settings}))
     assert rebuild(name, written) == feature

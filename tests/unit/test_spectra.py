@@ -79,9 +79,7 @@ def test_a_frame_is_centred_on_its_time_stamp(n_fft, pad_mode):
 def test_frames_take_another_padding_when_told():
     samples = cut(2, 40)
     framing = framing_of(16, 3, pad_mode="reflect")
-    np.testing.assert_array_equal(
-        framing.frames(samples, "constant"), framing_of(16, 3).frames(samples)
-    )
+    np.testing.assert_array_equal(framing.frames(samples, "constant"), framing_of(16, 3).frames(samples))
     assert (framing.frames(samples, "edge")[:, 0, :8] == samples[:, :1]).all()
 
 
