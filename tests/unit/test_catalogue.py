@@ -336,7 +336,7 @@ def test_equal_to_librosa(name, sound, pad_mode):
 @pytest.mark.filterwarnings("ignore:Trying to estimate tuning from empty")  # librosa's, of silence
 @pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
 @pytest.mark.parametrize("sound", SOUNDS)
-def test_chroma_of_an_estimated_tuning_is_librosas(sound, pad_mode):
+def test_chroma_with_estimated_tuning_equals_librosa(sound, pad_mode):
     of, y = Settings(pad_mode=pad_mode, tuning="estimate"), SOUNDS[sound]
     chroma, theirs = ours(sound, of, "chroma")["chroma"], librosas_chroma(y, of)
     tolerance = CHROMA_OF_AN_ESTIMATED_IMPULSE if sound == "impulse" else TOLERANCES["chroma"][1]
@@ -386,7 +386,7 @@ OWN = [
 @pytest.mark.parametrize("sound", ["music-like noise", "tone between bins"])
 @pytest.mark.parametrize("name", CATALOGUE)
 @pytest.mark.parametrize("changes", FRAMINGS, ids=str)
-def test_equal_to_librosa_with_other_frames(changes, name, sound):
+def test_equal_to_librosa_with_other_framings(changes, name, sound):
     of, y = Settings(**changes), SOUNDS[sound]
     assert_equal(name, ours(sound, of)[name], THEIRS[name](y, of), y, of, sound in PURE)
 
@@ -404,7 +404,7 @@ def test_equal_to_librosa_with_other_settings(changes, name, sound):
 
 
 @pytest.mark.parametrize("name", ["mel", "pitch"])
-def test_without_a_floor_float32_reaches_a_hundred_decibels_below_a_tone(name):
+def test_without_top_db_values_are_accurate_100_db_below_a_tone(name):
     of, y = Settings(top_db=None, ref=1.0), SOUNDS["tone between bins"]
     theirs = THEIRS[name](y, of)
     off = np.abs(ours("tone between bins", of, name)[name] - theirs)
@@ -412,7 +412,7 @@ def test_without_a_floor_float32_reaches_a_hundred_decibels_below_a_tone(name):
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_equal_to_librosa_over_half_a_minute(name):
+def test_equal_to_librosa_for_30_seconds(name):
     y = noise(30 * RATE_HZ)
     values = extract(y, [0], len(y), {name: features(Settings())[name]})[name][0]
     assert_equal(name, values, THEIRS[name](y, Settings()), y, Settings())
@@ -433,7 +433,7 @@ def test_equal_to_librosa_on_real_music(path: Path, segment: int):
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_one_row_for_each_bin_and_one_column_for_each_frame(name):
+def test_arrays_have_a_row_per_bin_and_a_column_per_frame(name):
     feature = features(Settings())[name]
     values = extract(noise(5 * 8000), range(0, 5 * 8000, 8000), 8000, {name: feature})[name]
     assert values.shape == (5, len(feature.bins()[1]), feature.framing.n_frames(8000))
@@ -445,7 +445,7 @@ def test_one_row_for_each_bin_and_one_column_for_each_frame(name):
 @pytest.mark.parametrize(
     "changes", [{}, {"n_fft": 333}, {"htk": True, "norm": "none"}, {"fmin_hz": 300.0, "fmax_hz": 9000.0}]
 )
-def test_empty_bands_are_those_whose_filter_is_zero(n_mels, changes):
+def test_empty_bands_are_those_with_a_zero_filter(n_mels, changes):
     of = Settings(n_mels=n_mels, **changes)
     with warnings.catch_warnings(action="ignore"):
         weights = librosa.filters.mel(
@@ -464,7 +464,7 @@ def test_empty_bands_are_those_whose_filter_is_zero(n_mels, changes):
     assert found == {name: n_empty if name in of_mel else 0 for name in found}
 
 
-def test_nothing_but_what_is_asked_for_is_extracted():
+def test_only_the_given_features_are_extracted():
     two = {"a": features(Settings())["rms"], "b": features(Settings())["mel"]}
     assert list(extract(noise(8000), [0], 8000, two)) == ["a", "b"]
 
@@ -501,7 +501,7 @@ UNITS = {
 }
 
 
-def test_bins_have_a_name_and_values_a_unit():
+def test_name_of_bins_and_unit_of_values():
     known = features(Settings())
     assert {name: feature.bins()[0] for name, feature in known.items()} == BINS
     assert {name: feature.unit for name, feature in known.items()} == UNITS
@@ -510,7 +510,7 @@ def test_bins_have_a_name_and_values_a_unit():
 
 
 @pytest.mark.parametrize("changes", [{}, {"htk": True}, {"fmin_hz": 50.0, "fmax_hz": 8000.0, "n_mels": 40}])
-def test_mel_bins_are_where_the_filters_peak(changes):
+def test_mel_bins_are_at_the_peaks_of_the_filters(changes):
     of = Settings(n_fft=8192, **changes)
     bins_hz = features(of)["mel"].bins()[1]
     filters = librosa.filters.mel(
@@ -520,7 +520,7 @@ def test_mel_bins_are_where_the_filters_peak(changes):
     np.testing.assert_allclose(bins_hz, peaks_hz, atol=RATE_HZ / 8192)
 
 
-def test_bins_count_coefficients_notes_and_classes():
+def test_values_of_the_bins():
     known = features(Settings(n_mfcc=13, deltas=2))
     assert known["mfcc"].bins()[1].tolist() == list(range(39))
     assert known["pitch"].bins()[1].tolist() == list(range(128))
@@ -529,21 +529,21 @@ def test_bins_count_coefficients_notes_and_classes():
     assert known["rms"].bins()[1].tolist() == [0]
 
 
-def test_contrast_bins_are_the_lower_edges_of_its_bands():
+def test_contrast_bins_are_the_lower_edges_of_the_bands():
     assert features(Settings())["contrast"].bins()[1].tolist() == [0, 200, 400, 800, 1600, 3200, 6400]
     own = features(Settings(n_bands=2, contrast_fmin_hz=100.0))["contrast"]
     assert own.bins()[1].tolist() == [0, 100, 200]
 
 
 @pytest.mark.parametrize(("note", "frequency_hz"), [(69, 440.0), (60, 261.6256), (100, 2637.02)])
-def test_a_tone_sounds_at_its_note_and_class(note, frequency_hz):
+def test_a_tone_is_strongest_at_its_note_and_pitch_class(note, frequency_hz):
     y = tone(LENGTH, frequency_hz, RATE_HZ)
     heard = extract(y, [0], LENGTH, features(Settings(n_fft=8192)))
     for name, place in (("pitch", note), ("pitch_chroma", note % 12), ("chroma", note % 12)):
         assert (heard[name][0, :, 20:-20].argmax(axis=0) == place).all(), name
 
 
-def test_no_number_is_missing_and_none_warned_of_in_odd_sounds():
+def test_unusual_audio_gives_finite_values_without_warnings():
     odd = {
         **SOUNDS,
         "direct current": np.full(LENGTH, 0.5, np.float32),
@@ -560,7 +560,7 @@ def test_no_number_is_missing_and_none_warned_of_in_odd_sounds():
                 assert np.isfinite(values).all(), f"{name} of {sound}"
 
 
-def test_silence_is_at_the_floor():
+def test_silence_gives_the_lowest_values():
     known = ours("silence", Settings())
     assert (known["mel"] == -100).all()
     assert (known["pitch"] == -100).all()
@@ -569,7 +569,7 @@ def test_silence_is_at_the_floor():
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_each_segment_is_on_its_own(name, monkeypatch):
+def test_segments_do_not_influence_each_other(name, monkeypatch):
     monkeypatch.setattr("stages.features.catalogue.SAMPLES_PER_CALL", 15 * 8000)  # several batches
     feature = {name: features(Settings(tuning="estimate", ref="max"))[name]}
     length = 8000
@@ -608,7 +608,7 @@ def test_the_order_of_tracks_changes_no_byte():
         assert list(threads.map(bytes_of, range(6))) == list(first.values())
 
 
-def test_what_others_are_extracted_changes_no_byte():
+def test_other_features_change_no_byte():
     known, y = features(Settings(tuning="estimate")), noise(40000)
     together = extract(y, [0, 20000], 20000, known)
     for name in known:
@@ -617,7 +617,7 @@ def test_what_others_are_extracted_changes_no_byte():
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_what_lies_beyond_the_end_is_silence(name):
+def test_silence_follows_the_end_of_the_samples(name):
     feature = {name: features(Settings())[name]}
     samples = noise(9700)
     padded = np.concatenate([samples, np.zeros(300, np.float32)])
@@ -628,7 +628,7 @@ def test_what_lies_beyond_the_end_is_silence(name):
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_samples_are_left_as_they_are(name):
+def test_samples_are_not_changed(name):
     samples = noise(8000)
     samples.flags.writeable = False
     extract(samples, [0], 8000, {name: features(Settings())[name]})
@@ -636,7 +636,7 @@ def test_samples_are_left_as_they_are(name):
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_equal_settings_are_an_equal_feature(name):
+def test_features_with_equal_settings_are_equal(name):
     feature, again = features(Settings())[name], features(Settings())[name]
     assert feature is not again
     assert feature == again
@@ -647,7 +647,7 @@ def test_equal_settings_are_an_equal_feature(name):
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_a_feature_goes_to_another_process_and_back(name):
+def test_a_feature_can_be_pickled(name):
     feature, y = features(Settings(tuning="estimate"))[name], noise(8000)
     copy = pickle.loads(pickle.dumps(feature))
     assert copy == feature
@@ -656,6 +656,6 @@ def test_a_feature_goes_to_another_process_and_back(name):
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_settings_are_fixed(name):
+def test_settings_are_frozen(name):
     with pytest.raises(ValidationError, match="frozen"):
         features(Settings())[name].sample_rate_hz = 8000

@@ -65,7 +65,7 @@ def test_features_come_in_the_order_of_include():
     assert list(built(include=["rms", "mel", "chroma"])) == ["rms", "mel", "chroma"]
 
 
-def test_what_conf_composes():
+def test_settings_in_conf_reach_the_features():
     known = built()
     every = {"sample_rate_hz": RATE_HZ, "framing": FRAMING}
     mel = Mel(**every, n_mels=128, fmin_hz=0.0, fmax_hz=None, htk=False, norm="slaney", top_db=80.0, ref=1.0)
@@ -116,11 +116,11 @@ def test_a_setting_reaches_its_features_and_no_others(key, value, whose):
     assert getattr(feature if inner else feature.framing, inner or name) == value
 
 
-def test_the_number_of_contrast_bands_reaches_contrast():
+def test_n_bands_reaches_contrast():
     assert built(include=["contrast"], contrast__n_bands=4)["contrast"].n_bands == 4
 
 
-def test_every_setting_of_conf_is_tried_above():
+def test_every_setting_in_conf_is_tested_above():
     tried = {key for key, _, _ in SETTINGS} | {"contrast__n_bands"}
     values = composed_sections()["features"]
     of_one = {f"{name}__{key}" for name in EVERY for key in values[name] if key != "framing"}
@@ -129,7 +129,7 @@ def test_every_setting_of_conf_is_tried_above():
 
 
 @pytest.mark.parametrize("key", ["dtype", "compression"])
-def test_how_numbers_are_stored_is_no_setting_of_a_feature(key):
+def test_storage_settings_are_not_settings_of_a_feature(key):
     assert differing(**{key: {"dtype": "float16", "compression": "gzip"}[key]}) == set()
 
 
@@ -138,7 +138,7 @@ def parts(feature: Feature) -> list[Feature]:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_framing_of_its_own_is_one_features_alone(name):
+def test_framing_of_a_section_applies_to_that_feature_only(name):
     own = {"n_fft": 1024, "hop_length": 256, "window": "boxcar", "pad_mode": "reflect"}
     assert differing(**{f"{name}__framing": own}) == {name}
     feature = built(**{f"{name}__framing": own})[name]
@@ -148,21 +148,21 @@ def test_a_framing_of_its_own_is_one_features_alone(name):
 @pytest.mark.parametrize(
     ("key", "value"), [("n_fft", 1024), ("hop_length", 256), ("window", "boxcar"), ("pad_mode", "reflect")]
 )
-def test_a_framing_of_its_own_may_say_one_thing(key, value):
+def test_framing_of_a_section_may_have_one_key(key, value):
     assert differing(chroma__framing={key: value}) == {"chroma"}
     assert built(chroma__framing={key: value})["chroma"].framing == FRAMING.model_copy(update={key: value})
 
 
 @pytest.mark.parametrize("framing", [{}, {"n_fft": None, "pad_mode": None}, {"n_fft": 2048}])
-def test_a_framing_that_says_nothing_new_changes_nothing(framing):
+def test_a_framing_equal_to_the_common_one_changes_nothing(framing):
     assert differing(mel__framing=framing) == set()
 
 
-def test_the_framing_of_mel_is_not_that_of_what_is_made_of_mel():
+def test_framing_of_mel_does_not_apply_to_features_made_from_mel():
     assert differing(mel__framing={"pad_mode": "reflect"}) == {"mel"}
 
 
-def test_timbre33_takes_mel_chroma_and_contrast_but_always_13_mfcc():
+def test_timbre33_uses_the_sections_of_its_parts_but_13_mfcc():
     timbre = built(mfcc__n_mfcc=40, mfcc__deltas=2, mel__htk=True, chroma__tuning=0.1)["timbre33"]
     assert (timbre.mfcc.n_mfcc, timbre.mfcc.deltas) == (13, 0)
     assert timbre.mfcc.mel.htk
@@ -212,7 +212,7 @@ def test_a_whole_number_is_the_same_as_a_float(key, value):
     ],
     ids=str,
 )
-def test_what_does_not_fit_together_is_refused_in_a_line(changes, told):
+def test_settings_that_do_not_fit_together_are_refused(changes, told):
     line = refusal(**changes)
     for part in told:
         assert part in line
@@ -228,25 +228,25 @@ def test_a_segment_too_short_to_reflect_is_refused(length):
     built(length=length, include=["mel"])
 
 
-def test_a_refused_framing_is_named_where_it_stands():
+def test_the_message_names_the_framing_key_of_the_section():
     own = {"n_fft": 4096, "pad_mode": "reflect"}
     line = refusal(length=2048, include=["rms", "mel"], mel__framing=own)
     assert "features.mel.framing.n_fft is 4096" in line
     assert "features.mel.framing.pad_mode=constant" in line
 
 
-def test_what_is_not_included_is_not_refused():
+def test_settings_of_features_not_included_are_not_refused():
     others = [name for name in EVERY if name not in ("mfcc", "contrast", "timbre33", "mel", "mel_levels")]
     built(include=others, mfcc__framing={"hop_length": 4096}, mel__n_mels=2, contrast__n_bands=9)
     built(include=others, mel__fmax_hz=50_000.0, mfcc__deltas=2, mfcc__delta_width=1001)
     built(include=["mel"], mel__n_mels=2)
 
 
-def test_without_a_word_there_is_no_variant():
+def test_by_default_there_are_no_variants():
     assert build_variants(check(section()["variants"], VariantsParams, "features.variants")) == []
 
 
-def test_variants_are_made_in_the_order_of_the_section():
+def test_variants_have_the_order_of_the_section():
     asked = {"time_stretch": [1.1, 0.9], "pitch_shift": [2, -0.5]}
     variants = build_variants(check(asked, VariantsParams, "features.variants"))
     assert variants == [
@@ -259,7 +259,7 @@ def test_variants_are_made_in_the_order_of_the_section():
     assert len({variant.name for variant in variants}) == len(variants)
 
 
-def test_variants_are_no_setting_of_a_feature():
+def test_variants_are_not_a_setting_of_a_feature():
     assert differing(variants={"pitch_shift": [1.0], "time_stretch": [2.0]}) == set()
 
 
@@ -293,7 +293,7 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("changes", ABSURD, ids=str)
-def test_an_absurd_but_allowed_value_gives_numbers(changes):
+def test_extreme_allowed_values_give_finite_numbers(changes):
     tiny = changes.get("n_fft", 2048) < 1000  # whose bins are too wide for contrast
     include = [name for name in EVERY if not (tiny and name in ("contrast", "timbre33"))]
     include = [name for name in include if name != "timbre33" or changes.get("mel__n_mels", 128) > 12]

@@ -39,7 +39,7 @@ def cut(n_segments: int, length: int) -> np.ndarray:
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=str)
 @pytest.mark.parametrize("length", [1025, 2047, 2048, 2049, 4097])
-def test_frames_are_as_many_as_librosas_at_the_same_times(framing, length):
+def test_number_and_times_of_frames_equal_librosas(framing, length):
     transform = librosa.stft(
         noise(length), n_fft=framing.n_fft, hop_length=framing.hop_length, pad_mode="constant"
     )
@@ -50,7 +50,7 @@ def test_frames_are_as_many_as_librosas_at_the_same_times(framing, length):
 
 
 @pytest.mark.parametrize("length", [1, 5, 16, 17])
-def test_a_window_longer_than_the_segment_sees_all_of_it(length):
+def test_a_window_longer_than_the_segment_contains_all_of_it(length):
     framing = framing_of(64, 16)
     samples = cut(2, length)
     frames = framing.frames(samples)
@@ -60,7 +60,7 @@ def test_a_window_longer_than_the_segment_sees_all_of_it(length):
 
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=str)
-def test_frequencies_are_librosas(framing):
+def test_frequencies_equal_librosas(framing):
     wanted = librosa.fft_frequencies(sr=RATE_HZ, n_fft=framing.n_fft)
     np.testing.assert_allclose(framing.frequency_hz(RATE_HZ), wanted, rtol=1e-12)
 
@@ -76,7 +76,7 @@ def test_a_frame_is_centred_on_its_time_stamp(n_fft, pad_mode):
     np.testing.assert_array_equal(frames[:, 0, :8], before)
 
 
-def test_frames_take_another_padding_when_told():
+def test_frames_with_another_padding():
     samples = cut(2, 40)
     framing = framing_of(16, 3, pad_mode="reflect")
     np.testing.assert_array_equal(framing.frames(samples, "constant"), framing_of(16, 3).frames(samples))
@@ -100,7 +100,7 @@ def test_frames_are_a_view():
         (3, 1030, 2049, 441),  # longer than the segment, and odd
     ],
 )
-def test_power_is_that_of_librosas_transform(n_segments, length, n_fft, hop_length, window, pad_mode):
+def test_power_equals_librosas(n_segments, length, n_fft, hop_length, window, pad_mode):
     samples = cut(n_segments, length)
     power = Segments(samples).power(framing_of(n_fft, hop_length, window, pad_mode))
     assert power.dtype == np.float32
@@ -111,12 +111,12 @@ def test_power_is_that_of_librosas_transform(n_segments, length, n_fft, hop_leng
         np.testing.assert_allclose(ours, wanted, rtol=0, atol=POWER_TOLERANCE * wanted.max())
 
 
-def test_magnitude_is_the_root_of_power():
+def test_magnitude_is_the_square_root_of_power():
     segments, framing = Segments(cut(2, 8000)), FRAMINGS[0]
     np.testing.assert_allclose(segments.magnitude(framing) ** 2, segments.power(framing), rtol=1e-6)
 
 
-def test_what_is_known_is_not_computed_again():
+def test_nothing_is_computed_twice():
     segments, calls = Segments(cut(1, 100)), []
 
     def count(known):
@@ -141,7 +141,7 @@ def filters(n_filters: int, n_bins: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("n_filters", [1, 15, 16, 17, 40, 128])
 @pytest.mark.parametrize("shape", [(1, 1, 9), (3, 5, 64), (2, 130, 1025)])
-def test_filter_bank_is_the_whole_product(n_filters, shape):
+def test_filter_bank_equals_the_matrix_product(n_filters, shape):
     weights = filters(n_filters, shape[-1])
     values = np.random.default_rng(1).random(shape, np.float32)
     wanted = values.astype(np.float64) @ weights.T
@@ -201,7 +201,7 @@ class TestOneTransform:
         self.assert_each_once(transformed, framing_of(2048, 512))
         assert len(transformed) * FRAMES_PER_CALL < 2 * sum(map(len, transformed)), "frames go in blocks"
 
-    def test_an_estimated_tuning_costs_no_transform(self, transformed):
+    def test_an_estimated_tuning_needs_no_further_transform(self, transformed):
         chroma = composed_sections()["features"]["chroma"]
         self.extract(CATALOGUE, chroma={**chroma, "tuning": "estimate"})
         self.assert_each_once(transformed, framing_of(2048, 512))
@@ -215,6 +215,6 @@ class TestOneTransform:
         self.assert_each_once(transformed, framing_of(1000, 250))
         assert {given.shape[1] for given in transformed} == {2048, 1000}
 
-    def test_samples_alone_are_not_transformed(self, transformed):
+    def test_features_of_samples_need_no_transform(self, transformed):
         self.extract(["rms", "zcr"])
         assert transformed == []
