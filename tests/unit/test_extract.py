@@ -35,8 +35,8 @@ from tests.synthetic import (
 )
 
 FEATURES = Path("data/features/features.h5")
-PIECES = Path(".encore/pieces")
-EVERY = {"features.include": [*CATALOGUE], "features.contrast.fmin_hz": 50.0}  # its octaves fit half of 8 kHz
+ENTRIES = Path(".encore/pieces")
+EVERY = {"features.include": [*CATALOGUE], "features.contrast.fmin_hz": 50.0}  # whose octaves fit into 4 kHz
 VARIANTS = {"pitch_shift": [2.0], "time_stretch": [1.25, 0.8]}
 
 
@@ -74,14 +74,14 @@ def small() -> dict[str, Any]:
 
 
 def configure(changes: dict[str, Any]) -> None:
-    """A params.yaml with what segment and extract read, quickly composed and quickly parsed."""
+    """Write params.yaml with the sections that segment and extract read."""
     sections = deepcopy(small())
     for key, value in changes.items():
         *path, last = key.split(".")
         inner = reduce(getitem, path, sections)
         assert last in inner
         inner[last] = value
-    Path("params.yaml").write_text(json.dumps(sections), "utf-8")  # which is YAML
+    Path("params.yaml").write_text(json.dumps(sections), "utf-8")  # JSON is YAML, and parsed faster
 
 
 def written(changes: dict[str, Any]) -> bytes:
@@ -92,14 +92,14 @@ def written(changes: dict[str, Any]) -> bytes:
 
 
 def values_under(changes: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Its arrays."""
+    """Arrays of features.h5 under these parameters."""
     written(changes)
     return arrays()
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Empty the work cache."""
-    shutil.rmtree(PIECES)
+    shutil.rmtree(ENTRIES)
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -122,19 +122,19 @@ def of_each_track(names: Iterable[str]) -> list[tuple[int, tuple[str, ...]]]:
     return [(n_segments, tuple(names)) for n_segments in (3, 2, 5)]
 
 
-def audio_anew(waveforms: dict[str, np.ndarray]) -> None:
-    """Other tracks, cut by ./params.yaml."""
+def replace_audio(waveforms: dict[str, np.ndarray]) -> None:
+    """Write other tracks, cut by ./params.yaml."""
     shutil.rmtree("data/audio")
     write_audio(waveforms)
     segment.main()
 
 
-def pieces() -> list[Path]:
-    return sorted(PIECES.glob("*/*.npz"))
+def entries() -> list[Path]:
+    return sorted(ENTRIES.glob("*/*.npz"))
 
 
-def cut_short(monkeypatch, done: list, after: int) -> None:
-    """A run that is interrupted when `done`, which grows with each computation, has so many."""
+def interrupt(monkeypatch, done: list, after: int) -> None:
+    """Interrupt a run before computation number `after`; `done` has those before."""
     compute = cached.compute
 
     def ends(loaded):
@@ -149,7 +149,7 @@ def cut_short(monkeypatch, done: list, after: int) -> None:
 
 
 class TestFile:
-    """What stands in features.h5."""
+    """Contents of features.h5."""
 
     def test_contains_every_segment_in_order(self, cut):
         extract.main()
@@ -194,7 +194,7 @@ class TestFile:
         before = audio_sha256()
         assert before == hashlib.sha256("".join(digests).encode()).hexdigest()
         cut["b"][500] += 2**-20
-        audio_anew(cut)
+        replace_audio(cut)
         assert audio_sha256() != before
 
     def test_values_equal_librosas_of_the_cut_samples(self, cut):
@@ -255,7 +255,7 @@ class TestFile:
             assert file["mel"].shape[2] == len(file["time_s"])
 
     def test_tracks_without_segments_are_ignored(self, cut):
-        audio_anew({"short": noise(100), **cut, "brief": noise(RATE_HZ // 2)})
+        replace_audio({"short": noise(100), **cut, "brief": noise(RATE_HZ // 2)})
         extract.main()
         assert list(of_tracks()) == ["a", "b", "c"]
 
@@ -268,12 +268,12 @@ class TestFile:
         with h5py.File(FEATURES) as file:
             assert file["segment"][:].tolist()[5:] == [0, 1, 2]
             assert file["start"][:].tolist()[5:] == [0, window, 2 * window]
-        audio_anew({f"c{i}": cut["c"][i * window :][:RATE_HZ] for i in range(3)})
+        replace_audio({f"c{i}": cut["c"][i * window :][:RATE_HZ] for i in range(3)})
         np.testing.assert_allclose(values_under({})["mel"], of_windows, rtol=0, atol=1e-4)
 
 
 class TestStorage:
-    """How numbers are stored changes none of them, and what cannot be stored is refused."""
+    """The form of storage changes no number; numbers that do not fit are refused."""
 
     @pytest.mark.parametrize("compression", ["lzf", "gzip"])
     def test_compressed_numbers_are_the_same(self, cut, compression):
@@ -291,7 +291,7 @@ class TestStorage:
 
     def test_values_too_large_for_float16_are_refused(self, cut):
         before = written({})
-        audio_anew({"b": cut["b"], "loud": 100 * cut["c"]})
+        replace_audio({"b": cut["b"], "loud": 100 * cut["c"]})
         configure(
             {
                 "features.include": ["mel", "pitch"],
@@ -328,56 +328,56 @@ class TestSameBytes:
         files = []
         for workers in (1, 2, 3):
             files.append(written({**EVERY, "features.variants": VARIANTS, "runtime.workers": workers}))
-            forget()
+            clear_cache()
         assert files[0] == files[1] == files[2]
 
     def test_in_processes(self, cut, monkeypatch, computed):
-        changes = {**EVERY, "features.variants": VARIANTS}
+        changes = {"features.variants": VARIANTS}
         here = written(changes)
-        forget()
+        clear_cache()
         monkeypatch.setattr(ordered, "MANY", 1)
         computed.clear()
         assert written({**changes, "runtime.workers": 2}) == here
-        assert not computed, "something was extracted here"
-        assert pieces(), "processes keep what they extract"
+        assert not computed, "extracted in this process"
+        assert entries(), "the processes save their results"
 
     @pytest.mark.parametrize("compression", ["none", "gzip"])
     def test_after_an_interrupted_run(self, cut, monkeypatch, computed, compression):
         changes = {**EVERY, "features.compression": compression}
         whole = written(changes)
-        forget()
+        clear_cache()
         FEATURES.unlink()
         computed.clear()
-        cut_short(monkeypatch, computed, 2)
-        assert pieces(), "what was extracted is kept"
+        interrupt(monkeypatch, computed, 2)
+        assert entries(), "results are saved"
         assert not FEATURES.exists()
         computed.clear()
         assert written(changes) == whole
-        assert 1 <= len(computed) < 3, "not all of it again"
+        assert 1 <= len(computed) < 3, "not everything again"
 
     @pytest.mark.parametrize("compression", ["none", "gzip"])
     def test_when_some_features_are_in_the_cache(self, cut, compression):
         changes = {**EVERY, "features.compression": compression}
         whole = written(changes)
-        forget()
+        clear_cache()
         written({**EVERY, "features.include": ["mel", "timbre33", "zcr"]})
         assert written(changes) == whole
-        for path in pieces()[::2]:
+        for path in entries()[::2]:
             path.unlink()
         assert written(changes) == whole
 
     def test_of_each_track_in_any_order_of_tracks(self, cut):
         written(EVERY)
         before = of_tracks()
-        forget()
-        audio_anew({name: cut[name] for name in "cab"})
+        clear_cache()
+        replace_audio({name: cut[name] for name in "cab"})
         written(EVERY)
         assert of_tracks() == before
 
     def test_of_each_track_in_any_order_of_the_index(self, cut):
         written(EVERY)
         before = of_tracks()
-        forget()
+        clear_cache()
         segments = Path("data/segments/segments.csv")
         rows = read_rows(segments, Segment)
         write_rows(segments, [*rows[5:], *rows[:5]], Segment)
@@ -396,7 +396,7 @@ class TestChunks:
     )
     def test_chunks_make_the_same_file(self, cut, computed, monkeypatch, at_once, chunks):
         whole = values_under(EVERY)
-        forget()
+        clear_cache()
         computed.clear()
         monkeypatch.setattr("stages.features.segments.SAMPLES_PER_CHUNK", round(at_once * RATE_HZ))
         parts = values_under(EVERY)
@@ -411,13 +411,13 @@ class TestChunks:
         monkeypatch.setattr("stages.features.segments.SAMPLES_PER_CHUNK", 2 * RATE_HZ)
         first = written({})
         computed.clear()
-        pieces()[0].unlink()
+        entries()[0].unlink()
         assert written({}) == first
         assert len(computed) == 1
 
 
 class TestIncremental:
-    """What is known already is not extracted again."""
+    """Nothing is extracted twice."""
 
     def test_a_second_run_computes_nothing(self, cut, computed):
         first = written(EVERY)
@@ -429,7 +429,7 @@ class TestIncremental:
     def test_only_a_new_track_is_computed(self, cut, computed):
         written({})
         computed.clear()
-        audio_anew({"0": noise(4 * RATE_HZ, seed=9), **cut})
+        replace_audio({"0": noise(4 * RATE_HZ, seed=9), **cut})
         written({})
         assert computed == [(4, ("mfcc", "mel"))]
         assert list(of_tracks()) == ["0", "a", "b", "c"]
@@ -437,7 +437,7 @@ class TestIncremental:
     def test_a_renamed_track_is_not_computed_again(self, cut, computed):
         written({})
         computed.clear()
-        audio_anew({f"new {name}": samples for name, samples in cut.items()})
+        replace_audio({f"new {name}": samples for name, samples in cut.items()})
         written({})
         assert computed == []
         assert list(of_tracks()) == ["new a", "new b", "new c"]
@@ -446,7 +446,7 @@ class TestIncremental:
         written({})
         computed.clear()
         cut["b"][7] += 2**-20
-        audio_anew(cut)
+        replace_audio(cut)
         written({})
         assert computed == [(2, ("mfcc", "mel"))]
 
@@ -478,7 +478,7 @@ class TestIncremental:
             assert computed == (of_each_track(names) if names else []), key
         computed.clear()
         written(EVERY)
-        assert computed == [], "what was tried before is still known"
+        assert computed == [], "earlier settings are still in the cache"
 
     def test_only_a_new_feature_is_computed(self, cut, computed):
         written({"features.include": ["mel"]})
@@ -487,16 +487,16 @@ class TestIncremental:
         assert computed == of_each_track(["rms"])
 
     def test_a_deleted_cache_is_rebuilt(self, cut, computed):
-        first, before = written(EVERY), pieces()
-        forget()
+        first, before = written(EVERY), entries()
+        clear_cache()
         computed.clear()
         assert written(EVERY) == first
         assert computed == of_each_track(CATALOGUE)
-        assert pieces() == before
+        assert entries() == before
 
     def test_damaged_entries_are_computed_again(self, cut, computed):
         first = written(EVERY)
-        for number, path in enumerate(pieces()[::4]):
+        for number, path in enumerate(entries()[::4]):
             content = bytearray(path.read_bytes())
             content[len(content) // 2] ^= 1
             path.write_bytes((content, content[:1000], b"")[number % 3])
@@ -505,12 +505,12 @@ class TestIncremental:
         assert len(computed) == 3, "once for all features of a track"
         computed.clear()
         assert written(EVERY) == first
-        assert computed == [], "and kept again"
+        assert computed == [], "and saved again"
 
     def test_without_a_writable_cache_the_result_is_the_same(self, cut):
         first = written({})
-        forget()
-        PIECES.write_text("no folder")
+        clear_cache()
+        ENTRIES.write_text("no folder")
         assert written({}) == first
 
     def test_entries_deleted_during_the_run_are_computed_again(self, cut, monkeypatch):
@@ -518,7 +518,7 @@ class TestIncremental:
         load = cached.load
 
         def load_while_another_trims(key):
-            for path in pieces()[::3]:
+            for path in entries()[::3]:
                 path.unlink()
             return load(key)
 
@@ -528,35 +528,35 @@ class TestIncremental:
     def test_with_a_cache_of_size_zero_all_is_computed(self, cut, computed):
         first = written(EVERY)
         assert written({**EVERY, "runtime.cache_gb": 0.0}) == first
-        assert pieces() == []
+        assert entries() == []
         computed.clear()
         assert written({**EVERY, "runtime.cache_gb": 0.0}) == first
         assert computed == of_each_track(CATALOGUE)
-        assert pieces() == []
+        assert entries() == []
 
     def test_changed_code_that_extracts_computes_again_other_code_does_not(self, cut):
         before = values_under({"features.include": ["mel", "rms"], "features.mel.top_db": None})
-        made = {path: path.stat().st_ino for path in pieces()}
+        made = {path: path.stat().st_ino for path in entries()}
         shutil.copytree(REPO / "stages", "stages", ignore=shutil.ignore_patterns("__pycache__"))
         with Path("stages/summarize.py").open("a") as report:
             report.write("# changed\n")
         extract_by_the_copy()
-        assert {path: path.stat().st_ino for path in pieces()} == made, "something was extracted again"
+        assert {path: path.stat().st_ino for path in entries()} == made, "extracted again"
         edit("stages/features/catalogue.py", ".log10_().mul_(10)", ".log10_().mul_(20)")
         after = extract_by_the_copy()
         np.testing.assert_array_equal(after["mel"], 2 * before["mel"])
         np.testing.assert_array_equal(after["rms"], before["rms"])
-        assert len(pieces()) == 2 * len(made)
+        assert len(entries()) == 2 * len(made)
 
 
 class TestVariants:
-    """The same segments of altered waveforms stand beside those of the music, and touch nothing."""
+    """Variants are stored beside the original features and change none of them."""
 
     NAMES = ("pitch_shift=2.0", "time_stretch=1.25", "time_stretch=0.8")
 
     @pytest.fixture
     def made(self, monkeypatch) -> list[tuple[str, int]]:
-        """What is computed: variant and number of segments."""
+        """What is computed, by chunk: variant and number of segments."""
         calls = []
         compute = cached.compute
 
@@ -587,7 +587,7 @@ class TestVariants:
         with h5py.File(FEATURES) as file:
             assert "variants" not in file.attrs
             assert "variants" not in file
-        forget()
+        clear_cache()
         written({**how, "features.variants": VARIANTS})
         assert self.originals() == before
         with h5py.File(FEATURES) as file:
@@ -611,7 +611,7 @@ class TestVariants:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_variants_are_computed_from_the_whole_track(self, cut, name):
-        """Altered by librosa, and cut where the music of each segment begins."""
+        """Altered by librosa, and cut where the music of each segment starts."""
         written({"features.include": ["rms", "mel"], "features.variants": VARIANTS})
         whole = self.of_variants()[name]["mel"][5:]
         kind, _, amount = name.partition("=")
@@ -620,7 +620,7 @@ class TestVariants:
         latest = len(altered) - RATE_HZ
         starts = [min(round(start / rate), latest) for start in range(0, 5 * RATE_HZ, RATE_HZ)]
         assert starts[-1] == (latest if rate >= 1 else round(4 * RATE_HZ / rate))
-        audio_anew({str(i): altered[start : start + RATE_HZ] for i, start in enumerate(starts)})
+        replace_audio({str(i): altered[start : start + RATE_HZ] for i, start in enumerate(starts)})
         np.testing.assert_allclose(values_under({})["mel"], whole, rtol=0, atol=1e-4)
 
     def test_only_a_new_variant_is_computed(self, cut, made):
@@ -641,18 +641,18 @@ class TestVariants:
     def test_an_interrupted_run_continues_to_the_same_bytes(self, cut, monkeypatch, made):
         changes = {"features.variants": VARIANTS}
         whole = written(changes)
-        forget()
+        clear_cache()
         FEATURES.unlink()
         made.clear()
-        cut_short(monkeypatch, made, 7)
+        interrupt(monkeypatch, made, 7)
         assert not FEATURES.exists()
         made.clear()
         assert written(changes) == whole
-        assert 5 <= len(made) < 12, "not all of it again"
+        assert 5 <= len(made) < 12, "not everything again"
         assert made[-1] == ("time_stretch=0.8", 5)
 
     def test_windows_of_a_rendered_track_are_altered_separately(self, cut, made):
-        """They come from different places, and one must not run into the next."""
+        """They come from different parts of the music, and must not run into each other."""
         tracks, window = Path("data/audio/tracks.csv"), 5 * RATE_HZ // 3
         rows = read_rows(tracks, AudioTrack)
         write_rows(tracks, [*rows[:2], replace(rows[2], n_windows=3)], AudioTrack)
@@ -662,13 +662,13 @@ class TestVariants:
         assert made[:3] == [("", 3), ("", 2), ("", 3)], "as without variants"
         assert made[3:8] == [("pitch_shift=2.0", n) for n in (3, 2, 1, 1, 1)]
         of_windows = {name: values["mel"][5:] for name, values in self.of_variants().items()}
-        audio_anew({f"c{i}": cut["c"][i * window :][:window] for i in range(3)})
+        replace_audio({f"c{i}": cut["c"][i * window :][:window] for i in range(3)})
         written({"features.variants": VARIANTS})
         for name, values in self.of_variants().items():
             np.testing.assert_allclose(values["mel"], of_windows[name], rtol=0, atol=1e-4)
 
     def test_a_sped_up_segment_contains_the_music_that_follows(self, cut):
-        audio_anew({"once": noise(2 * RATE_HZ)[:RATE_HZ], "twice": noise(2 * RATE_HZ)})
+        replace_audio({"once": noise(2 * RATE_HZ)[:RATE_HZ], "twice": noise(2 * RATE_HZ)})
         configure({"segment.max_per_track": 1})
         segment.main()
         asked = {"pitch_shift": [], "time_stretch": [1.25]}
@@ -677,7 +677,7 @@ class TestVariants:
         once, twice = self.of_variants()["time_stretch=1.25"]["rms"][:, 0]
         assert twice.min() > 0.01
         assert np.corrcoef(once[:20], twice[:20])[0, 1] > 0.9
-        assert not once[28:].any(), "four fifths of a second of music are there"
+        assert not once[28:].any(), "there is music for 0.8 s"
 
     def test_a_long_track_is_altered_in_chunks(self, cut, made, monkeypatch):
         monkeypatch.setattr("stages.features.segments.SAMPLES_PER_CHUNK", 2 * RATE_HZ)
@@ -688,7 +688,7 @@ class TestVariants:
 
 
 def extract_by_the_copy() -> dict[str, np.ndarray]:
-    """What the code in ./stages extracts."""
+    """Extract with the code in ./stages."""
     done = run_stage("extract", Path.cwd(), PYTHONPATH=str(Path.cwd()), PYTHONDONTWRITEBYTECODE="1")
     assert done.returncode == 0, done.stderr
     return arrays()

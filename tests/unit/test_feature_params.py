@@ -1,4 +1,4 @@
-"""From the `features` section to the features: each setting arrives, and what cannot be is refused."""
+"""From the `features` section to the features: settings have their effects, impossible ones are refused."""
 
 import warnings
 from typing import Any
@@ -43,7 +43,7 @@ def refusal(rate_hz: int = RATE_HZ, length: int = LENGTH, **changes: Any) -> str
 
 
 def differing(**changes: Any) -> set[str]:
-    """Which features are others under `changes`."""
+    """Features that `changes` alters."""
     before, after = built(), built(**changes)
     return {name for name in EVERY if before[name] != after[name]}
 
@@ -108,9 +108,9 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "whose"), SETTINGS, ids=[f"{s[0]}={s[1]}" for s in SETTINGS])
-def test_a_setting_reaches_its_features_and_no_others(key, value, whose):
-    assert differing(**{key: value}) == whose
+@pytest.mark.parametrize(("key", "value", "of"), SETTINGS, ids=[f"{s[0]}={s[1]}" for s in SETTINGS])
+def test_a_setting_reaches_its_features_and_no_others(key, value, of):
+    assert differing(**{key: value}) == of
     name, _, inner = key.partition("__")
     feature = built(**{key: value})[name if inner else "mfcc"]
     assert getattr(feature if inner else feature.framing, inner or name) == value
@@ -142,7 +142,7 @@ def test_framing_of_a_section_applies_to_that_feature_only(name):
     own = {"n_fft": 1024, "hop_length": 256, "window": "boxcar", "pad_mode": "reflect"}
     assert differing(**{f"{name}__framing": own}) == {name}
     feature = built(**{f"{name}__framing": own})[name]
-    assert {part.framing for part in parts(feature)} == {Framing(**own)}, "and that of all it is made of"
+    assert {part.framing for part in parts(feature)} == {Framing(**own)}, "and to its parts"
 
 
 @pytest.mark.parametrize(
@@ -174,11 +174,11 @@ def test_a_whole_number_is_the_same_as_a_float(key, value):
     assert differing(**{key: value}) == set()
     name, _, inner = key.partition("__")
     arrived = getattr(built(**{key: value})[name], inner)
-    assert isinstance(arrived, float), "which the work cache would tell apart"
+    assert isinstance(arrived, float), "else the work cache has two entries"
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "stated"),
     [
         ({"hop_length": 4096}, ["features.hop_length is 4096", "at most n_fft, 2048"]),
         (
@@ -206,15 +206,15 @@ def test_a_whole_number_is_the_same_as_a_float(key, value):
         ),
         ({"contrast__fmin_hz": 350.0}, ["features.contrast.n_bands is 6", "350 Hz", "11025 Hz"]),
         ({"contrast__fmin_hz": 21.0}, ["features.contrast.fmin_hz is 21.0", "10.7666 Hz wide", "n_fft"]),
-        # no bin of an odd window lies between 11,019.6 Hz and half the rate
+        # the highest bin of an odd window is at 11,019.6 Hz, below half the rate
         ({"n_fft": 2049, "contrast__fmin_hz": 344.5}, ["features.contrast.n_bands is 6", "11019.6 Hz"]),
         ({"n_fft": 128, "hop_length": 128}, ["features.contrast.fmin_hz is 200.0", "172.266 Hz wide"]),
     ],
     ids=str,
 )
-def test_settings_that_do_not_fit_together_are_refused(changes, told):
+def test_settings_that_do_not_fit_together_are_refused(changes, stated):
     line = refusal(**changes)
-    for part in told:
+    for part in stated:
         assert part in line
 
 

@@ -1,4 +1,4 @@
-"""The pictures stage: pages that say what they show, of any music under any name."""
+"""The pictures stage: labelled pages of any music under any name."""
 
 import dataclasses
 import warnings
@@ -110,8 +110,9 @@ class TestPage:
             assert at_s.mean() == pytest.approx(3.0, abs=256 / RATE_HZ / 2)
             assert np.ptp(at_s) <= 512 / RATE_HZ
 
-    @pytest.mark.parametrize("rate_hz", [2000, 8000, 44100])
-    @pytest.mark.parametrize("htk", ["true", "false"])
+    @pytest.mark.parametrize(
+        ("rate_hz", "htk"), [(2000, "true"), (8000, "false"), (44100, "true"), (44100, "false")]
+    )
     def test_frequency_ticks_are_where_their_tones_appear(self, rate_hz, htk):
         settings = (f"features.mel.htk={htk}", "features.n_fft=4096", "features.mel.n_mels=80")
         axes = panels(page_of(noise(rate_hz), *settings, rate_hz=rate_hz))[1]
@@ -244,12 +245,12 @@ class TestPage:
 class TestOverview:
     """All classes in one picture."""
 
-    @pytest.mark.parametrize("n_classes", [1, 2, 5, 7, 11])
+    @pytest.mark.parametrize("n_classes", [1, 5, 7])
     def test_each_class_has_a_titled_panel(self, n_classes):
-        stretches = {f"class {i:02d}": noise(RATE_HZ, i) for i in range(n_classes)}
-        overview = spectrograms.overview(stretches, features_of()["mel"])
+        excerpts = {f"class {i:02d}": noise(RATE_HZ, i) for i in range(n_classes)}
+        overview = spectrograms.overview(excerpts, features_of()["mel"])
         titles = [axes.get_title() for axes in overview.axes if axes.get_visible() and axes.get_title()]
-        assert titles == list(stretches)
+        assert titles == list(excerpts)
         assert overview.get_supxlabel() == "time in s"
         assert "Hz" in overview.get_supylabel()
 
@@ -261,10 +262,10 @@ class TestOverview:
         assert labelled == [False, False, True, True, True, True, True]
 
     def test_excerpts_may_differ_in_length_or_be_silent(self, tmp_path):
-        stretches = {"a": MUSIC, "b": MUSIC[:100], "c": SILENCE}
+        excerpts = {"a": MUSIC, "b": MUSIC[:100], "c": SILENCE}
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            overview = spectrograms.overview(stretches, features_of()["mel"])
+            overview = spectrograms.overview(excerpts, features_of()["mel"])
             figures.save(overview, tmp_path / "o.png")
         assert overview.axes[0].get_xlim() == (0, 3)
 
@@ -353,7 +354,7 @@ class TestStage:
         write_params()
         seen = {}
         monkeypatch.setattr(
-            spectrograms, "overview", lambda stretches, mel: seen.update(stretches) or page_of(MUSIC)
+            spectrograms, "overview", lambda excerpts, mel: seen.update(excerpts) or page_of(MUSIC)
         )
         pictures.main()
         np.testing.assert_array_equal(seen["jazz"], samples[2 * RATE_HZ : 5 * RATE_HZ])
@@ -376,10 +377,32 @@ class TestStage:
         assert len(drawn()) == 5 + 2 + 1
         assert "Glyph" not in capfd.readouterr().err
 
-    def test_without_labels_the_overview_shows_the_first_tracks(self, workspace):
-        write_tracks({"a": "", "b": ""}, "pictures.tracks=[b]")
+    def test_without_labels_the_overview_shows_the_first_tracks(self, workspace, monkeypatch, capsys):
+        write_tracks({f"t{number}": "" for number in range(21, 9, -1)}, "pictures.tracks=[t20]")
+        titles, draw = [], spectrograms.overview
+        monkeypatch.setattr(
+            spectrograms, "overview", lambda excerpts, mel: titles.extend(excerpts) or draw(excerpts, mel)
+        )
         pictures.main()
-        assert list(drawn()) == ["tracks/b.png"]
+        assert list(drawn()) == ["spectrograms.png", "tracks/t20.png"]
+        assert titles == [f"t{number}" for number in range(10, 20)]
+        assert "no track has a label: spectrograms.png shows the first 10 by name" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("label", ["", "rock"])
+    def test_all_three_outputs_exist_and_other_files_stay(self, workspace, label):
+        write_tracks({"a": label})
+        outputs = Path("data/pictures")
+        outputs.mkdir()
+        (outputs / "notes.txt").write_text("mine")
+        pictures.main()
+        assert sorted(path.name for path in outputs.iterdir()) == [
+            "classes",
+            "notes.txt",
+            "spectrograms.png",
+            "tracks",
+        ]
+        assert (outputs / "tracks").is_dir()
+        assert (outputs / "classes").is_dir()
 
     def test_an_unknown_track_is_refused_with_similar_names(self, workspace):
         write_tracks({"blues/00.wav": "blues", "blues/01.wav": "blues", "rock/00.wav": "rock"})
@@ -390,7 +413,7 @@ class TestStage:
         assert "blues/00.wav" in line
         assert not Path("data/pictures").exists()
         edit_params("pictures", tracks=["zzz"])
-        assert "near" not in line_of(pictures.main)
+        assert "similar" not in line_of(pictures.main)
 
     def test_a_setting_that_does_not_fit_the_sample_rate_is_refused(self, workspace):
         write_tracks({"a": "rock"}, "features.mel.fmax_hz=5000.0")

@@ -1,4 +1,4 @@
-"""Segments of one length, side by side, as many as fit."""
+"""Tracks are cut into adjacent segments of one length."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Frames lie where librosa's do, power is that of its transform, and each frame is transformed once."""
+"""Frames and power equal librosa's, and each frame is transformed once."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from tests.synthetic import composed_sections, noise
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # librosa's, of short segments
 
 RATE_HZ = 22050
-POWER_TOLERANCE = 1e-6  # of the greatest power of a segment (we have seen 4.4e-7)
+POWER_TOLERANCE = 1e-6  # of the greatest power of a segment (measured: 4.4e-7)
 
 
 def framing_of(n_fft: int, hop_length: int, window: str = "hann", pad_mode: str = "constant") -> Framing:
@@ -130,7 +130,7 @@ def test_nothing_is_computed_twice():
 
 
 def filters(n_filters: int, n_bins: int, seed: int = 0) -> np.ndarray:
-    """Some side by side, some that overlap, some over all bins, some empty."""
+    """Filters that are adjacent, overlap, cover all bins, or are empty."""
     random = np.random.default_rng(seed)
     weights = np.zeros((n_filters, n_bins))
     for weight in weights[: n_filters - n_filters // 8]:
@@ -160,14 +160,14 @@ def test_an_empty_filter_gives_zero(empty):
 
 
 class TestOneTransform:
-    """Every frame of every segment goes through one transform, however many features need it."""
+    """Every frame of every segment is transformed once, however many features need it."""
 
     LENGTH, N_SEGMENTS = 8000, 10
     SAMPLES = noise(N_SEGMENTS * LENGTH)
 
     @pytest.fixture
     def transformed(self, monkeypatch):
-        """The frames that were given to a transform, and no way around it."""
+        """The frames that were given to the one transform; others fail."""
         frames = []
         rfft = torch.fft.rfft
 

@@ -1,4 +1,4 @@
-"""Variants of a waveform: what librosa makes of it, and where its segments lie then."""
+"""Variants of a waveform equal librosa's, and segments start at the same music."""
 
 import math
 import warnings
@@ -46,7 +46,7 @@ def test_equals_librosa_with_the_original_loudness(variant):
     altered = variant.of(samples)
     assert np.sqrt(np.mean(altered**2)) == pytest.approx(np.sqrt(np.mean(samples**2)), rel=1e-4)
     gain = np.vdot(altered, made) / np.vdot(made, made)
-    assert gain > 1.1, "librosa loses nothing any more"
+    assert gain > 1.1, "librosa keeps the loudness now"
     np.testing.assert_allclose(altered, gain * made, rtol=0, atol=1e-6)
 
 
@@ -58,9 +58,9 @@ def test_a_segment_begins_at_the_same_music(variant):
         samples[start + RATE_HZ : start + 3 * RATE_HZ] = tone(2 * RATE_HZ, 440)
     altered, begin = vary(samples, starts, length, variant)
     for start in begin:
-        heard = np.abs(altered[start : start + length]) > 0.02
+        audible = np.abs(altered[start : start + length]) > 0.02
         # librosa's window is a quarter of a second long here
-        assert np.flatnonzero(heard)[[0, -1]] / RATE_HZ == pytest.approx(
+        assert np.flatnonzero(audible)[[0, -1]] / RATE_HZ == pytest.approx(
             np.array([1, 3]) / variant.rate, abs=0.4
         )
 
