@@ -67,7 +67,7 @@ def evaluated(module_workspace):
     """A workspace with a small model, evaluated."""
     write_features({"train": 4, "valid": 2, "test": 3})
     write_raw({"jazz/a.wav": b"x"})
-    write_params("train.epochs=4", "augment=gain")
+    write_params("train.epochs=4", "augment=shift")
     baseline.main()
     train.main()
     evaluate.main()
@@ -209,9 +209,17 @@ class TestRefusals:
 @pytest.mark.parametrize(
     ("options", "augmentations"),
     [
-        (("augment=[specaugment,mixup,noise,gain,shift,crop]",), 6),
+        (("augment=[specaugment,mixup,noise,gain,shift,time_resized_crop]",), 6),
         (("augment=gain", "train.scaler=none"), 1),
-        (("augment=crop", "train.scaler=example", "train.rounds=2", "loss=binary_cross_entropy"), 1),
+        (
+            (
+                "augment=time_resized_crop",
+                "train.scaler=example",
+                "train.rounds=2",
+                "loss=binary_cross_entropy",
+            ),
+            1,
+        ),
     ],
 )
 def test_models_of_other_recipes_are_evaluated(workspace, options, augmentations):
@@ -294,7 +302,7 @@ class TestOpenSet:
         if evaluated_open_set[0] == "cross_entropy":
             wanted = 1 - probability.max(axis=1)
         else:
-            embedding = trained.model.embed(trained.standardise(x)).detach()
+            embedding = trained.model.embed(trained.description.scaler.standardise(x)).detach()
             wanted = torch.cdist(embedding, trained.model.prototypes).min(dim=1).values
         np.testing.assert_allclose(novelty, wanted, atol=1e-4)
 
