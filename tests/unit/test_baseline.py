@@ -8,8 +8,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from stages import baseline
+from stages.core.params import check
 from stages.core.tables import Assignment
 from stages.evaluation.baseline import statistics
+from stages.evaluation.params import BaselineParams
 from stages.evaluation.predictions import Predictions, read_segments
 from stages.splitting import examples
 from stages.storage.hdf5 import Features
@@ -33,6 +35,14 @@ def test_statistics_are_mean_and_standard_deviation_over_time():
     values = statistics(x)
     np.testing.assert_allclose(values[:, :3], x.mean(axis=2), atol=1e-6)
     np.testing.assert_allclose(values[:, 3:], x.std(axis=2), atol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["bootstrap_samples", "seed"])
+def test_keys_that_evaluate_has_now_are_named(key):
+    values = {"feature": "mfcc", "C": 1.0, "class_weights": "none", key: 500}
+    line = line_of(lambda: check(values, BaselineParams, "baseline"))
+    assert line.startswith(f"params.yaml: baseline.{key} is now ")
+    assert f"evaluate.{key}; " in line
 
 
 @pytest.mark.usefixtures("_features")
