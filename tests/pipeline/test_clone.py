@@ -29,7 +29,7 @@ def experiment(clone: Project, seed: int, *words: str) -> str:
 def test_queued_experiments_on_a_users_music_all_succeed(clone: Project) -> None:
     seeds = ",".join(map(str, SEEDS))
     clone.dvc("exp", "run", "--queue", *clone.settings(*TINY, f"train.seed={seeds}"))
-    clone.dvc("queue", "start", "--jobs", "2")
+    clone.dvc("queue", "start", "--jobs", "2", timeout_s=560)
     clone.wait_for_queue()
     status = clone.dvc("queue", "status")
     assert status.count("Success") == len(SEEDS), status
