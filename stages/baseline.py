@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from stages.core.errors import run
 from stages.core.params import Params, load
 from stages.core.workspace import new_folder
+from stages.entry.command import run
 from stages.evaluation import open_set
 from stages.evaluation.metrics import Predictions, score_both, write_predictions
 from stages.splitting import examples

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from stages.core.errors import run
 from stages.core.params import Params, load, read
 from stages.core.runtime import prepare_for_torch, runtime
 from stages.core.tables import Confused, Epoch, Novelty, Quality, SegmentedTrack, read_rows, write_rows
 from stages.core.workspace import new_folder
+from stages.entry.command import run
 from stages.evaluation import metrics, open_set
 from stages.plots import figures
 from stages.reports import card

@@ -4,10 +4,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
 from stages.core.params import read
 from stages.core.tables import RawTrack, write_rows
 from stages.core.workspace import new_folder
+from stages.entry.command import run
 from stages.sources import build
 
 

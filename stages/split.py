@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
 from stages.core.params import Params, check_named, read
 from stages.core.tables import Assignment, SegmentedTrack, read_pairs, read_rows, write_rows
 from stages.core.workspace import new_folder
+from stages.entry.command import run
 from stages.splitting import schemes
 
 

@@ -171,7 +171,7 @@ from kagglesdk.kaggle_env import KaggleEnv, _env_to_endpoint as endpoints
 endpoints[KaggleEnv.LOCAL] = {url!r}
 from stages.sources import gtzan
 gtzan.SILENCE_S = 1.0
-from stages.core.errors import run
+from stages.entry.command import run
 from stages.fetch import main
 run(main)
 """

@@ -18,7 +18,7 @@ class Params(pydantic.BaseModel):
     Attributes
     ----------
     renamed : dict of str to str
-        The new name of each key that used to have another one.
+        The new name of each key that used to have another one; with a dot: in full, of another section.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -117,9 +117,10 @@ def load(section: str, model: type[P]) -> P:
 
 
 def _renamed(location: list[str], new: str) -> EncoreError:
-    old, new = ".".join(location), ".".join([*location[:-1], new])
+    full = new if "." in new else ".".join([*location[:-1], new])
     return EncoreError(
-        f"params.yaml: {old} is now called {new}; rename it, or `make params` rewrites the file from conf/"
+        f"params.yaml: {'.'.join(location)} is now {full}; change it, or `make params` rewrites the file "
+        "from conf/"
     )
 
 

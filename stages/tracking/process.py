@@ -25,10 +25,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from stages.core.errors import run
 from stages.core.params import flat, read
 from stages.core.tables import Epoch, read_rows
 from stages.core.workspace import root, work_cache, work_cache_path
+from stages.entry.command import run_without_params
 from stages.training.description import Description
 
 if TYPE_CHECKING:
@@ -275,4 +275,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_without_params(main)
