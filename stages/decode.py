@@ -13,18 +13,18 @@ from stages.core.errors import EncoreError
 from stages.core.params import load
 from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
-from stages.core.workspace import new_folder
+from stages.core.workspace import outputs
 from stages.entry.command import run
 from stages.parallel.processes import Lost, isolated_map
 from stages.storage import cache, hdf5
 
-RAW = Path("data/raw")
+MUSIC = Path("data/raw/music")
 TIMEOUT_S = 300.0  # far more than the longest file takes
 LISTED = 20  # dropped files that are printed; quality.csv has all of them
 
 
 def main() -> None:
-    """Decode every track of data/raw; write waveforms, the usable tracks, and a verdict on every file."""
+    """Decode all of data/raw/music; write waveforms, the usable tracks, and a verdict on every file."""
     audio, quality = load("audio", AudioParams), load("quality", QualityParams)
     render = load("render", RenderParams)
     recipe = cached.Recipe(
@@ -35,7 +35,7 @@ def main() -> None:
     )
     from tqdm import tqdm
 
-    found = read_rows(RAW / "tracks.csv", RawTrack)
+    found = read_rows(Path("data/raw/tracks.csv"), RawTrack)
     with cache.bounded(runtime().cache_gb) as written:
         heard = list(_hear(found, recipe, written))
         judged = judge(found, heard, quality)
@@ -48,11 +48,11 @@ def main() -> None:
             )
         if len(found) != len(kept) + len(dropped):
             raise AssertionError(f"{len(found)} found, but {len(kept)} kept and {len(dropped)} dropped")
-        with new_folder(Path("data/audio")) as folder:
+        with outputs(Path("data/audio")) as folder:
             tracks: list[AudioTrack] = []
             with hdf5.create_audio(folder / "audio.h5", audio.sample_rate_hz) as file:
                 for i in tqdm(kept, "store", unit="track", disable=None):
-                    waveform = cached.waveform(RAW / found[i].path, heard[i].key, recipe)
+                    waveform = cached.waveform(MUSIC / found[i].path, heard[i].key, recipe)
                     hdf5.append_waveform(
                         file, len(tracks), found[i].track_id, waveform, heard[i].sound.digest
                     )
@@ -69,7 +69,7 @@ def _hear(
 ) -> Iterator[cached.Heard]:
     """Every file decoded into the work cache, in processes that a file may kill."""
     hear = functools.partial(cached.hear, recipe=recipe)
-    paths = (RAW / track.path for track in found)
+    paths = (MUSIC / track.path for track in found)
     for answer in isolated_map(hear, paths, len(found), "decode", TIMEOUT_S):
         heard = cached.unheard(answer.reason) if isinstance(answer, Lost) else answer
         yield heard

@@ -10,7 +10,7 @@ from stages.core.errors import EncoreError
 from stages.core.params import load, read
 from stages.core.runtime import RuntimeParams, prepare_for_torch, runtime
 from stages.core.tables import Epoch, write_rows
-from stages.core.workspace import new_folder
+from stages.core.workspace import outputs
 from stages.entry.command import run
 from stages.splitting import examples
 from stages.storage.hdf5 import Features
@@ -119,11 +119,12 @@ def main() -> None:
                 if isinstance(trained.model, NearestPrototype):
                     loop.calibrate(trained.model, judging)
                 trained = TrainedModel(description.model_copy(update={"kept_epoch": kept}), trained.model)
-                with new_folder(Path("data/model")) as folder:
+                with outputs(Path("data/model")) as folder:
                     trained.save(folder)
                     write_rows(folder / "history.csv", fitted.history, Epoch)
+                    (folder / "rounds").mkdir()
                     for number, weights in enumerate(fitted.rounds, start=1):
-                        save_weights(weights, folder / f"round_{number:02d}.safetensors")
+                        save_weights(weights, folder / "rounds" / f"round_{number:02d}.safetensors")
             checkpoint.forget()  # when all is told: whoever waits no longer has not trained for nothing
     n_parameters = sum(p.numel() for p in trained.model.parameters())
     accuracy = fitted.history[kept - 1].valid_accuracy

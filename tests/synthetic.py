@@ -226,8 +226,8 @@ def write_raw(files: dict[str, bytes], labels: Sequence[str] = ()) -> None:
     raw = Path("data/raw")
     rows = []
     for index, (path, content) in enumerate(files.items()):
-        (raw / path).parent.mkdir(parents=True, exist_ok=True)
-        (raw / path).write_bytes(content)
+        (raw / "music" / path).parent.mkdir(parents=True, exist_ok=True)
+        (raw / "music" / path).write_bytes(content)
         label = labels[index] if labels else "jazz"
         rows.append(RawTrack(path, path, label, "", "", "", "0" * 64, len(content), "folder"))
     write_rows(raw / "tracks.csv", rows, RawTrack)

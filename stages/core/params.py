@@ -81,8 +81,8 @@ def check(values: Any, model: type[P], section: str) -> P:
     raise EncoreError(f"params.yaml: {_reason(errors[0], model, section)}")
 
 
-def check_named(values: Any, choices: Mapping[str, type[P]], section: str, key: str = "name") -> P:
-    """Check a section against the parameters of what its `key` chooses.
+def check_named(values: Any, choices: Mapping[str, type[P]], section: str) -> P:
+    """Check a section against the parameters of the choice that it names with its key `name`.
 
     Raises
     ------
@@ -90,13 +90,13 @@ def check_named(values: Any, choices: Mapping[str, type[P]], section: str, key: 
         If there is no such choice, or one of its parameters is wrong.
     """
     given = values if isinstance(values, dict) else {}
-    if key not in given:
+    if "name" not in given:
         for old, new in (item for model in choices.values() for item in model.renamed.items()):
-            if old in given and new == key:
+            if old in given and new == "name":
                 raise _renamed([section, old], new)
-    name = given.get(key)
+    name = given.get("name")
     if not isinstance(name, str) or name not in choices:
-        raise EncoreError(f"params.yaml: {section}.{key} is {name!r}, should be one of {', '.join(choices)}")
+        raise EncoreError(f"params.yaml: {section}.name is {name!r}, should be one of {', '.join(choices)}")
     return check(values, choices[name], section)
 
 

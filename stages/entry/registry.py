@@ -9,17 +9,16 @@ from typing import Any
 
 from stages.audio.params import AudioParams, RenderParams
 from stages.audio.quality import QualityParams
-from stages.baseline import BaselineParams
 from stages.core.errors import EncoreError
 from stages.core.params import Params, check, read
 from stages.core.runtime import RuntimeParams
-from stages.evaluate import EvaluateParams
+from stages.evaluation.params import BaselineParams, EvaluateParams
 from stages.features.catalogue import Feature
 from stages.features.params import FeaturesParams, build
 from stages.pictures import PicturesParams
 from stages.segment import SegmentParams
 from stages.sources import build as check_dataset
-from stages.split import check_split
+from stages.splitting.params import check_split
 from stages.training import recipe
 from stages.training.model_params import check_model
 from stages.training.recipe import AugmentParams, Recipe, TrainParams, check_loss, check_schedule

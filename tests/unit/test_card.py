@@ -244,10 +244,10 @@ class TestData:
     @pytest.mark.parametrize(
         ("scheme", "said"),
         [
-            ({"scheme": "file", "path": "/home/me/a_b.csv", "watch": "x"}, r"file (a\_b.csv). A file gives"),
-            ({"scheme": "published", "watch": "x"}, "Split: published. The dataset publishes the sides"),
-            ({"scheme": "stratified", "seed": 3, "watch": "x"}, "(`seed=3`). Copies of a recording"),
-            ({"scheme": "kfold", "k": 5, "fold": 2, "watch": "x"}, "(`fold=2`, `k=5`). Tracks that share"),
+            ({"name": "file", "path": "/home/me/a_b.csv", "watch": "x"}, r"file (a\_b.csv). A file gives"),
+            ({"name": "published", "watch": "x"}, "Split: published. The dataset publishes the sides"),
+            ({"name": "stratified", "seed": 3, "watch": "x"}, "(`seed=3`). Copies of a recording"),
+            ({"name": "kfold", "k": 5, "fold": 2, "watch": "x"}, "(`fold=2`, `k=5`). Tracks that share"),
         ],
     )
     def test_each_scheme_says_what_it_keeps_apart(self, scheme, said):

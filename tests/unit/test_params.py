@@ -70,8 +70,7 @@ def test_unknown_key_of_an_optional_section_is_named_with_the_allowed_ones(secti
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_each_missing_key_is_named(sections, section):
-    choosers = {"dataset": "name", "split": "scheme", "model": "_target_", "schedule": "name", "loss": "name"}
-    chooser = choosers.get(section)
+    chooser = {"model": "_target_"}.get(section, "name")  # a missing one is answered with the choices
     for key in sections[section]:
         if key != chooser:
             values = {k: v for k, v in sections[section].items() if k != key}
@@ -116,7 +115,7 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("segment", "max_per_track", 0, "1"),
         ("segment", "tail", 1.0, "less than 1"),
         ("segment", "tail", -0.1, "0"),
-        ("split", "scheme", "magic", "stratified"),
+        ("split", "name", "magic", "stratified"),
         ("split", "valid", 0.0, "greater than 0"),
         ("split", "test", 1, "less than 1"),
         ("split", "seed", -1, "0"),
@@ -535,9 +534,11 @@ def test_old_key_that_makes_the_choice_is_answered_with_its_new_name():
         ("schedule", "linear", "final", "final_ratio"),
         ("schedule", "cosine", "final", "final_ratio"),
         ("schedule", "cosine_restarts", "final", "final_ratio"),
+        ("split", "grouped", "scheme", "name"),
+        ("split", "file", "scheme", "name"),
     ],
 )
-def test_renamed_keys_of_the_recipe_are_answered(section, choice, old, new):
+def test_renamed_keys_of_conf_are_answered(section, choice, old, new):
     values = composed_sections(f"{section}={choice}")[section]
     *path, last = old.split(".")
     inner = values
@@ -546,3 +547,9 @@ def test_renamed_keys_of_the_recipe_are_answered(section, choice, old, new):
     before = {key if key != new.rpartition(".")[2] else last: value for key, value in inner.items()}
     line = refusal(section, {**values, path[0]: before} if path else before)
     assert line.startswith(f"params.yaml: {section}.{old} is now {section}.{new}; ")
+
+
+@pytest.mark.parametrize("key", ["bootstrap_samples", "seed"])
+def test_keys_that_moved_to_evaluate_are_answered(sections, key):
+    line = refusal("baseline", {**sections["baseline"], key: 200})
+    assert line.startswith(f"params.yaml: baseline.{key} is now evaluate.{key}; ")

@@ -701,7 +701,7 @@ class TestRefusals:
 
     def test_nothing_to_validate_on(self, data):
         write_split([row for row in examples.read_split() if row.split != "valid"])
-        assert "no track stands in valid" in self.refused()
+        assert "no track is in valid" in self.refused()
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])

@@ -38,7 +38,7 @@ def model(facts: Facts) -> list[str]:
     """Class, size, input, output and weights."""
     about = facts.description
     shown = {key: value for key, value in about.kwargs.items() if key not in ("input_shape", "n_classes")}
-    path = PurePath("data/raw", _example(facts).path).as_posix()
+    path = PurePath("data/raw/music", _example(facts).path).as_posix()
     return [
         "## Model",
         bullets(
