@@ -20,7 +20,7 @@ from stages.core.params import check
 from stages.core.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
 from stages.storage import hdf5
 from stages.training.description import Description, InputFeature
-from stages.training.recipe import LOSSES, SCHEDULES, AugmentParams, Recipe, TrainParams, check_named
+from stages.training.recipe import AugmentParams, Recipe, TrainParams, check_loss, check_schedule
 from stages.training.scaler import Scaler
 
 if TYPE_CHECKING:
@@ -82,10 +82,8 @@ def recipe(
     sections = composed_sections()
     return Recipe(
         train=check({**sections["train"], **(train or {})}, TrainParams, "train"),
-        schedule=check_named(
-            {"warmup_epochs": 0.0, **(schedule or sections["schedule"])}, SCHEDULES, "schedule"
-        ),
-        loss=check_named(_loss(sections["loss"], loss or {}), LOSSES, "loss"),
+        schedule=check_schedule({"warmup_epochs": 0.0, **(schedule or sections["schedule"])}),
+        loss=check_loss(_loss(sections["loss"], loss or {})),
         augment=check({**sections["augment"], **(augment or {})}, AugmentParams, "augment"),
     )
 
