@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.core.errors import run
 from stages.core.params import load
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.features.extraction import Extraction
 from stages.features.params import FeaturesParams
 from stages.features.segments import Index

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.core.errors import run
 from stages.core.params import load
 from stages.core.tables import AudioTrack, read_rows
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.features.params import FeaturesParams
 from stages.plots import figures, spectrograms
 from stages.plots.pages import PicturesParams, Plan, page_features, plan

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from stages.core.errors import run
 from stages.core.params import load
 from stages.core.tables import AudioTrack, Segment, SegmentedTrack, read_rows, write_rows
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.features.segments import SegmentParams, cut_all
 from stages.storage import hdf5
 
