@@ -22,9 +22,9 @@ def run(stage: Callable[[], None]) -> None:
     """
 
     def checked() -> None:
-        from stages.entry.registry import check_all
+        from stages.entry.registry import check_params
 
-        check_all()
+        check_params()
         stage()
 
     _answer_help(stage)

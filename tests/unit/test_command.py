@@ -121,8 +121,8 @@ def test_command_without_parameters_ignores_a_wrong_params_yaml():
 
 PROBE = """
 import sys
-from stages.entry.registry import check_all
-check_all()
+from stages.entry.registry import check_params
+check_params()
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
