@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 REPO = Path(__file__).parents[1]
 RATE_HZ = 8000
+# Real music for the tests that need it: the folder `genres_original` of GTZAN, or of a part of it.
+GTZAN = Path(os.environ["ENCORE_GTZAN"]) if "ENCORE_GTZAN" in os.environ else None
+NO_GTZAN = "needs real music: set ENCORE_GTZAN to the folder genres_original of GTZAN"
+needs_gtzan = pytest.mark.skipif(GTZAN is None, reason=NO_GTZAN)
 CLASSES = ("blues", "jazz", "rock")
 # What fits audio of a few seconds at 8 kHz, and touches nothing outside the test's folder.
 SMALL = (
