@@ -8,7 +8,7 @@ from stages.core.errors import EncoreError, run
 from stages.core.params import read
 from stages.core.tables import RawTrack, write_rows
 from stages.core.workspace import new_folder
-from stages.sources import build
+from stages.sources.choices import build
 
 
 def main() -> None:

@@ -169,8 +169,8 @@ import time
 time.sleep = lambda seconds: None  # between the client's retries
 from kagglesdk.kaggle_env import KaggleEnv, _env_to_endpoint as endpoints
 endpoints[KaggleEnv.LOCAL] = {url!r}
-from stages.sources import gtzan
-gtzan.SILENCE_S = 1.0
+from stages.sources import kaggle
+kaggle.SILENCE_S = 1.0
 from stages.core.errors import run
 from stages.fetch import main
 run(main)

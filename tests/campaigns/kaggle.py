@@ -14,7 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from stages.sources.gtzan import DISK_FULL, PAGE, SLUG
+from stages.sources.disk import disk_full
+from stages.sources.gtzan import ARCHIVE, DATASET, NEEDS
+from stages.sources.kaggle import page
 from tests.kaggle_server import Kaggle, member, run_stage, write_artists, zipped
 
 CLIPS = ["blues.00000", "jazz.00033", "jazz.00054", "rock.00099"]
@@ -29,7 +31,7 @@ def gtzan_zip(rng: random.Random, n_mb: int, clip_bytes: int = 1000) -> bytes:
 
 
 def archive_below(folder: Path) -> Path:
-    return folder / f".encore/downloads/{SLUG}.zip"
+    return folder / f".encore/downloads/{ARCHIVE}"
 
 
 class Campaign:
@@ -67,7 +69,7 @@ def refusals(campaign: Campaign, archive: bytes) -> None:
     anew = "; deleted, run again to download it anew"
     cases: list[tuple[str, str, dict[str, Any]]] = [
         ("wrong credentials (401)", "does not accept the credentials (401)", {"status": 401}),
-        ("rules not accepted (403)", f"(403): log in, open {PAGE}", {"status": 403}),
+        ("rules not accepted (403)", f"(403): log in, open {page(DATASET)}", {"status": 403}),
         ("no such dataset (404)", "does not find the dataset (404)", {"status": 404}),
         ("rate limit (429)", "(429): wait 60 s, then run again", {"status": 429}),
         ("rate limit, Retry-After 37", "(429): wait 37 s, then", {"status": 429, "retry_after": "37"}),
@@ -104,7 +106,7 @@ def full_disks(campaign: Campaign, rng: random.Random) -> None:
         folder = campaign.workspace(name, size=4 * MB)
         try:
             with Kaggle(archive=archive) as kaggle:
-                campaign.fails(name, DISK_FULL, folder, kaggle.url)
+                campaign.fails(name, str(disk_full(NEEDS)), folder, kaggle.url)
         finally:
             subprocess.run(["umount", folder], check=True)
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from stages.core.tables import RawTrack
 from stages.sources.choice import choose
 from stages.sources.params import SourceParams
 from tests.synthetic import line_of
@@ -14,7 +15,8 @@ ALL = {"classes": None, "tracks_per_class": None, "fraction": 1.0, "seed": 0}
 
 def chosen(labels: dict[str, str] = LABELS, **changes: object) -> list[str]:
     values = {"name": "any", "watch": "x", "watch_metadata": "x", **ALL, **changes}
-    return choose(labels, SourceParams.model_validate(values), "the shelf")
+    tracks = [RawTrack(track_id, "", label, "", "", "", "", 0, "any") for track_id, label in labels.items()]
+    return [track.track_id for track in choose(tracks, SourceParams.model_validate(values), "the shelf")]
 
 
 def counts(track_ids: list[str]) -> dict[str, int]:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import soundfile
 
-from stages.core.tables import RawTrack, read_rows
-from stages.sources import Contents, fma
+from stages.core.tables import RawTrack, read_pairs
+from stages.sources import archive, fma
 from stages.sources.fma import Fma, FmaParams
 from tests.loopback import serving
 from tests.synthetic import REPO, line_of, noise
@@ -280,7 +280,7 @@ class TestCopy:
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(fma, "_copy", full)
+        monkeypatch.setattr(archive, "copy", full)
         assert failure(own(copy), into).startswith("disk full: no room for the clips of fma_small")
 
 
@@ -388,26 +388,16 @@ class TestDownload:
     )
     def test_archive_damaged_in_the_cache_is_deleted(self, server, into, workspace, damage):
         source().fetch(into)
-        archive = workspace / ".encore/downloads/fma_small.zip"
-        archive.write_bytes(damage(archive.read_bytes()))
+        path = workspace / ".encore/downloads/fma_small.zip"
+        path.write_bytes(damage(path.read_bytes()))
         line = line_of(lambda: source().fetch(into))
-        assert line.startswith(f"{archive}: damaged (")
+        assert line.startswith(f"{path} is damaged (")
         assert line.endswith("; deleted, run again to download it anew")
         assert len(source().fetch(into)) == len(SMALL)
 
 
-def test_what_is_expected_depends_on_the_subset():
-    assert source(subset="medium").expected == Contents(
-        25_000,
-        {
-            "fma_metadata.zip": "sha1:f0df49ffe5f2a6008d7dc83c6915b31835dfe733",
-            "fma_medium.zip": "sha1:c67b69ea232021025fca9231fc1c7c1a063ab50b",
-        },
-    )
-
-
 def test_known_faults():
-    faults = read_rows(REPO / "data/facts/fma_faults.csv", fma.Fault)
-    assert len({row.track_id for row in faults}) == 21
-    assert all(len(row.track_id) == 6 and row.fault for row in faults)
-    assert {"098565", "098567", "098569", "099134", "108925", "133297"} < {row.track_id for row in faults}
+    faults = read_pairs(REPO / "data/facts/fma_faults.csv", "track_id", "fault", "facts")
+    assert len(faults) == 21
+    assert all(len(track_id) == 6 and fault for track_id, fault in faults.items())
+    assert {"098565", "098567", "098569", "099134", "108925", "133297"} < faults.keys()

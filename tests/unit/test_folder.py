@@ -130,9 +130,9 @@ def test_what_is_no_file_is_left(music, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["source.json", "tracks.csv"])
-def test_a_folder_in_the_way_of_the_manifest_is_one_line(music, tmp_path, name):
+def test_folder_called_like_a_table_of_fetch_is_a_class(music, tmp_path, name):
     write(music, f"{name}/a.wav")
-    assert name in line_of(lambda: fetched(music, tmp_path / "raw"))
+    assert fetched(music, tmp_path / "raw")[f"{name}/a.wav"].label == name
 
 
 class TestGroups:

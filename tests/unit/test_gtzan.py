@@ -21,6 +21,8 @@ import soundfile
 from stages import decode, fetch
 from stages.core.errors import EncoreError
 from stages.sources import gtzan
+from stages.sources import kaggle as client
+from stages.sources.disk import disk_full
 from stages.sources.gtzan import Gtzan, GtzanParams
 from tests.kaggle_server import (
     ARTISTS,
@@ -261,8 +263,8 @@ def test_wrong_credentials(kaggle, into, capfd, monkeypatch):
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
-        (403, f"refuses the download (403): log in, open {gtzan.PAGE},"),
-        (404, f"does not find the dataset (404): see whether {gtzan.PAGE}"),
+        (403, f"refuses the download (403): log in, open {client.page(gtzan.DATASET)},"),
+        (404, f"does not find the dataset (404): see whether {client.page(gtzan.DATASET)}"),
         (429, "too many requests from you (429): wait 60 s, then run again"),
         (418, "cannot deliver now (it answers 418): wait 60 s, then run again"),
         (500, "cannot deliver now (it answers 500): wait 60 s, then run again"),
@@ -316,7 +318,7 @@ def test_refused_connection(kaggle, into, capfd, monkeypatch):
     [(0, "check the network and run again"), (2_500_000, "2 MB are kept, run again to resume")],
 )
 def test_silent_server_is_given_up(kaggle, into, capfd, monkeypatch, cut_at, advice):
-    monkeypatch.setattr(gtzan, "SILENCE_S", 0.2)
+    monkeypatch.setattr(client, "SILENCE_S", 0.2)
     kaggle.cut_at, kaggle.is_silent = cut_at, True
     assert failure(into, capfd) == f"connection to Kaggle failed (silent for 0.2 s): {advice}"
 
@@ -485,7 +487,7 @@ def test_an_archive_that_changes_between_runs_is_downloaded_anew(kaggle, into, c
 def test_a_disk_without_room_for_the_archive_is_known_before_it_comes(kaggle, into, capfd, monkeypatch):
     full = shutil.disk_usage("/")._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    assert failure(into, capfd) == gtzan.DISK_FULL
+    assert failure(into, capfd) == str(disk_full(gtzan.NEEDS))
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
@@ -494,7 +496,7 @@ def test_full_disk(kaggle, into, capfd, monkeypatch, code):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(gtzan, "_unpack_clip", full)
-    assert failure(into, capfd) == gtzan.DISK_FULL
+    assert failure(into, capfd) == str(disk_full(gtzan.NEEDS))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from stages.evaluate import EvaluateParams
 from stages.extract import FeaturesParams
 from stages.pictures import PicturesParams
 from stages.segment import SegmentParams
-from stages.sources import build
+from stages.sources.choices import build
 from stages.split import check_split
 from stages.train import check_model
 from stages.training.recipe import LOSSES, SCHEDULES, AugmentParams, TrainParams, check_named, load_recipe

@@ -40,7 +40,7 @@ import sys
 from pathlib import Path
 from stages.parallel import processes
 from stages.sources.sample import Sample, SampleParams
-isolated.workers = lambda: int(sys.argv[1])
+processes.workers = lambda: int(sys.argv[1])
 given = {"name": "sample", "classes": ["jazz", "rock"], "tracks_per_class": 1, "fraction": 1.0, "seed": 3}
 params = SampleParams(**given, watch="x", watch_metadata="x")
 for row in Sample(params).fetch(Path(sys.argv[2])):
