@@ -25,6 +25,7 @@ VERIFIED = ("replica of", "same recording as", "distorted", UNREADABLE)  # fault
 
 # A clip below whatever folder the archive has it in; AppleDouble's ._* files do not match.
 CLIP = re.compile(r"(?:.*/)?(?P<label>[a-z]+)/(?P<track_id>(?P=label)\.[0-9]{5})(?P<suffix>\.wav|\.au)")
+N_CLIPS = 1000
 MAX_CLIP_BYTES = 64 << 20  # a clip has 1.3 MB; zipfile never reads more than a member claims
 MAX_BYTES = 8 << 30  # all clips have 1.3 GB
 
@@ -83,7 +84,7 @@ class Gtzan:
         """Return the clips that the table of artists lists; Kaggle's copy has their `path`."""
         tracks = self._tracks()
         optional = frozenset(track.track_id for track in tracks if UNREADABLE in track.fault)
-        return Published(tracks=tracks, n_tracks=1000, optional=optional)
+        return Published(tracks=tracks, n_tracks=N_CLIPS, optional=optional)
 
     def fetch(self, into: Path) -> list[RawTrack]:
         """Unpack the wanted clips as they are, from the given archive, the work cache's or a new download.
