@@ -1,4 +1,4 @@
-"""Compare the music at hand with its manifest and with what its source publishes."""
+"""Compare the music in data/raw with its table of tracks and with what its source publishes."""
 
 import hashlib
 import json
@@ -31,12 +31,14 @@ def main() -> None:
             f"{RAW} has music from {name}, params.yaml names {source.name}; `dvc repro fetch` fetches it"
         )
     counts, differences = compare(source, read_rows(RAW / "tracks.csv", RawTrack))
-    print("\n".join(f"validate: {line}" for line in counts))
-    print("\n".join(f"  {line}" for line in differences[:N_SHOWN]))
+    for line in counts:
+        print(f"validate: {line}")
+    for line in differences[:N_SHOWN]:
+        print(f"  {line}")
     if differences:
+        n = f"{len(differences)} difference{'s' if len(differences) > 1 else ''}"
         raise EncoreError(
-            f"{len(differences)} differences between {RAW} and what {name} should be; "
-            "`dvc repro --force fetch` fetches the music again"
+            f"{n} between {RAW} and what {name} publishes; `dvc repro --force fetch` fetches the music again"
         )
 
 
@@ -133,9 +135,8 @@ def _differing_row(wanted: RawTrack, there: RawTrack) -> Iterator[str]:
 
 def _numbers(published: Published, tracks: list[RawTrack]) -> Iterator[Compared]:
     """Compare how many tracks there are, in all and in each published split."""
-    expected: dict[str, int] = dict(published.split_sizes)
-    if published.n_tracks is not None:
-        expected["all"] = published.n_tracks
+    whole = {} if published.n_tracks is None else {"all": published.n_tracks}
+    expected = {**whole, **published.split_sizes}
     found = Counter(track.split for track in tracks)
     found["all"] = len(tracks)
     for name, n_tracks in expected.items():
