@@ -113,8 +113,8 @@ def _tracks(source: Source, published: Published, tracks: list[RawTrack]) -> Ite
         return
     wanted = {track.track_id: track for track in chosen(published.tracks, params, source.name)}
     there = {track.track_id: track for track in tracks}
-    lacking = sorted(wanted.keys() - there.keys() - published.optional)
-    differences = [f"{track_id}: not in tracks.csv, should be" for track_id in lacking]
+    missing = sorted(wanted.keys() - there.keys() - published.optional)
+    differences = [f"{track_id}: not in tracks.csv, should be" for track_id in missing]
     differences += [
         f"{track_id}: in tracks.csv, should not be" for track_id in sorted(there.keys() - wanted.keys())
     ]

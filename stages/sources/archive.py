@@ -57,7 +57,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
 def deleted(path: Path, error: UnusableError) -> EncoreError:
     """Delete a downloaded archive that is of no use; return the error that says so."""
     path.unlink()
-    return EncoreError(f"{path} {error}; deleted, run again to download it anew")
+    return EncoreError(f"{path} {error}; deleted, run again to download a new copy")
 
 
 def copy(packed: IO[bytes], target: Path, max_bytes: int) -> tuple[str, int]:

@@ -50,8 +50,8 @@ def download(url: str, sha1: str, into: Path) -> None:
     if found != sha1:
         partial.unlink()
         raise EncoreError(
-            f"{url}: damaged on the way, or another file than expected (its sha1 is {found}, should be "
-            f"{sha1}); deleted, run again to download it anew"
+            f"{url}: damaged in transit, or another file than expected (its sha1 is {found}, should be "
+            f"{sha1}); deleted, run again to download a new copy"
         )
     partial.replace(into)
 

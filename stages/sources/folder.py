@@ -170,12 +170,12 @@ class _Found:
             print(f"fetch: {self.strangers}")
         if self.astray:
             print(
-                "fetch: left out links that lead out of the folder or nowhere, or on from another link: "
-                f"{_some(self.astray)}"
+                "fetch: left out links that lead outside the folder or to nothing, or that lie below another "
+                f"link: {_some(self.astray)}"
             )
         if self.others:
             kinds = ", ".join(f"{_some([suffix])} {n}" for suffix, n in self.others.most_common(5))
-            print(f"fetch: left out {self.others.total()} files that are no music by their names: {kinds}")
+            print(f"fetch: left out {self.others.total()} files without the suffix of music: {kinds}")
 
 
 def _walk(
