@@ -50,8 +50,6 @@ class Source(Protocol):
         Of the data, for reports; "unknown" where only the user can know.
     caveat : str
         What every report must say beside a number from this source; may be empty.
-    params : SourceParams
-        The checked `dataset` section.
     """
 
     name: str
@@ -60,7 +58,8 @@ class Source(Protocol):
     caveat: str
 
     @property
-    def params(self) -> SourceParams: ...
+    def params(self) -> SourceParams:
+        """The checked `dataset` section."""
 
     def published(self) -> Published:
         """Return what is known of the music without fetching any.
