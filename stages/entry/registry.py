@@ -17,7 +17,7 @@ from stages.features.catalogue import Feature
 from stages.features.params import FeaturesParams, build
 from stages.pictures import PicturesParams
 from stages.segment import SegmentParams
-from stages.sources import build as check_dataset
+from stages.sources.choices import check_dataset
 from stages.splitting.params import check_split
 from stages.training import recipe
 from stages.training.model_params import check_model
