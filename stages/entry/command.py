@@ -31,8 +31,8 @@ def run(stage: Callable[[], None]) -> None:
     _run(checked)
 
 
-def run_without_params(command: Callable[[], None]) -> None:
-    """Run the ``main`` of a command that works whatever params.yaml says, or without it.
+def run_command(command: Callable[[], None]) -> None:
+    """Run the ``main`` of a command that is not a stage, and checks by itself what it reads of params.yaml.
 
     Parameters
     ----------

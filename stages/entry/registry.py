@@ -13,10 +13,10 @@ from stages.core.errors import EncoreError
 from stages.core.params import Params, check, read
 from stages.core.runtime import RuntimeParams
 from stages.evaluation.params import BaselineParams, EvaluateParams
-from stages.features.catalogue import Feature
+from stages.features.feature import Feature
 from stages.features.params import FeaturesParams, build
-from stages.pictures import PicturesParams
-from stages.segment import SegmentParams
+from stages.features.segments import SegmentParams
+from stages.plots.pages import PicturesParams
 from stages.sources.choices import check_dataset
 from stages.splitting.params import check_split
 from stages.training import recipe
