@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
 from stages.core.params import read
 from stages.core.tables import RawTrack, read_rows
 from stages.core.workspace import work_cache_path
+from stages.entry.command import run
 from stages.sources.choice import chosen
 from stages.sources.choices import build
 from stages.sources.download import sha1_of
