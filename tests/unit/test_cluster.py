@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -90,8 +91,12 @@ def bare(tmp_path_factory):
     running.end()
 
 
+def mapped(function: Callable, items: Iterable, address: str) -> Iterator:
+    return cluster_map(function, items, 0, "test", address)
+
+
 def refusal(*arguments) -> str:
-    return line_of(lambda: list(cluster_map(*arguments)))
+    return line_of(lambda: list(mapped(*arguments)))
 
 
 class TestTwoWorkers:
@@ -107,13 +112,13 @@ class TestTwoWorkers:
 
     def test_what_the_function_raises_is_raised_here(self, two):
         with pytest.raises(ZeroDivisionError):
-            list(cluster_map(partial(divmod, 1), [3, 2, 1, 0, 1], two.address))
+            list(mapped(partial(divmod, 1), [3, 2, 1, 0, 1], two.address))
 
     def test_nothing_to_do_is_fine(self, two):
-        assert list(cluster_map(HEARD, [], two.address)) == []
+        assert list(mapped(HEARD, [], two.address)) == []
 
     def test_a_reader_may_stop_early(self, two, capfd, recwarn):
-        results = cluster_map(HEARD, MUSIC, two.address)
+        results = mapped(HEARD, MUSIC, two.address)
         next(results)
         results.close()
         assert capfd.readouterr() == ("", "")
@@ -121,7 +126,7 @@ class TestTwoWorkers:
 
     def test_a_worker_killed_half_way_changes_nothing(self, two, capfd):
         there = []
-        for values in cluster_map(HEARD, MUSIC, two.address):
+        for values in mapped(HEARD, MUSIC, two.address):
             there.append(values)
             if len(there) == 5:
                 two.end(two.processes[1])
@@ -130,12 +135,12 @@ class TestTwoWorkers:
 
     def test_one_worker_works_there_and_not_here(self, two):
         two.wait_for(1)
-        processes = set(cluster_map(os.path.realpath, ["/proc/self"] * 3, two.address))
+        processes = set(mapped(os.path.realpath, ["/proc/self"] * 3, two.address))
         assert processes == {f"/proc/{two.processes[2].pid}"}
 
     def test_a_cluster_that_loses_its_last_worker_ends_the_map(self, two, monkeypatch, capfd):
         monkeypatch.setattr(cluster, "PATIENCE_S", 1.0)
-        results = cluster_map(HEARD, MUSIC, two.address)
+        results = mapped(HEARD, MUSIC, two.address)
         next(results)
         two.end(two.processes[2])
         line = line_of(lambda: list(results))
@@ -170,7 +175,7 @@ class TestRefusals:
         bare.wait_for(0)
         early = bare.start_worker(tmp_path)
         bare.wait_for(1)
-        results = cluster_map(HEARD, itertools.cycle(MUSIC), bare.address)
+        results = mapped(HEARD, itertools.cycle(MUSIC), bare.address)
         next(results)
         changing.write_text(changing.read_text().replace("N_BANDS = 33", "N_BANDS = 32"))
         late = bare.start_worker(tmp_path)
@@ -179,7 +184,7 @@ class TestRefusals:
         assert "has other code than this process" in refusal(HEARD, MUSIC, bare.address)
         bare.end(late)
         bare.wait_for(1)
-        assert len(list(cluster_map(HEARD, MUSIC, bare.address))) == len(MUSIC)
+        assert len(list(mapped(HEARD, MUSIC, bare.address))) == len(MUSIC)
         assert early.poll() is None
 
     def test_an_item_that_ends_its_workers(self, bare):
@@ -191,7 +196,7 @@ class TestRefusals:
         bare.wait_for(0)
         bare.start_worker()
         bare.wait_for(1)
-        results = cluster_map(HEARD, MUSIC, bare.address)
+        results = mapped(HEARD, MUSIC, bare.address)
         next(results)
         bare.end(bare.scheduler)
         assert "went away; run again when it is back" in line_of(lambda: list(results))

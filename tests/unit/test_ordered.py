@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import EncoreError
-from stages.parallel.ordered import AHEAD, MANY, ordered_map
+from stages.parallel.ordered import MANY, ordered_map
+from stages.parallel.window import AHEAD
 from tests.synthetic import edit_params, write_params
 
 

@@ -55,7 +55,7 @@ def test_a_death_and_a_hang_are_told_and_the_others_answered():
 PREPARED = """
 import sys
 from stages.parallel.processes import isolated_map, prepare
-from tests.unit.test_isolated import has_loaded
+from tests.unit.test_processes import has_loaded
 if __name__ == "__main__":
     prepare(["colorsys"])
     print(list(isolated_map(has_loaded, ["colorsys", "sndhdr"], 2, "test", 5.0)))
