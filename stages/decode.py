@@ -5,66 +5,25 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from pydantic import Field, model_validator
-
 from stages.audio import cached
 from stages.audio.decode import Rendering, Sound
+from stages.audio.params import AudioParams, RenderParams
 from stages.audio.quality import Judgement, QualityParams, judge
 from stages.core.errors import EncoreError, run
-from stages.core.params import Params, load
+from stages.core.params import load
 from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
-from stages.core.workspace import new_folder
+from stages.core.workspace import outputs
 from stages.parallel.processes import Lost, isolated_map
 from stages.storage import cache, hdf5
 
-RAW = Path("data/raw")
+MUSIC = Path("data/raw/music")
 TIMEOUT_S = 300.0  # far more than the longest file takes
-MOST_RENDERED_S = 3600.0
 LISTED = 20  # dropped files that are printed; quality.csv has all of them
 
 
-class AudioParams(Params):
-    """The `audio` section.
-
-    Attributes
-    ----------
-    sample_rate_hz : int
-        Rate that every track is brought to.
-    """
-
-    sample_rate_hz: int = Field(ge=2000, le=192000)
-
-
-class RenderParams(Params):
-    """The `render` section: how MIDI is played.
-
-    Attributes
-    ----------
-    window_s : float
-        Length of a window.
-    windows : int
-        At most so many windows, spread evenly over the piece; one is its start.
-    control : bool
-        Everything on one instrument at one velocity without controllers.
-    """
-
-    window_s: float = Field(gt=0)
-    windows: int = Field(ge=1)
-    control: bool
-
-    @model_validator(mode="after")
-    def _end_some_time(self) -> "RenderParams":
-        if self.windows * self.window_s > MOST_RENDERED_S:
-            raise ValueError(
-                f"windows is {self.windows}, should be at most {MOST_RENDERED_S / self.window_s:.0f}, for "
-                f"windows of {self.window_s:g} s"
-            )
-        return self
-
-
 def main() -> None:
-    """Decode every track of data/raw; write waveforms, the usable tracks, and a verdict on every file."""
+    """Decode all of data/raw/music; write waveforms, the usable tracks, and a verdict on every file."""
     audio, quality = load("audio", AudioParams), load("quality", QualityParams)
     render = load("render", RenderParams)
     recipe = cached.Recipe(
@@ -75,7 +34,7 @@ def main() -> None:
     )
     from tqdm import tqdm
 
-    found = read_rows(RAW / "tracks.csv", RawTrack)
+    found = read_rows(Path("data/raw/tracks.csv"), RawTrack)
     with cache.bounded(runtime().cache_gb) as written:
         heard = list(_hear(found, recipe, written))
         judged = judge(found, heard, quality)
@@ -88,11 +47,11 @@ def main() -> None:
             )
         if len(found) != len(kept) + len(dropped):
             raise AssertionError(f"{len(found)} found, but {len(kept)} kept and {len(dropped)} dropped")
-        with new_folder(Path("data/audio")) as folder:
+        with outputs(Path("data/audio")) as folder:
             tracks: list[AudioTrack] = []
             with hdf5.create_audio(folder / "audio.h5", audio.sample_rate_hz) as file:
                 for i in tqdm(kept, "store", unit="track", disable=None):
-                    waveform = cached.waveform(RAW / found[i].path, heard[i].key, recipe)
+                    waveform = cached.waveform(MUSIC / found[i].path, heard[i].key, recipe)
                     hdf5.append_waveform(
                         file, len(tracks), found[i].track_id, waveform, heard[i].sound.digest
                     )
@@ -109,7 +68,7 @@ def _hear(
 ) -> Iterator[cached.Heard]:
     """Every file decoded into the work cache, in processes that a file may kill."""
     hear = functools.partial(cached.hear, recipe=recipe)
-    paths = (RAW / track.path for track in found)
+    paths = (MUSIC / track.path for track in found)
     for answer in isolated_map(hear, paths, len(found), "decode", TIMEOUT_S):
         heard = cached.unheard(answer.reason) if isinstance(answer, Lost) else answer
         yield heard

@@ -17,7 +17,7 @@ from stages.core.errors import run
 from stages.core.params import load
 from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Segment, each_row
-from stages.core.workspace import new_folder
+from stages.core.workspace import outputs
 from stages.features.params import FeaturesParams, build, build_variants
 from stages.parallel.ordered import ordered_map, takes_processes
 from stages.parallel.processes import prepare
@@ -107,7 +107,7 @@ def main() -> None:
     variants = build_variants(params.variants)
     cached = _extracted(index, features, variants, digests)
     arrays = {name: stored_as(name, feature, params, index.length) for name, feature in features.items()}
-    with new_folder(Path("data/features")) as folder:
+    with outputs(Path("data/features")) as folder:
         made_with = (f"{name} {version(name).partition('+')[0]}" for name in ("librosa", "torch"))
         attributes = {
             **params.model_dump(include={"n_fft", "hop_length", "window", "pad_mode", "include"}),

@@ -1,30 +1,63 @@
-"""Stage fetch: which tracks are there? Fills data/raw with audio and its manifest, tracks.csv."""
+"""Stage fetch: which tracks are there? Writes data/raw/music, tracks.csv and source.json."""
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from stages.core.errors import EncoreError, run
 from stages.core.params import read
 from stages.core.tables import RawTrack, write_rows
-from stages.core.workspace import new_folder
-from stages.sources import build
+from stages.core.workspace import outputs
+from stages.sources import Source, build
+
+RAW = Path("data/raw")
+
+
+def fetch(source: Source, folder: Path) -> list[RawTrack]:
+    """Write the music of a source, its table of tracks and what reports say about it.
+
+    Parameters
+    ----------
+    source : Source
+    folder : Path
+        Empty; gets ``music``, ``tracks.csv`` and ``source.json``.
+
+    Returns
+    -------
+    list of RawTrack
+        The rows of ``tracks.csv``.
+
+    Raises
+    ------
+    EncoreError
+        If the source has no tracks, or cannot be read.
+    """
+    music = folder / "music"
+    music.mkdir()
+    tracks = source.fetch(music)
+    if not tracks:
+        raise EncoreError(f"dataset {source.name}: no audio files found")
+    write_rows(folder / "tracks.csv", tracks, RawTrack)
+    about = {key: getattr(source, key) for key in ("name", "licence", "citation", "caveat")}
+    (folder / "source.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return tracks
+
+
+def summary(name: str, tracks: Sequence[RawTrack]) -> str:
+    """Return the line that says how many tracks a source has."""
+    classes = Counter(track.label for track in tracks)
+    unlabelled = classes.pop("", 0)
+    aside = f", {unlabelled} of them unlabelled" if unlabelled else ""
+    return f"fetch: {len(tracks)} tracks from {name} in {len(classes)} classes{aside}"
 
 
 def main() -> None:
     """Fetch what the `dataset` section of params.yaml names."""
     source = build(read("dataset"))
-    with new_folder(Path("data/raw")) as folder:
-        tracks = source.fetch(folder)
-        if not tracks:
-            raise EncoreError(f"dataset {source.name}: no audio files found")
-        write_rows(folder / "tracks.csv", tracks, RawTrack)
-        about = {key: getattr(source, key) for key in ("name", "licence", "citation", "caveat")}
-        (folder / "source.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    classes = Counter(track.label for track in tracks)
-    unlabelled = classes.pop("", 0)
-    aside = f", {unlabelled} of them unlabelled" if unlabelled else ""
-    print(f"fetch: {len(tracks)} tracks from {source.name} in {len(classes)} classes{aside}")
+    with outputs(RAW) as folder:
+        tracks = fetch(source, folder)
+    print(summary(source.name, tracks))
 
 
 if __name__ == "__main__":

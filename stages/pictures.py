@@ -14,7 +14,7 @@ from pydantic import Field
 from stages.core.errors import EncoreError, run
 from stages.core.params import Params, load
 from stages.core.tables import AudioTrack, read_rows
-from stages.core.workspace import new_folder
+from stages.core.workspace import outputs
 from stages.features.params import FeaturesParams, build
 from stages.plots import figures, spectrograms
 from stages.storage import hdf5
@@ -57,11 +57,12 @@ def main() -> None:
 
     from tqdm import tqdm
 
-    with hdf5.open_audio(AUDIO / "audio.h5") as audio, new_folder(Path("data/pictures")) as folder:
+    with hdf5.open_audio(AUDIO / "audio.h5") as audio, outputs(Path("data/pictures")) as folder:
+        for kind in ("classes", "tracks"):
+            (folder / kind).mkdir()
         for name, row in tqdm(pages, desc="pictures", unit="page", disable=None):
             samples = hdf5.read_waveform(audio, row, 0, max(1, round(params.duration_s * sample_rate_hz)))
             page = spectrograms.page(samples, features, tracks[row].label, tracks[row].track_id)
-            (folder / name).parent.mkdir(exist_ok=True)
             figures.save(page, folder / name)
         if classes:
             length = round(OVERVIEW_S * sample_rate_hz)

@@ -9,7 +9,7 @@ from pydantic import Field
 from stages.core.errors import EncoreError, run
 from stages.core.params import Params, load
 from stages.core.tables import AudioTrack, Segment, SegmentedTrack, read_rows, write_rows
-from stages.core.workspace import new_folder
+from stages.core.workspace import outputs
 from stages.storage import hdf5
 
 AUDIO = Path("data/audio")
@@ -89,7 +89,7 @@ def main() -> None:
             f"params.yaml: segment.length_s is {params.length_s}, but the longest track "
             f"(or window of one) has {math.floor(longest_s * 1000) / 1000:g} s; choose at most that"
         )
-    with new_folder(Path("data/segments")) as folder:
+    with outputs(Path("data/segments")) as folder:
         write_rows(folder / "segments.csv", segments, Segment)
         write_rows(folder / "tracks.csv", cuts, SegmentedTrack)
     too_short = [track.track_id for track in cuts if track.n_segments == 0]

@@ -192,15 +192,13 @@ def _walk(
 
 
 def _assert_nameable(name: str) -> None:
-    """Raise `EncoreError` on a name that a table in UTF-8 cannot hold, or that fetch uses itself."""
+    """Raise `EncoreError` on a name that a table in UTF-8 cannot hold."""
     try:
         name.encode()
     except UnicodeEncodeError:
         raise EncoreError(f"dataset.path: {name!r} is not named in UTF-8; rename it") from None
     if any(unicodedata.category(sign) in ("Cc", "Zl", "Zp") for sign in name):
         raise EncoreError(f"dataset.path: {name!r} has control characters in its name; rename it")
-    if name in ("source.json", "tracks.csv"):
-        raise EncoreError(f"dataset.path: a folder called {name!r} is in the way of fetch's own; rename it")
 
 
 def _spelled(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Segments to learn from or to judge by: one side of the split, checked for leaks."""
+"""The segments of one split, to train, to validate or to test; leaks are refused."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError
 from stages.core.tables import Assignment, read_rows
-from stages.splitting.schemes import SIDES, assert_apart
+from stages.splitting.schemes import SPLITS, assert_apart
 from stages.storage.hdf5 import Features
 
 FEATURES = Path("data/features/features.h5")
@@ -22,7 +22,7 @@ BLOCK = 256  # segments read at a time where all are wanted in turn
 
 @dataclass(frozen=True)
 class Examples:
-    """The segments of one side of the split, to be read while the features file is open.
+    """The segments of one split, to be read while the features file is open.
 
     Attributes
     ----------
@@ -40,33 +40,33 @@ class Examples:
         return len(self._rows)
 
     def read(self, segments: slice | NDArray[np.intp] = slice(None)) -> NDArray[Any]:
-        """Some segments, in ascending order: float32, or uint8 for codes (n, n_bins, n_frames)."""
+        """Read some segments, in ascending order: float32, or uint8 for codes (n, n_bins, n_frames)."""
         return self._read(self._rows[segments])
 
     def blocks(self) -> Iterator[NDArray[Any]]:
-        """All segments, `BLOCK` at a time."""
+        """Read all segments, `BLOCK` at a time."""
         for start in range(0, len(self), BLOCK):
             yield self.read(slice(start, start + BLOCK))
 
 
 def read_split() -> list[Assignment]:
-    """Read the split, and refuse one that leaks.
+    """Read the split of each track, and refuse one that leaks.
 
     Raises
     ------
     EncoreError
-        If a track, or a unit that the scheme keeps together, stands on two sides.
+        If a track, or a unit that must stay together, is in two of train, valid and test.
     """
     rows = read_rows(SPLIT, Assignment)
-    sides = [row.split for row in rows]
-    assert_apart([row.track_id for row in rows], sides)
-    assert_apart([row.unit for row in rows], sides)
+    splits = [row.split for row in rows]
+    assert_apart([row.track_id for row in rows], splits)
+    assert_apart([row.unit for row in rows], splits)
     return rows
 
 
-def known_labels(split: Sequence[Assignment]) -> list[str]:
-    """Names of the classes that are learnt and judged, in order."""
-    return sorted({row.label for row in split if row.split in SIDES})
+def known_labels(assignments: Sequence[Assignment]) -> list[str]:
+    """Return the names of the classes that are trained on and evaluated, in order."""
+    return sorted({row.label for row in assignments if row.split in SPLITS})
 
 
 def assert_there(features: Features, feature: str, key: str) -> None:
@@ -79,9 +79,13 @@ def assert_there(features: Features, feature: str, key: str) -> None:
 
 
 def load(
-    features: Features, feature: str, split: Sequence[Assignment], side: str, variants: Sequence[str] = ()
+    features: Features,
+    feature: str,
+    assignments: Sequence[Assignment],
+    split: str,
+    variants: Sequence[str] = (),
 ) -> Examples:
-    """The segments of one side: those of the music as it is, then those of each of `variants`.
+    """Find the segments of one split: the original ones, then those of each of `variants`.
 
     Parameters
     ----------
@@ -89,30 +93,30 @@ def load(
         Open features file.
     feature : str
         Which of its features.
-    split : sequence of Assignment
+    assignments : sequence of Assignment
         From `read_split`.
-    side : {'train', 'valid', 'test', 'unknown', 'unlabelled'}
+    split : {'train', 'valid', 'test', 'unknown', 'unlabelled'}
     variants : sequence of str
-        Some of `features.variants`, to learn from alone.
+        Some of `features.variants`; only for train.
 
     Raises
     ------
     EncoreError
-        If the side is empty, or one of its tracks has no segment.
+        If the split is empty, or one of its tracks has no segment.
     ValueError
-        If variants of another side than train are asked for.
+        If variants of another split than train are asked for.
     """
-    if variants and side != "train":
-        raise ValueError(f"{side} is judged by the music as it is")
-    wanted = {row.track_id for row in split if row.split == side}
+    if variants and split != "train":
+        raise ValueError(f"{split} is evaluated without variants")
+    wanted = {row.track_id for row in assignments if row.split == split}
     if not wanted:
-        raise EncoreError(f"{SPLIT}: no track stands in {side}")
+        raise EncoreError(f"{SPLIT}: no track is in {split}")
     rows = np.flatnonzero([track_id in wanted for track_id in features.track_id])
     track_id = features.track_id[rows].astype(str)
     lost = sorted(wanted - set(track_id.tolist()))
     if lost:
-        raise EncoreError(f"{SPLIT}: {lost[0]!r} stands in {side}, but {FEATURES} has no segment of it")
-    index = {label: i for i, label in enumerate(known_labels(split))}
+        raise EncoreError(f"{SPLIT}: {lost[0]!r} is in {split}, but {FEATURES} has no segment of it")
+    index = {label: i for i, label in enumerate(known_labels(assignments))}
     known = np.array([index.get(label, -1) for label in features.labels] + [-1])  # the last one: no label
     n_versions = 1 + len(variants)
     return Examples(

@@ -1,4 +1,4 @@
-"""Who learns and who judges: ways to split tracks, each of which checks what it promises."""
+"""Ways to split tracks into train, valid and test; each checks what it promises."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError
 
-SIDES = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test")
 
 
 def assign(
     labels: Sequence[str], units: Sequence[str], shares: Sequence[float], seed: int
 ) -> NDArray[np.int64]:
-    """Deal whole units to parts so that every class comes close to its share in every part.
+    """Assign whole units to parts so that every class comes close to its share in every part.
 
-    Units go out largest first, in seeded random order among equals; each goes where it lowers
+    The largest units come first, in seeded random order among equals. Each goes where it lowers
     ``sum(((have - target) / target) ** 2)`` over its classes the most (the greedy idea of scikit-learn's
-    StratifiedGroupKFold, which knows equal parts only). Once a class has only as many units left as
+    StratifiedGroupKFold, which only supports equal parts). Once a class has only as many units left as
     there are parts without it, those parts come first.
 
     Parameters
@@ -60,8 +60,8 @@ def assign(
     return parts
 
 
-def units(recordings: Sequence[str], groups: Sequence[str]) -> list[str]:
-    """What each track must stay together with: tracks that share a recording or a group, directly or not.
+def units_of(recordings: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Name what each track must stay together with: all that share a recording or a group, directly or not.
 
     Parameters
     ----------
@@ -96,12 +96,12 @@ def holdout(labels: Sequence[str], units: Sequence[str], valid: float, test: flo
     Raises
     ------
     EncoreError
-        If a class is too small to have a unit on every side.
+        If a class is too small to have a unit in every split.
     """
     parts = assign(labels, units, [1 - valid - test, valid, test], seed)
-    sides = [SIDES[part] for part in parts]
-    _assert_every_class_everywhere(labels, units, sides, SIDES)
-    return sides
+    splits = [SPLITS[part] for part in parts]
+    _assert_classes_in_each(labels, units, splits, SPLITS)
+    return splits
 
 
 def kfold(
@@ -111,7 +111,7 @@ def kfold(
 
     Returns
     -------
-    sides : list of str (n_tracks,)
+    splits : list of str (n_tracks,)
     folds : list of int (n_tracks,)
         Part of each track; the same for every `fold`.
 
@@ -121,42 +121,40 @@ def kfold(
         If a class is too small to have a unit in every part.
     """
     folds = assign(labels, units, [1 / k] * k, seed).tolist()
-    _assert_every_class_everywhere(labels, units, [f"fold {part}" for part in folds], _fold_names(k))
-    side_of = {fold: "test", (fold + 1) % k: "valid"}
-    return [side_of.get(part, "train") for part in folds], folds
+    names = [f"fold {part}" for part in range(k)]
+    _assert_classes_in_each(labels, units, [names[part] for part in folds], names)
+    split_of = {fold: "test", (fold + 1) % k: "valid"}
+    return [split_of.get(part, "train") for part in folds], folds
 
 
-def assert_apart(units: Sequence[str], sides: Sequence[str]) -> None:
-    """Raise `EncoreError` if the tracks of one unit stand on two of train, valid and test."""
+def assert_apart(units: Sequence[str], splits: Sequence[str]) -> None:
+    """Raise `EncoreError` if the tracks of one unit are in two of train, valid and test."""
     seen: dict[str, str] = {}
-    for unit, side in zip(units, sides, strict=True):
-        if side in SIDES and seen.setdefault(unit, side) != side:
-            raise EncoreError(f"split: {unit!r} stands in both {seen[unit]} and {side}: results would leak")
+    for unit, split in zip(units, splits, strict=True):
+        if split in SPLITS and seen.setdefault(unit, split) != split:
+            raise EncoreError(f"split: {unit!r} is in both {seen[unit]} and {split}: results would leak")
 
 
-def on_two_sides(names: Sequence[str], sides: Sequence[str]) -> int:
-    """How many names (of groups or recordings) stand on more than one side; the empty one does not count."""
-    where = defaultdict(set)
-    for name, side in zip(names, sides, strict=True):
-        if name and side in SIDES:
-            where[name].add(side)
-    return sum(len(sides) > 1 for sides in where.values())
+def count_in_several_splits(names: Sequence[str], splits: Sequence[str]) -> int:
+    """Count the names (of groups or recordings) that are in more than one split, the empty one apart."""
+    splits_of = defaultdict(set)
+    for name, split in zip(names, splits, strict=True):
+        if name and split in SPLITS:
+            splits_of[name].add(split)
+    return sum(len(found) > 1 for found in splits_of.values())
 
 
-def _fold_names(k: int) -> tuple[str, ...]:
-    return tuple(f"fold {part}" for part in range(k))
-
-
-def _assert_every_class_everywhere(
-    labels: Sequence[str], units: Sequence[str], sides: Sequence[str], wanted: Sequence[str]
+def _assert_classes_in_each(
+    labels: Sequence[str], units: Sequence[str], parts: Sequence[str], names: Sequence[str]
 ) -> None:
-    there = set(zip(labels, sides, strict=True))
+    """Raise `EncoreError` if a class has no track in one of the parts called `names`."""
+    found = set(zip(labels, parts, strict=True))
     n_units = Counter(label for label, _ in set(zip(labels, units, strict=True)))
     for label in sorted(n_units):
-        for side in wanted:
-            if (label, side) not in there:
+        for name in names:
+            if (label, name) not in found:
                 raise EncoreError(
-                    f"split: class {label!r} has no track in {side}: it has {n_units[label]} tracks or "
-                    f"groups that stay together, and at least {len(wanted)} are needed; add music, leave the "
+                    f"split: class {label!r} has no track in {name}: it has {n_units[label]} tracks or "
+                    f"groups that stay together, and at least {len(names)} are needed; add music, leave the "
                     "class out with dataset.classes, or choose another split"
                 )

@@ -25,7 +25,8 @@ def music() -> Iterator[list[Path]]:
         os.environ["DVC_ROOT"] = folder
         configure()
         quietly(fetch.main, decode.main, segment.main)
-        files = [Path("data/raw", track.path) for track in read_rows(Path("data/raw/tracks.csv"), RawTrack)]
+        tracks = read_rows(Path("data/raw/tracks.csv"), RawTrack)
+        files = [Path("data/raw/music", track.path) for track in tracks]
         print(f"\n{len(files)} tracks from {GIVEN or 'the sample'}")
         yield files
         del os.environ["DVC_ROOT"]

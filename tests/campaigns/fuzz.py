@@ -156,7 +156,7 @@ def print_verdicts(rows: dict[str, Quality]) -> None:
 
 def print_slowest(paths: list[str]) -> None:
     """What each file takes by itself, in a pass of its own."""
-    raw = [Path("data/raw", path) for path in paths]
+    raw = [Path("data/raw/music", path) for path in paths]
     for path, taken in zip(paths, isolated_map(_taken, raw, len(raw), "timing", 300.0), strict=True):
         if isinstance(taken, Lost):
             print(f"slow: {path}: {taken.reason}")

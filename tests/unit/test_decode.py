@@ -394,7 +394,7 @@ class TestStage:
 
     def test_a_file_that_changed_since_is_decoded_again(self, raw, files):
         stage.main()
-        Path("data/raw/jazz/good16.wav").write_bytes(files["jazz/good16.wav"][:20000])
+        Path("data/raw/music/jazz/good16.wav").write_bytes(files["jazz/good16.wav"][:20000])
         stage.main()
         assert self.rows()["jazz/good16.wav"].duration_s < 1.3
 

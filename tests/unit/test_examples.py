@@ -1,4 +1,4 @@
-"""One side of the split, and no leak."""
+"""The segments of one split, and no leak."""
 
 from pathlib import Path
 
@@ -19,33 +19,34 @@ def _features(workspace):
 
 
 @pytest.mark.usefixtures("_features")
-class TestSides:
-    """What `load` gives for each side."""
+class TestSplits:
+    """What `load` gives for each split."""
 
-    def test_a_side_is_all_segments_of_its_tracks_and_no_others(self):
-        split = examples.read_split()
+    def test_a_split_has_all_segments_of_its_tracks_and_no_others(self):
+        assignments = examples.read_split()
         with Features(examples.FEATURES) as features:
-            sides = {
-                side: examples.load(features, "mfcc", split, side) for side in ("train", "valid", "test")
+            splits = {
+                split: examples.load(features, "mfcc", assignments, split)
+                for split in ("train", "valid", "test")
             }
             everything = features.read("mfcc", np.arange(len(features.label)))
-            values = {side: data.read() for side, data in sides.items()}
-        assert {side: len(data.label) for side, data in sides.items()} == {
+            values = {split: data.read() for split, data in splits.items()}
+        assert {split: len(data.label) for split, data in splits.items()} == {
             "train": 36,
             "valid": 12,
             "test": 24,
         }
-        for side, data in sides.items():
-            assert all(f"/{side}-" in track_id for track_id in data.track_id)
-            assert values[side].dtype == np.float32
+        for split, data in splits.items():
+            assert all(f"/{split}-" in track_id for track_id in data.track_id)
+            assert values[split].dtype == np.float32
             assert data.label.dtype == np.int64
             assert set(data.label.tolist()) == {0, 1, 2}
-            assert len(values[side]) == len(data) == len(data.label) == len(data.track_id)
+            assert len(values[split]) == len(data) == len(data.label) == len(data.track_id)
         assert sum(len(x) for x in values.values()) == len(everything)
         found = {segment.tobytes() for x in values.values() for segment in x}
         assert found == {segment.tobytes() for segment in everything}
 
-    def test_some_segments_are_those_of_all(self):
+    def test_some_segments_equal_those_of_all(self):
         with Features(examples.FEATURES) as features:
             data = examples.load(features, "mfcc", examples.read_split(), "train")
             everything = data.read()
@@ -65,27 +66,30 @@ class TestSides:
             assert [len(block) for block in blocks] == wanted
             assert np.array_equal(np.concatenate(blocks), data.read())
 
-    def test_unknown_feature_names_those_there(self):
+    def test_an_unknown_feature_is_refused_with_those_available(self):
         with Features(examples.FEATURES) as features, pytest.raises(EncoreError, match="chroma") as refused:
             examples.assert_there(features, "chroma", "model.feature")
         assert "model.feature is 'chroma'" in str(refused.value)
         assert "mfcc" in str(refused.value)
         assert "features.include" in str(refused.value)
 
-    def test_an_empty_side_is_refused(self):
-        split = [row for row in examples.read_split() if row.split != "valid"]
+    def test_an_empty_split_is_refused(self):
+        assignments = [row for row in examples.read_split() if row.split != "valid"]
         with (
             Features(examples.FEATURES) as features,
-            pytest.raises(EncoreError, match="no track stands in valid"),
+            pytest.raises(EncoreError, match="no track is in valid"),
         ):
-            examples.load(features, "mfcc", split, "valid")
+            examples.load(features, "mfcc", assignments, "valid")
 
     def test_a_track_without_segments_is_refused(self):
-        split = [*examples.read_split(), Assignment("jazz/lost.wav", "jazz", "jazz/lost.wav", "test", -1)]
+        assignments = [
+            *examples.read_split(),
+            Assignment("jazz/lost.wav", "jazz", "jazz/lost.wav", "test", -1),
+        ]
         with Features(examples.FEATURES) as features, pytest.raises(EncoreError, match=r"jazz/lost\.wav"):
-            examples.load(features, "mfcc", split, "test")
+            examples.load(features, "mfcc", assignments, "test")
 
-    def test_excluded_and_unlabelled_tracks_are_on_no_side(self):
+    def test_excluded_and_unlabelled_tracks_are_in_no_split(self):
         rows = examples.read_split()
         write_split([*rows[1:], Assignment(rows[0].track_id, rows[0].label, rows[0].unit, "excluded", -1)])
         with Features(examples.FEATURES) as features:
@@ -94,7 +98,7 @@ class TestSides:
 
 
 class TestVariants:
-    """What `load` gives with variants, which belong to the training side alone."""
+    """What `load` gives with variants, which belong to the training split alone."""
 
     NAMES = ("pitch_shift=2.0", "time_stretch=0.9")
 
@@ -102,23 +106,23 @@ class TestVariants:
     def _with_variants(self, workspace):
         write_features({"train": 3, "valid": 1, "test": 2}, segments=4, variants=self.NAMES)
 
-    def test_a_side_is_without_them_unless_they_are_asked_for(self):
-        split = examples.read_split()
+    def test_variants_are_read_only_if_asked_for(self):
+        assignments = examples.read_split()
         with Features(examples.FEATURES) as features:
             before = {
-                side: examples.load(features, "mfcc", split, side).read()
-                for side in ("train", "valid", "test")
+                split: examples.load(features, "mfcc", assignments, split).read()
+                for split in ("train", "valid", "test")
             }
         write_features({"train": 3, "valid": 1, "test": 2}, segments=4)
         with Features(examples.FEATURES) as features:
-            for side, values in before.items():
-                assert np.array_equal(examples.load(features, "mfcc", split, side).read(), values)
+            for split, values in before.items():
+                assert np.array_equal(examples.load(features, "mfcc", assignments, split).read(), values)
 
-    def test_the_originals_come_first_and_then_each_variant_of_the_same_segments(self):
-        split = examples.read_split()
+    def test_originals_come_first_then_each_variant_of_them(self):
+        assignments = examples.read_split()
         with Features(examples.FEATURES) as features:
-            originals = examples.load(features, "mfcc", split, "train")
-            data = examples.load(features, "mfcc", split, "train", self.NAMES)
+            originals = examples.load(features, "mfcc", assignments, "train")
+            data = examples.load(features, "mfcc", assignments, "train", self.NAMES)
             n = len(originals)
             assert len(data) == len(data.label) == len(data.track_id) == 3 * n
             x = data.read()
@@ -134,7 +138,7 @@ class TestVariants:
             for number, name in enumerate(self.NAMES, start=1):
                 assert np.array_equal(x[number * n : (number + 1) * n], file[f"variants/{name}/mfcc"][rows])
 
-    def test_no_row_of_a_variant_of_another_side_is_read(self):
+    def test_variants_of_other_splits_are_not_read(self):
         with h5py.File(examples.FEATURES, "r+") as file:
             elsewhere = [i for i, name in enumerate(file["track_id"].asstr()[:]) if "/train-" not in name]
             for name in self.NAMES:
@@ -144,21 +148,24 @@ class TestVariants:
             data = examples.load(features, "mfcc", examples.read_split(), "train", self.NAMES)
             assert np.isfinite(data.read()).all()
 
-    @pytest.mark.parametrize("side", ["valid", "test"])
-    def test_who_judges_has_none(self, side):
-        split = examples.read_split()
-        with Features(examples.FEATURES) as features, pytest.raises(ValueError, match=f"{side} is judged"):
-            examples.load(features, "mfcc", split, side, self.NAMES[:1])
+    @pytest.mark.parametrize("split", ["valid", "test"])
+    def test_other_splits_are_refused_with_variants(self, split):
+        assignments = examples.read_split()
+        with (
+            Features(examples.FEATURES) as features,
+            pytest.raises(ValueError, match=f"{split} is evaluated"),
+        ):
+            examples.load(features, "mfcc", assignments, split, self.NAMES[:1])
 
 
-def test_a_track_on_two_sides_is_refused(workspace):
+def test_a_track_in_two_splits_is_refused(workspace):
     write_split([Assignment("a", "x", "a", "train", -1), Assignment("a", "x", "b", "test", -1)])
-    assert "'a' stands in both train and test" in line_of(examples.read_split)
+    assert "'a' is in both train and test" in line_of(examples.read_split)
 
 
-def test_a_group_on_two_sides_is_refused(workspace):
+def test_a_group_in_two_splits_is_refused(workspace):
     write_split(
         [Assignment("a", "x", "Bob Marley", "train", -1), Assignment("b", "x", "Bob Marley", "valid", -1)]
     )
-    assert "'Bob Marley' stands in both train and valid" in line_of(examples.read_split)
+    assert "'Bob Marley' is in both train and valid" in line_of(examples.read_split)
     assert not Path("data/features").exists()

@@ -129,12 +129,6 @@ def test_what_is_no_file_is_left(music, tmp_path):
     assert len(fetched(music, tmp_path / "raw")) == 6
 
 
-@pytest.mark.parametrize("name", ["source.json", "tracks.csv"])
-def test_a_folder_in_the_way_of_the_manifest_is_one_line(music, tmp_path, name):
-    write(music, f"{name}/a.wav")
-    assert name in line_of(lambda: fetched(music, tmp_path / "raw"))
-
-
 class TestGroups:
     """`dataset.group_pattern` takes artist, album or work from the path."""
 
@@ -275,11 +269,14 @@ class TestThroughTheStage:
         assert not Path("data/raw").exists()
         assert list(Path("data").iterdir()) == []
 
-    def test_a_user_file_of_the_manifests_name_does_no_harm(self, music, workspace):
-        for name in ("tracks.csv", "source.json"):
-            (music / name).write_text("mine")
+    def test_a_file_or_folder_may_be_named_like_an_output(self, music, workspace):
+        (music / "tracks.csv").write_text("mine")
+        for name in ("source.json", "music"):
+            write(music, f"{name}/a.wav")
         self.fetch(music)
-        assert len(read_rows(Path("data/raw/tracks.csv"), RawTrack)) == 6
+        tracks = read_rows(Path("data/raw/tracks.csv"), RawTrack)
+        assert len(tracks) == 6 + 2
+        assert all(Path("data/raw/music", track.path).is_file() for track in tracks)
 
     def test_a_name_that_is_no_utf8_gives_a_line_or_is_kept(self, music, workspace):
         write_params("dataset=folder", f"dataset.path={music}")

@@ -47,7 +47,7 @@ def predicted() -> dict[str, dict[str, float]]:
 class TestPredict:
     def test_it_says_of_each_test_track_what_evaluate_says(self):
         for track_id, probability in predicted().items():
-            assert predict(Path("data/raw", track_id)) == pytest.approx(probability, abs=1e-5)
+            assert predict(Path("data/raw/music", track_id)) == pytest.approx(probability, abs=1e-5)
 
     def test_another_rate_and_more_channels_are_brought_to_the_models(self, tmp_path):
         path = tmp_path / "stereo.flac"
@@ -58,7 +58,7 @@ class TestPredict:
 
     def test_params_yaml_is_not_asked(self, tmp_path, monkeypatch):
         track_id, probability = next(iter(predicted().items()))
-        path, model = Path("data/raw", track_id).resolve(), Path("data/model").resolve()
+        path, model = Path("data/raw/music", track_id).resolve(), Path("data/model").resolve()
         monkeypatch.chdir(tmp_path)
         assert predict(path, model) == pytest.approx(probability, abs=1e-5)
 
@@ -97,7 +97,7 @@ class TestCard:
         (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
         exec(snippet, {})
         printed = dict(line.split()[::-1] for line in capsys.readouterr().out.splitlines())
-        (track_id,) = (track_id for track_id in predicted() if f'"data/raw/{track_id}"' in snippet)
+        (track_id,) = (track_id for track_id in predicted() if f'"data/raw/music/{track_id}"' in snippet)
         assert {label: float(p) for label, p in printed.items()} == pytest.approx(
             predicted()[track_id], abs=6e-4
         )

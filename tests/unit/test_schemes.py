@@ -1,4 +1,4 @@
-"""What each way to split promises, over many random data sets."""
+"""What each way to split promises, on many random data sets."""
 
 import csv
 from collections import Counter, defaultdict
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stages.core.errors import EncoreError
-from stages.splitting.schemes import SIDES, assert_apart, holdout, kfold, on_two_sides, units
+from stages.splitting.schemes import SPLITS, assert_apart, count_in_several_splits, holdout, kfold, units_of
 from tests.synthetic import REPO
 
 ARTISTS = REPO / "data/facts/gtzan_artists.csv"
@@ -38,45 +38,47 @@ def gtzan() -> tuple[list[str], list[str]]:
     ]
 
 
-def sides_of_units(units: list[str], sides: list) -> dict[str, set]:
-    where = defaultdict(set)
-    for unit, side in zip(units, sides, strict=True):
-        where[unit].add(side)
-    return where
+def splits_of_units(units: list[str], splits: list) -> dict[str, set]:
+    found = defaultdict(set)
+    for unit, split in zip(units, splits, strict=True):
+        found[unit].add(split)
+    return found
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_holdout_keeps_units_together_and_every_class_everywhere(seed):
+def test_holdout_keeps_units_together_and_has_every_class_in_every_split(seed):
     labels, units = random_tracks(seed)
-    sides = holdout(labels, units, 0.2, 0.2, seed)
-    assert len(sides) == len(labels)
-    assert set(sides) <= set(SIDES)
-    assert all(len(where) == 1 for where in sides_of_units(units, sides).values())
-    assert set(zip(labels, sides, strict=True)) == {(label, side) for label in labels for side in SIDES}
+    splits = holdout(labels, units, 0.2, 0.2, seed)
+    assert len(splits) == len(labels)
+    assert set(splits) <= set(SPLITS)
+    assert all(len(found) == 1 for found in splits_of_units(units, splits).values())
+    assert set(zip(labels, splits, strict=True)) == {(label, split) for label in labels for split in SPLITS}
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_folds_partition_and_each_is_test_once(seed):
+def test_each_track_is_in_test_for_one_fold(seed):
     k = 3 + seed % 4
     labels, units = random_tracks(seed, at_least=k)
     test_count = Counter()
     valid_count = Counter()
     folds_seen = set()
     for fold in range(k):
-        sides, folds = kfold(labels, units, k, fold, seed)
+        splits, folds = kfold(labels, units, k, fold, seed)
         folds_seen.add(tuple(folds))
         assert set(folds) == set(range(k))
-        assert all(len(where) == 1 for where in sides_of_units(units, sides).values())
-        assert [side == "test" for side in sides] == [part == fold for part in folds]
-        assert set(zip(labels, sides, strict=True)) == {(label, side) for label in labels for side in SIDES}
-        test_count.update(i for i, side in enumerate(sides) if side == "test")
-        valid_count.update(i for i, side in enumerate(sides) if side == "valid")
+        assert all(len(found) == 1 for found in splits_of_units(units, splits).values())
+        assert [split == "test" for split in splits] == [part == fold for part in folds]
+        assert set(zip(labels, splits, strict=True)) == {
+            (label, split) for label in labels for split in SPLITS
+        }
+        test_count.update(i for i, split in enumerate(splits) if split == "test")
+        valid_count.update(i for i, split in enumerate(splits) if split == "valid")
     assert len(folds_seen) == 1, "folds depend on which of them is the test"
     assert test_count == valid_count == Counter(range(len(labels)))
 
 
 @pytest.mark.parametrize("scheme", ["holdout", "kfold"])
-def test_the_seed_decides_and_nothing_else(scheme):
+def test_a_split_depends_on_the_seed_alone(scheme):
     labels, units = random_tracks(1)
 
     def split(seed):
@@ -95,27 +97,27 @@ def test_stratified_shares_are_exact_to_one_track(seed):
     random = np.random.default_rng(seed)
     sizes = {f"class{i}": int(random.integers(5, 120)) for i in range(6)}
     labels = [label for label, size in sizes.items() for _ in range(size)]
-    sides = holdout(labels, [str(i) for i in range(len(labels))], 0.15, 0.25, seed)
-    count = Counter(zip(labels, sides, strict=True))
+    splits = holdout(labels, [str(i) for i in range(len(labels))], 0.15, 0.25, seed)
+    count = Counter(zip(labels, splits, strict=True))
     for label, size in sizes.items():
         assert abs(count[label, "valid"] - 0.15 * size) <= 1
         assert abs(count[label, "test"] - 0.25 * size) <= 1
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_gtzan_by_artist_comes_near_its_shares(seed):
+def test_gtzan_by_artist_is_near_its_shares(seed):
     labels, units = gtzan()
-    crossing = [unit for unit, where in sides_of_units(units, labels).items() if len(where) > 1]
-    assert crossing, "some artists span two genres: that is what makes this hard"
-    sides = holdout(labels, units, 0.2, 0.2, seed)
-    assert all(len(where) == 1 for where in sides_of_units(units, sides).values())
-    count = Counter(zip(labels, sides, strict=True))
+    crossing = [unit for unit, found in splits_of_units(units, labels).items() if len(found) > 1]
+    assert crossing, "artists with two genres are the hard case"
+    splits = holdout(labels, units, 0.2, 0.2, seed)
+    assert all(len(found) == 1 for found in splits_of_units(units, splits).values())
+    count = Counter(zip(labels, splits, strict=True))
     for label in set(labels):
-        for side, share in zip(SIDES, (60, 20, 20), strict=True):
-            assert abs(count[label, side] - share) <= 17, (label, side)  # 35 clips of reggae are one artist
-    total = Counter(sides)
-    for side, share in zip(SIDES, (600, 200, 200), strict=True):
-        assert abs(total[side] - share) <= 50
+        for split, share in zip(SPLITS, (60, 20, 20), strict=True):
+            assert abs(count[label, split] - share) <= 17, (label, split)  # 35 clips of reggae are one artist
+    total = Counter(splits)
+    for split, share in zip(SPLITS, (600, 200, 200), strict=True):
+        assert abs(total[split] - share) <= 50
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -123,29 +125,31 @@ def test_gtzan_by_artist_in_five_folds(seed):
     labels, units = gtzan()
     _, folds = kfold(labels, units, 5, 0, seed)
     count = Counter(zip(labels, folds, strict=True))
-    # Bob Marley's 35 clips have to be somewhere.
+    # all of Bob Marley's 35 clips are in one fold
     assert all(8 <= count[label, fold] <= 36 for label in set(labels) for fold in range(5))
     assert all(150 <= n <= 260 for n in Counter(folds).values())
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_three_units_a_class_give_one_to_each_side(seed):
+def test_three_equal_units_of_a_class_give_one_to_each_split(seed):
     labels = [label for label in "abcdefghij" for _ in range(6)]
     units = [f"{label}{i % 3}" for i, label in enumerate(labels)]
-    sides = holdout(labels, units, 0.2, 0.2, seed)
+    splits = holdout(labels, units, 0.2, 0.2, seed)
     for label in "abcdefghij":
-        assert Counter(s for s, c in zip(sides, labels, strict=True) if c == label) == dict.fromkeys(SIDES, 2)
+        assert Counter(s for s, c in zip(splits, labels, strict=True) if c == label) == dict.fromkeys(
+            SPLITS, 2
+        )
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_three_units_a_class_of_unequal_size_still_reach_each_side(seed):
+def test_three_unequal_units_of_a_class_give_one_to_each_split(seed):
     sizes = np.random.default_rng(seed).integers(1, 30, (4, 3))
     labels = [f"class{c}" for c in range(4) for u in range(3) for _ in range(sizes[c, u])]
     units = [f"{c}-{u}" for c in range(4) for u in range(3) for _ in range(sizes[c, u])]
-    assert set(holdout(labels, units, 0.1, 0.1, seed)) == set(SIDES)
+    assert set(holdout(labels, units, 0.1, 0.1, seed)) == set(SPLITS)
 
 
-def test_two_units_a_class_give_the_clear_line():
+def test_two_units_of_a_class_are_refused_in_one_line():
     labels = ["jazz"] * 20 + ["rock"] * 20
     units = [f"artist{i % 2}" for i in range(20)] + [str(i) for i in range(20)]
     for split in (lambda: holdout(labels, units, 0.2, 0.2, 0), lambda: kfold(labels, units, 3, 0, 0)):
@@ -158,26 +162,26 @@ def test_two_units_a_class_give_the_clear_line():
         assert "\n" not in line
 
 
-def test_units_apart_is_checked_on_the_result():
+def test_a_unit_in_two_splits_is_refused():
     assert_apart(["a", "a", "b"], ["train", "train", "test"])
     assert_apart(["a", "a"], ["train", "excluded"])
-    with pytest.raises(EncoreError, match="'a' stands in both train and test"):
+    with pytest.raises(EncoreError, match="'a' is in both train and test"):
         assert_apart(["a", "b", "a"], ["train", "valid", "test"])
 
 
-def test_names_on_two_sides_are_counted():
+def test_names_in_several_splits_are_counted():
     names = ["x", "x", "y", "y", "", "", "z", "z"]
-    sides = ["train", "test", "train", "train", "train", "test", "train", "excluded"]
-    assert on_two_sides(names, sides) == 1
+    splits = ["train", "test", "train", "train", "train", "test", "train", "excluded"]
+    assert count_in_several_splits(names, splits) == 1
 
 
-def test_units_join_recordings_and_groups_and_what_they_tie_together():
+def test_a_unit_joins_tracks_that_share_a_recording_or_group():
     #             0    1    2    3    4    5    6
     recordings = ["a", "b", "a", "d", "e", "f", "g"]
     groups = ["X", "", "", "X", "Z", "Y", ""]
-    assert units(recordings, groups) == ["X", "b", "X", "X", "Z", "Y", "g"]
-    assert units(recordings, [""] * 7) == ["a", "b", "a", "d", "e", "f", "g"]
+    assert units_of(recordings, groups) == ["X", "b", "X", "X", "Z", "Y", "g"]
+    assert units_of(recordings, [""] * 7) == ["a", "b", "a", "d", "e", "f", "g"]
 
 
-def test_a_copy_ties_two_groups_and_the_first_in_the_alphabet_names_them():
-    assert units(["r", "r", "s"], ["Queen", "Dio", "Queen"]) == ["Dio", "Dio", "Dio"]
+def test_a_shared_recording_joins_two_groups_under_the_first_name():
+    assert units_of(["r", "r", "s"], ["Queen", "Dio", "Queen"]) == ["Dio", "Dio", "Dio"]

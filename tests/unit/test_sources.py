@@ -65,13 +65,13 @@ def files() -> dict[str, bytes]:
 def test_the_manifest_tells_what_is_there(given):
     tracks = fetched(given)
     there = files()
-    assert set(there) == {track.path for track in tracks} | {"tracks.csv", "source.json"}
+    assert set(there) == {f"music/{track.path}" for track in tracks} | {"tracks.csv", "source.json"}
     assert [track.track_id for track in tracks] == sorted({track.track_id for track in tracks})
     assert not [path for path in Path("data/raw").rglob("*") if path.is_symlink()]
     name = given[0].removeprefix("dataset=")
     for track in tracks:
-        assert track.sha256 == hashlib.sha256(there[track.path]).hexdigest()
-        assert (track.bytes, track.source) == (len(there[track.path]), name)
+        assert track.sha256 == hashlib.sha256(there[f"music/{track.path}"]).hexdigest()
+        assert (track.bytes, track.source) == (len(there[f"music/{track.path}"]), name)
         assert track.split in {"", "train", "valid", "test"}
     assert len({track.label for track in tracks}) >= 2
 

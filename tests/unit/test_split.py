@@ -1,4 +1,4 @@
-"""The split stage: who learns, who judges."""
+"""The split stage: every track in one split, and warnings."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,9 +16,9 @@ def write_tracks(tracks: list[SegmentedTrack]) -> None:
 
 
 def track(
-    track_id: str, label: str, group: str = "", recording: str = "", side: str = "", n_segments: int = 5
+    track_id: str, label: str, group: str = "", recording: str = "", split: str = "", n_segments: int = 5
 ) -> SegmentedTrack:
-    return SegmentedTrack(track_id, label, group, recording or track_id, side, n_segments)
+    return SegmentedTrack(track_id, label, group, recording or track_id, split, n_segments)
 
 
 def library(
@@ -40,37 +40,37 @@ def assignments(*overrides: str) -> dict[str, Assignment]:
 
 
 @pytest.mark.parametrize("scheme", ["grouped", "kfold"])
-def test_artists_never_stand_apart(workspace, scheme):
+def test_tracks_of_an_artist_are_in_one_split(workspace, scheme):
     write_tracks(library())
     rows = assignments(f"split={scheme}")
-    sides = {}
+    splits = {}
     for track in library():
-        sides.setdefault(track.group, set()).add(rows[track.track_id].split)
+        splits.setdefault(track.group, set()).add(rows[track.track_id].split)
         assert rows[track.track_id].unit == track.group
-    assert all(len(where) == 1 for where in sides.values())
+    assert all(len(found) == 1 for found in splits.values())
 
 
-def test_a_track_without_a_group_is_its_own(workspace):
+def test_a_track_without_a_group_is_its_own_unit(workspace):
     write_tracks([track(f"{c}{i}", c) for c in "ab" for i in range(10)])
     rows = assignments("split=grouped")
     assert all(row.unit == row.track_id for row in rows.values())
     assert Counter(row.split for row in rows.values()) == {"train": 12, "valid": 4, "test": 4}
 
 
-def test_stratified_leaves_groups_aside_and_warns(workspace, capsys):
+def test_stratified_ignores_groups_and_warns(workspace, capsys):
     write_tracks(library(n_groups=2, per_group=20))
     rows = assignments("split=stratified")
     assert Counter((row.label, row.split) for row in rows.values()) == {
-        (label, side): n
+        (label, split): n
         for label in ("jazz", "rock")
-        for side, n in (("train", 24), ("valid", 8), ("test", 8))
+        for split, n in (("train", 24), ("valid", 8), ("test", 8))
     }
     assert all(row.unit == row.track_id for row in rows.values())
     assert "4 groups" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("scheme", ["grouped", "kfold", "stratified"])
-def test_copies_of_a_recording_never_stand_apart(workspace, scheme, capsys):
+def test_copies_of_a_recording_are_in_one_split(workspace, scheme, capsys):
     tracks = [track(f"{c}{i}", c, f"artist {c}{i}", f"{c}{i - i % 2}") for c in "ab" for i in range(20)]
     write_tracks(tracks)
     rows = assignments(f"split={scheme}")
@@ -82,26 +82,26 @@ def test_copies_of_a_recording_never_stand_apart(workspace, scheme, capsys):
 
 
 class TestPublished:
-    """``split=published``: what the manifest says."""
+    """``split=published``: what tracks.csv says."""
 
-    def test_tracks_stand_where_the_dataset_says(self, workspace):
-        sides = ["train", "valid", "test", ""]
-        write_tracks([track(f"{c}{side}", c, side=side) for c in "ab" for side in sides])
+    def test_tracks_are_in_the_published_split(self, workspace):
+        splits = ["train", "valid", "test", ""]
+        write_tracks([track(f"{c}{split}", c, split=split) for c in "ab" for split in splits])
         rows = assignments("split=published")
         assert {row.split for row in rows.values()} == {"train", "valid", "test", "excluded"}
         assert all(row.split == (track_id[1:] or "excluded") for track_id, row in rows.items())
 
-    def test_copies_on_two_sides_warn(self, workspace, capsys):
+    def test_copies_in_several_splits_warn(self, workspace, capsys):
         tracks = [
-            track(f"{c}{side}", c, recording=f"{c} everywhere", side=side)
+            track(f"{c}{split}", c, recording=f"{c} everywhere", split=split)
             for c in "ab"
-            for side in ("train", "valid", "test")
+            for split in ("train", "valid", "test")
         ]
         write_tracks(tracks)
         assignments("split=published")
-        assert "warning: 2 recordings stand on two sides" in capsys.readouterr().out
+        assert "warning: 2 recordings are in more than one split" in capsys.readouterr().out
 
-    def test_a_dataset_that_publishes_none_is_one_line(self, workspace):
+    def test_a_dataset_without_a_split_is_refused_in_one_line(self, workspace):
         write_tracks(library())
         write_params("split=published")
         assert "publishes no split" in line_of(split.main)
@@ -113,7 +113,7 @@ def test_no_warning_where_groups_stay_together(workspace, capsys):
     assert "warning" not in capsys.readouterr().out
 
 
-def test_folds_are_written_and_do_not_depend_on_fold(workspace):
+def test_folds_are_written_and_do_not_depend_on_the_test_fold(workspace):
     write_tracks(library())
     folds = []
     for fold in range(3):
@@ -123,12 +123,12 @@ def test_folds_are_written_and_do_not_depend_on_fold(workspace):
     assert folds[0] == folds[1] == folds[2]
 
 
-def test_schemes_without_folds_say_so(workspace):
+def test_without_folds_the_fold_is_minus_one(workspace):
     write_tracks(library())
     assert {row.fold for row in assignments("split=grouped").values()} == {-1}
 
 
-def test_unlabelled_tracks_stay_unlabelled_and_segmentless_ones_are_out(workspace):
+def test_unlabelled_tracks_are_unlabelled_and_those_without_segments_left_out(workspace):
     extra = [track("loose.wav", ""), track("jazz/short.wav", "jazz", n_segments=0)]
     write_tracks(library() + extra)
     rows = assignments()
@@ -137,7 +137,7 @@ def test_unlabelled_tracks_stay_unlabelled_and_segmentless_ones_are_out(workspac
     assert set(rows) == {track.track_id for track in library()} | {"loose.wav"}
 
 
-def test_same_seed_same_bytes_and_another_seed_another_split(workspace):
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(workspace):
     write_tracks(library(n_groups=9))
     written = []
     for seed in (0, 0, 1, 2, 3):
@@ -148,17 +148,17 @@ def test_same_seed_same_bytes_and_another_seed_another_split(workspace):
 
 
 @pytest.mark.parametrize(
-    ("tracks", "told"),
+    ("tracks", "expected"),
     [
         (library(labels=("jazz",)), "one class only, 'jazz'"),
         ([track("a", "")], "no track has a label"),
         (library(n_groups=2), "class 'jazz' has no track in"),
     ],
 )
-def test_what_cannot_be_split_gives_one_line_and_no_folder(workspace, tracks, told):
+def test_tracks_that_cannot_be_split_give_one_line_and_no_folder(workspace, tracks, expected):
     write_tracks(tracks)
     write_params()
-    assert told in line_of(split.main)
+    assert expected in line_of(split.main)
     assert not Path("data/split").exists()
 
 
@@ -178,23 +178,23 @@ class TestFile:
         return by_file
 
     ALL = "".join(
-        f"{label}/{group}-0.wav,{side}\n"
+        f"{label}/{group}-0.wav,{split}\n"
         for label in ("jazz", "rock")
-        for group, side in enumerate(("train", "valid", "test"))
+        for group, split in enumerate(("train", "valid", "test"))
     )
 
     @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
     @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-    def test_tracks_stand_where_the_file_says(self, given, mark, end):
+    def test_tracks_are_in_the_split_that_the_file_gives(self, given, mark, end):
         content = mark + ("track_id,split\n" + self.ALL).encode().replace(b"\n", end)
         rows = given(content)
         assert {track_id: row.split for track_id, row in rows.items()} == {
-            f"{label}/{group}-0.wav": side
+            f"{label}/{group}-0.wav": split
             for label in ("jazz", "rock")
-            for group, side in enumerate(("train", "valid", "test"))
+            for group, split in enumerate(("train", "valid", "test"))
         }
 
-    def test_more_columns_in_any_order_do_no_harm(self, given):
+    def test_columns_may_be_more_and_in_any_order(self, given):
         lines = ["split,note,track_id"] + [
             f"{line.split(',')[1]},hm,{line.split(',')[0]}" for line in self.ALL.splitlines()
         ]
@@ -210,36 +210,36 @@ class TestFile:
             "test": 1,
         }
 
-    def test_a_class_missing_on_a_side_is_said(self, given, capsys):
+    def test_a_class_missing_in_a_split_warns(self, given, capsys):
         given("track_id,split\n" + self.ALL.replace("rock/2-0.wav,test\n", ""))
-        assert "warning: no track of rock stands in test" in capsys.readouterr().out
+        assert "warning: no track of rock is in test" in capsys.readouterr().out
 
-    def test_names_of_tracks_that_are_not_there_do_no_harm(self, given):
+    def test_tracks_that_do_not_exist_are_ignored(self, given):
         assert len(given("track_id,split\nblues/9.wav,test\n" + self.ALL)) == 6
 
     @pytest.mark.parametrize(
-        ("content", "told"),
+        ("content", "expected"),
         [
             (
                 "track_id,split\n" + ALL + "jazz/9.wav,dev\n",
                 "jazz/9.wav is 'dev', should be train, valid or test",
             ),
             ("track_id,split\njazz/0-0.wav\n", "line 2: ends too early"),
-            ("track,side\n" + ALL, "needs the columns track_id and split"),
+            ("track,split\n" + ALL, "needs the columns track_id and split"),
             ("", "needs the columns track_id and split"),
             (b"track_id,split\n\xff\xfe,train\n", "cannot read"),
             ("track_id,split\n" + ALL.replace("valid", "train"), "none of the 6 labelled tracks in valid"),
-            ("track_id,split\n" + ALL.replace("rock/0-0.wav,train\n", ""), "under two classes in train"),
+            ("track_id,split\n" + ALL.replace("rock/0-0.wav,train\n", ""), "fewer than two classes in train"),
             ("track_id,split\n", "none of the 6 labelled tracks in train"),
         ],
     )
-    def test_a_wrong_file_gives_one_line(self, given, content, told):
+    def test_a_wrong_file_gives_one_line(self, given, content, expected):
         line = line_of(lambda: given(content))
         assert line.startswith(("split.path", "params.yaml: split.path"))
-        assert told in line
+        assert expected in line
         assert "mine.csv" in line
 
-    def test_a_track_named_twice_on_two_sides_is_refused(self, given):
+    def test_a_track_with_two_splits_is_refused(self, given):
         line = line_of(lambda: given("track_id,split\n" + self.ALL + "jazz/0-0.wav,test\n"))
         assert "jazz/0-0.wav" in line
 
@@ -251,7 +251,7 @@ class TestFile:
         assert "split.path" in line
         assert path in line
 
-    def test_a_file_that_tears_an_artist_apart_warns(self, workspace, given, capsys):
+    def test_an_artist_in_several_splits_warns(self, workspace, given, capsys):
         write_tracks([track(t.track_id, t.label, f"one {t.label}") for t in library(3, 1)])
         (workspace / "mine.csv").write_text("track_id,split\n" + self.ALL)
         assignments("split=file", f"split.path={workspace / 'mine.csv'}")
@@ -259,12 +259,12 @@ class TestFile:
 
 
 class TestUnknownClasses:
-    """Classes that are held out."""
+    """Classes that are not trained on."""
 
     LABELS = ("blues", "jazz", "rock")
 
     @pytest.mark.parametrize("scheme", ["grouped", "kfold", "stratified"])
-    def test_their_tracks_stand_apart_and_change_nothing_for_the_others(self, workspace, scheme):
+    def test_their_tracks_are_unknown_and_the_others_stay(self, workspace, scheme):
         write_tracks(library(labels=self.LABELS))
         rows = assignments(f"split={scheme}", "split.unknown_classes=[jazz]")
         for row in rows.values():
@@ -274,7 +274,7 @@ class TestUnknownClasses:
         without = assignments(f"split={scheme}")
         assert {name: row for name, row in rows.items() if row.split != "unknown"} == without
 
-    def test_a_class_that_is_not_there(self, workspace):
+    def test_a_class_without_tracks_is_refused(self, workspace):
         write_tracks(library(labels=self.LABELS))
         write_params("split.unknown_classes=[polka]")
         assert line_of(split.main) == (
@@ -282,25 +282,25 @@ class TestUnknownClasses:
         )
 
     @pytest.mark.parametrize(
-        ("held_out", "left"),
+        ("unknown", "known"),
         [("[blues,jazz]", "one class only, 'rock'"), ("[blues,jazz,rock]", "no class")],
     )
-    def test_two_classes_must_be_left(self, workspace, held_out, left):
+    def test_two_known_classes_are_needed(self, workspace, unknown, known):
         write_tracks(library(labels=self.LABELS))
-        write_params(f"split.unknown_classes={held_out}")
+        write_params(f"split.unknown_classes={unknown}")
         line = line_of(split.main)
-        assert left in line
+        assert known in line
         assert "beside those of split.unknown_classes" in line
         assert not Path("data/split").exists()
 
-    def test_an_artist_of_both_kinds_is_told(self, workspace, capsys):
+    def test_an_artist_with_known_and_unknown_classes_warns(self, workspace, capsys):
         write_tracks([*library(labels=self.LABELS), track("jazz/x.wav", "jazz", "rock artist 0")])
         assignments("split.unknown_classes=[jazz]")
         assert (
             "1 groups (artists, albums or works) have music of known and unknown" in capsys.readouterr().out
         )
 
-    def test_a_copy_of_known_music_is_not_counted_as_new(self, workspace, capsys):
+    def test_a_copy_of_known_music_is_excluded(self, workspace, capsys):
         copy = track("jazz/copy.wav", "jazz", "", "rock/0-0.wav")
         write_tracks([*library(labels=self.LABELS), copy])
         rows = assignments("split.unknown_classes=[jazz]")

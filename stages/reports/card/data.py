@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from stages.reports.card.facts import Facts
 from stages.reports.card.markup import bullets, code, counted, escaped, in_brackets, table
-from stages.splitting.schemes import SIDES
+from stages.splitting.schemes import SPLITS
 
 TOGETHER = "Tracks that share a group (artist, album or work) or a recording stand on one side"
 KEPT_APART = {
@@ -19,17 +19,17 @@ KEPT_APART = {
 
 def data(facts: Facts) -> list[str]:
     """Files, split, and tracks of each class."""
-    per_side = {side: Counter(row.label for row in facts.side(side)) for side in SIDES}
+    per_side = {side: Counter(row.label for row in facts.side(side)) for side in SPLITS}
     rows = [
-        [escaped(label), *(f"{per_side[side][label]:,}" for side in SIDES)]
+        [escaped(label), *(f"{per_side[side][label]:,}" for side in SPLITS)]
         for label in facts.description.labels
     ]
-    rows.append(["all tracks", *(f"{per_side[side].total():,}" for side in SIDES)])
-    rows.append(["all segments", *(f"{facts.n_segments(side):,}" for side in SIDES)])
+    rows.append(["all tracks", *(f"{per_side[side].total():,}" for side in SPLITS)])
+    rows.append(["all segments", *(f"{facts.n_segments(side):,}" for side in SPLITS)])
     return [
         "## Data",
         bullets([_files(facts), *_split(facts), _balance(per_side["train"])]),
-        table(["class", *SIDES], rows),
+        table(["class", *SPLITS], rows),
     ]
 
 
@@ -60,8 +60,8 @@ def _listed(counts: Counter[str]) -> str:
 
 
 def _split(facts: Facts) -> list[str]:
-    scheme = facts.scheme["scheme"]
-    hidden = ("scheme", "watch", "path", "unknown_classes")  # the last one is told with the files
+    scheme = facts.scheme["name"]
+    hidden = ("name", "watch", "path", "unknown_classes")  # the last one is told with the files
     how = {key: value for key, value in facts.scheme.items() if key not in hidden}
     file = escaped(PurePath(facts.scheme.get("path", "")).name)
     groups, recordings = facts.groups(facts.judged), facts.recordings(facts.judged)

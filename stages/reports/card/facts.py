@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 from stages.evaluation.metrics import ClassScores
-from stages.splitting.schemes import SIDES, on_two_sides
+from stages.splitting.schemes import SPLITS, count_in_several_splits
 
 if TYPE_CHECKING:
     from stages.training.description import Description
@@ -61,14 +61,13 @@ class Facts:
     @property
     def segment_s(self) -> float:
         """Length of a segment."""
-        settings = self.description.feature_parameters
-        length_s: float = settings["segment_length"] / settings["sample_rate_hz"]
-        return length_s
+        feature = self.description.feature
+        return feature.segment_length / feature.sample_rate_hz
 
     @property
     def judged(self) -> list[Assignment]:
         """The tracks of train, valid and test."""
-        return [row for row in self.split if row.split in SIDES]
+        return [row for row in self.split if row.split in SPLITS]
 
     def side(self, side: str) -> list[Assignment]:
         """The tracks of one side."""
@@ -91,4 +90,4 @@ class Facts:
 
     def n_on_two_sides(self, names: Sequence[str]) -> int:
         """How many of the groups, or recordings, of `judged` stand on two sides."""
-        return on_two_sides(names, [row.split for row in self.judged])
+        return count_in_several_splits(names, [row.split for row in self.judged])
