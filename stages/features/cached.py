@@ -101,7 +101,7 @@ def recipe(feature: Feature, variant: Variant | None, length: int, code: str) ->
         See `code`.
     """
     how = None if variant is None else asdict(variant)
-    return cache.piece_key(type(feature).__name__, asdict(feature), how, length, code)
+    return cache.entry_key(type(feature).__name__, asdict(feature), how, length, code)
 
 
 def key(digest: str, starts: Sequence[int], stop: int, recipe: str) -> str:
@@ -118,7 +118,7 @@ def key(digest: str, starts: Sequence[int], stop: int, recipe: str) -> str:
     recipe : str
         See `recipe`.
     """
-    return cache.piece_key(digest, list(starts), stop, recipe)
+    return cache.entry_key(digest, list(starts), stop, recipe)
 
 
 def save(values: Mapping[str, NDArray[Any]], keys: Mapping[str, str]) -> None:

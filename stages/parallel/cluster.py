@@ -64,9 +64,7 @@ def cluster_map(
         if not keys:
             raise EncoreError(f"the Dask cluster at {address} has no workers; {_start(address)}")
         for worker in sorted(keys):
-            if keys[worker] != key and not isinstance(
-                keys[worker], CommClosedError
-            ):  # the worker died just now
+            if keys[worker] != key and not isinstance(keys[worker], CommClosedError):  # died now
                 raise _refused(f"the Dask worker {worker}", keys[worker], address)
         tasks = _Tasks(client, address, partial(_checked, function, key))
         with _running(tasks.watch):
