@@ -14,8 +14,8 @@ from stages.audio.fingerprint import HOP_LENGTH, NOTHING, RATE_HZ
 NEIGHBOURS = 8  # bounds the work for words that many tracks share
 # Measured on 30 tracks of GTZAN, 120 of the sample and 194 piano renderings. Copies of 30 s (MP3 at 32 or
 # 64 kbit/s, cuts half a step off the frame grid, other rates) share at least 66 different words at one
-# offset, copies of 2 s as MP3 often only two. Of unrelated tracks (GTZAN and sample) 8 pairs share two, so few are
-# compared for nothing.
+# offset, copies of 2 s as MP3 often only two. Of unrelated tracks (GTZAN and sample) 8 pairs
+# share two, so few are compared for nothing.
 MIN_SHARED = 2
 # The bit error rate of those long copies is at most 0.08 with MP3 at 64 kbit/s and 0.12 at 32; that of
 # unrelated tracks is at least 0.39 at their best offset with 5 s of overlap. The paper's limit

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from stages.core.errors import EncoreError
 
 SCHEMA = "encore/2"
-CHUNK_BYTES = (
-    1 << 16
-)  # at most, unless one segment takes more: a random batch decompresses little that it does not need
+CHUNK_BYTES = 1 << 16  # at most, unless one segment takes more; small chunks suit random batches
 
 
 def create_audio(path: Path, sample_rate_hz: int) -> h5py.File:
