@@ -33,7 +33,7 @@ class RuntimeParams(Params):
     tracking : {'on', 'off'}
         Whether runs go to MLflow.
     cache_gb : float
-        Size of the work cache's pieces in 10⁹ bytes; the oldest go first.
+        Size of the work cache's entries in 10⁹ bytes; the longest unused are deleted first.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"]
