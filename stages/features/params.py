@@ -1,7 +1,7 @@
 """The `features` section: what it allows, and the features that it asks for."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
@@ -46,7 +46,10 @@ def _once_each(numbers: list[float]) -> list[float]:
     return numbers
 
 
-Name = Literal[tuple(CATALOGUE)]  # type: ignore[valid-type]  # known when Python runs, not to mypy
+if TYPE_CHECKING:
+    Name = str
+else:
+    Name = Literal[tuple(CATALOGUE)]
 Semitones = Annotated[float, Field(ge=-24, le=24), _not(0)]
 Rate = Annotated[float, Field(ge=0.25, le=4), _not(1)]
 
