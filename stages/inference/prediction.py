@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.audio.decode import Rendering, decode
+from stages.audio.decode import decode
 from stages.core.errors import EncoreError
 from stages.features.catalogue import extract, rebuild
 from stages.storage.hdf5 import at_full_scale
@@ -36,12 +36,12 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     about = trained.description
     rate_hz, length = about.feature.sample_rate_hz, about.feature.segment_length
     try:
-        decoded = decode(path, rate_hz, MAX_DURATION_S, Rendering(**about.rendering.model_dump()))
+        decoded = decode(path, rate_hz, MAX_DURATION_S, about.rendering)
     except OSError as error:
         raise EncoreError(f"{path}: cannot be read: {error.strerror or error}") from None
     if decoded.samples is None:
-        raise EncoreError(f"{path} {decoded.sound.reason}")
-    if decoded.sound.not_finite:  # decode makes zeros of them
+        raise EncoreError(f"{path} {decoded.info.reason}")
+    if decoded.info.not_finite:  # decode makes zeros of them
         raise EncoreError(f"{path} has samples that are infinite or no numbers")
     samples = at_full_scale(decoded.samples)
     starts = range(0, len(samples) - length + 1, length)
