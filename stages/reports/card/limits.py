@@ -51,9 +51,7 @@ def _of_music(facts: Facts) -> list[str]:
     if n := n_files - len(groups) - len(unknown):
         found.append(f"{n:,} of {n_files:,} files in no split: results on music like that are unknown.")
     if n := facts.n_midi:
-        found.append(
-            f"{n:,} of {counted(len(groups), 'track')} rendered from MIDI, all by one synthesiser."
-        )
+        found.append(f"{n:,} of {counted(len(groups), 'track')} rendered from MIDI, all by one synthesiser.")
     return found
 
 

@@ -15,11 +15,6 @@ def escaped(text: str) -> str:
     return MARKER.sub(r"\1\\\2", SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
 
-def cell(markdown: str) -> str:
-    """Return Markdown as the cell of a table: vertical bars without a backslash get one."""
-    return re.sub(r"(?<!\\)((?:\\\\)*)\|", r"\1\\|", markdown)
-
-
 def code(text: str) -> str:
     """Return a code span, whose fence is longer than any run of backticks in the text."""
     line = " ".join(text.split())
@@ -82,5 +77,5 @@ def interval(scores: Mapping[str, float]) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     function.__name__: function
-    for function in (escaped, cell, counted, listed, in_brackets, integer, score, share, percent, interval)
+    for function in (escaped, counted, listed, in_brackets, integer, score, share, percent, interval)
 }

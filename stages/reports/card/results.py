@@ -40,7 +40,7 @@ class ClassTables:
     Attributes
     ----------
     shown : list of ClassRow
-        All classes in their order; of many, the best by F1, the best one first, and then the worst.
+        All classes in their order; of many only those with the lowest and the highest F1, in that order.
     n_hidden : int
     confusions : list of Confusion
         The largest ones.
@@ -86,8 +86,9 @@ def class_tables(facts: Facts) -> ClassTables:
     shown, n_confusions = rows, N_CONFUSIONS
     if len(rows) > MOST_CLASSES:
         n_confusions = N_CONFUSIONS_OF_MANY
-        ranked = sorted(rows, key=lambda row: (-(row.f1 or 0), row.label))
-        shown = ranked[:N_AT_EACH_END] + ranked[-N_AT_EACH_END:]
+        ranked = sorted((row.f1, row.label, row) for row in rows if row.f1 is not None)
+        worst, others = ranked[:N_AT_EACH_END], ranked[N_AT_EACH_END:]
+        shown = [row for *_, row in worst + others[-N_AT_EACH_END:]]
     n_of_class = {row.label: row.n for row in facts.classes}
     wrong = [row for row in facts.confused if row.split == "test" and row.n and row.label != row.predicted]
     wrong.sort(key=lambda row: (-row.n, row.label, row.predicted))

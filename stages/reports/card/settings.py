@@ -56,17 +56,21 @@ def _model(facts: Facts) -> dict[str, str]:
     about, feature = facts.description, facts.description.feature
     own = {key: value for key, value in about.kwargs.items() if key not in ("input_shape", "n_classes")}
     n_bins, n_frames = about.kwargs["input_shape"]
-    made = feature.settings
+    made, rate_hz = feature.settings, feature.sample_rate_hz
     return {
         "model": f"{code(f'models.{about.model}')}{in_brackets(assignments(own))}, "
         f"{facts.n_parameters:,} parameters",
         "input": f"[{escaped(feature.name)}](../README.md#featuresh5), {n_bins} bins by {n_frames} frames, "
-        f"of {facts.segment_s:g} s of mono audio at {feature.sample_rate_hz:,} Hz",
-        "frames": f"{made['n_fft']:,} samples every {made['hop_length']:,}, window {escaped(made['window'])}, "
-        f"padding {escaped(made['pad_mode'])}",
+        f"of {facts.segment_s:g} s of mono audio at {rate_hz:,} Hz",
+        "frames": f"{_duration(made['n_fft'], rate_hz)} every {_duration(made['hop_length'], rate_hz)}, "
+        f"window {escaped(made['window'])}, padding {escaped(made['pad_mode'])}",
         "feature": assignments(_own(made)),
         "MIDI": _midi(facts),
     }
+
+
+def _duration(n_samples: int, rate_hz: int) -> str:
+    return f"{n_samples:,} samples ({1000 * n_samples / rate_hz:.0f} ms)"
 
 
 def _own(made: Mapping[str, Any]) -> dict[str, Any]:
