@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TORCH := torch==2.13.0
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-READY := $(VENV)/.installed
+SYSTEM_PATH := $(subst $(BIN):,,$(PATH))
 export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY = true
 
@@ -15,32 +15,36 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: repro
-repro: $(READY) ## set up, run the pipeline on params.yaml, print the result
+repro: environment ## set up, run the pipeline on params.yaml, print the result
 	@dvc repro
 	@python -m stages.summarize
 
 .PHONY: test
-test: $(READY) lint types ## set up and run all checks
-	@python -m pytest -n 2
+test: environment lint types ## set up and run all checks
+	@python -m pytest -n 2 --durations=15
+
+.PHONY: quick
+quick: environment lint types ## the checks that take seconds: all but slow tests
+	@python -m pytest -n 2 -m "not slow"
 
 .PHONY: lint
-lint: $(READY) ## ruff
-	@ruff check . && ruff format --check .
+lint: environment ## ruff, and the layers of imports
+	@ruff check . && ruff format --check . && lint-imports --no-cache
 
 .PHONY: types
-types: $(READY) ## mypy
+types: environment ## mypy
 	@mypy
 
 .PHONY: bench
-bench: $(READY) ## time the pipeline's parts against the obvious way
+bench: environment ## time the pipeline's parts against the obvious way
 	@python -m tests.benchmarks.run
 
 .PHONY: ui
-ui: $(READY) ## MLflow UI on http://127.0.0.1:5000
+ui: environment ## MLflow UI on http://127.0.0.1:5000
 	@mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 .PHONY: params
-params: $(READY) ## write params.yaml anew from conf/
+params: environment ## write params.yaml anew from conf/
 	@python -c 'from dvc.utils.hydra import compose_and_dump; \
 	  compose_and_dump("params.yaml", "$(CURDIR)/conf", None, "config", "$(CURDIR)", [])'
 
@@ -53,22 +57,49 @@ lock: ## write requirements.lock anew from pyproject.toml
 	@rm -r requirements.tmp $(VENV)-lock
 
 .PHONY: clean
-clean: ## remove outputs of the pipeline; keeps .venv, runs and DVC's cache
-	@rm -rf data/raw data/audio data/segments data/split data/features data/pictures data/baseline data/model
-	@find data/evaluation -mindepth 1 ! -name metrics.json -delete 2>/dev/null || true  # git keeps that one
+clean: environment ## remove outputs of the pipeline; keeps .venv, runs, DVC's cache and what lies beside the outputs
+	@python -c 'from dvc.repo import Repo; [out.remove() for out in Repo().index.outs if out.use_cache]'
 
-# torch comes last and on its own: pip chooses its build (CPU where it is given one) and adds the CUDA
-# packages that this build asks for; everything else is the lock file to the letter. librosa compiles functions
-# when it is first imported, or first stretches time: done here by one process, since two at once can leave a
-# cache of numba's in which every later process crashes (numba issue 10128).
-$(READY): requirements.lock
+# The environment is made of the lock file and torch's version, and lies where its scripts say: both are written
+# into .venv/made-from. It is built beside the old one, and takes its place when it is whole. A link to the
+# environment of another checkout is used as it is while its content is right; nothing is changed through it.
+CONTENT = $(shell (cat requirements.lock; echo $(TORCH)) | git hash-object --stdin)
+define RELOCATE
+import sys, pathlib
+folder, old, new = pathlib.Path(sys.argv[1]), *(path.encode() for path in sys.argv[2:])
+for path in [*(folder / "bin").iterdir(), folder / "pyvenv.cfg", folder / "made-from"]:
+    if path.is_file() and not path.is_symlink() and old in (text := path.read_bytes()):
+        path.write_bytes(text.replace(old, new))
+endef
+export RELOCATE
+
+.PHONY: environment
+environment:
+	@lies="$$(cd $(VENV) 2>/dev/null && pwd -P)"; { read -r content && read -r place; } 2>/dev/null <$(VENV)/made-from; \
+	if [ "$$content" != $(CONTENT) ] || ! $(VENV)/bin/python -c "" 2>/dev/null; then $(MAKE) --no-print-directory build; \
+	elif [ "$$place" = "$$lies" ]; then :; \
+	elif [ -L $(VENV) ]; then $(MAKE) --no-print-directory build; \
+	else echo "the project has moved from $${place%/*}: $(VENV) follows"; \
+	  $(VENV)/bin/python -c "$$RELOCATE" $(VENV) "$$place" "$$lies"; fi
+
+# torch comes last and on its own: pip chooses its build (CPU where it is given one) and adds the CUDA packages
+# that this build asks for; everything else is the lock file to the letter. librosa compiles functions when it is
+# first imported, or first stretches time: done here by one process, since two at once can leave a cache of
+# numba's in which every later process crashes (numba issue 10128).
+.PHONY: build
+build: export PATH := $(SYSTEM_PATH)
+build: NEW := $(CURDIR)/$(VENV)-new
+build:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "error: $(PYTHON) is not Python 3.11 to 3.13; name one: make repro PYTHON=python3.12" >&2; exit 1; }
 	@echo "setting up $(VENV) (once, some minutes)"
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/pip install -qq --no-compile --no-deps --requirement requirements.lock
-	@$(VENV)/bin/pip install -qq --no-compile --constraint requirements.lock $(TORCH)
-	@$(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores, which pip does not do
-	@$(VENV)/bin/python -c 'import librosa.core.audio, librosa.core.pitch, librosa.effects, numpy; \
+	@rm -rf "$(NEW)" && $(PYTHON) -m venv "$(NEW)"
+	@"$(NEW)/bin/pip" install -qq --no-compile --no-deps --requirement requirements.lock
+	@"$(NEW)/bin/pip" install -qq --no-compile --constraint requirements.lock $(TORCH)
+	@"$(NEW)/bin/python" -m compileall -qq -j 0 "$(NEW)/lib" || true  # on all cores, which pip does not do
+	@"$(NEW)/bin/python" -c 'import librosa.core.audio, librosa.core.pitch, librosa.effects, numpy; \
 	  librosa.effects.time_stretch(numpy.zeros(4096, numpy.float32), rate=2.0)'
-	@touch $(READY)
+	@printf '%s\n' $(CONTENT) "$(NEW)" >"$(NEW)/made-from"
+	@"$(NEW)/bin/python" -c "$$RELOCATE" "$(NEW)" "$(NEW)" "$(CURDIR)/$(VENV)"
+	@rm -rf $(VENV)-old; if [ -L $(VENV) ]; then rm $(VENV); elif [ -e $(VENV) ]; then mv $(VENV) $(VENV)-old; fi
+	@mv "$(NEW)" $(VENV) && rm -rf $(VENV)-old

@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from pydantic import Field, model_validator
-
 from stages.audio import cached
 from stages.audio.decode import Rendering, Sound
+from stages.audio.params import AudioParams, RenderParams
 from stages.audio.quality import Judgement, QualityParams, judge
 from stages.core.errors import EncoreError, run
-from stages.core.params import Params, load
+from stages.core.params import load
 from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
 from stages.core.workspace import outputs
@@ -20,47 +19,7 @@ from stages.storage import cache, hdf5
 
 MUSIC = Path("data/raw/music")
 TIMEOUT_S = 300.0  # far more than the longest file takes
-MOST_RENDERED_S = 3600.0
 LISTED = 20  # dropped files that are printed; quality.csv has all of them
-
-
-class AudioParams(Params):
-    """The `audio` section.
-
-    Attributes
-    ----------
-    sample_rate_hz : int
-        Rate that every track is brought to.
-    """
-
-    sample_rate_hz: int = Field(ge=2000, le=192000)
-
-
-class RenderParams(Params):
-    """The `render` section: how MIDI is played.
-
-    Attributes
-    ----------
-    window_s : float
-        Length of a window.
-    windows : int
-        At most so many windows, spread evenly over the piece; one is its start.
-    control : bool
-        Everything on one instrument at one velocity without controllers.
-    """
-
-    window_s: float = Field(gt=0)
-    windows: int = Field(ge=1)
-    control: bool
-
-    @model_validator(mode="after")
-    def _end_some_time(self) -> "RenderParams":
-        if self.windows * self.window_s > MOST_RENDERED_S:
-            raise ValueError(
-                f"windows is {self.windows}, should be at most {MOST_RENDERED_S / self.window_s:.0f}, for "
-                f"windows of {self.window_s:g} s"
-            )
-        return self
 
 
 def main() -> None:

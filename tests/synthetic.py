@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from stages.audio.params import RenderParams
 from stages.core.errors import EncoreError
 from stages.core.params import check
 from stages.core.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
 from stages.storage import hdf5
+from stages.training.description import Description, InputFeature
 from stages.training.recipe import LOSSES, SCHEDULES, AugmentParams, Recipe, TrainParams, check_named
+from stages.training.scaler import Scaler
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,6 +84,35 @@ def recipe(
         loss=check_named(_loss(sections["loss"], loss or {}), LOSSES, "loss"),
         augment=check({**sections["augment"], **(augment or {})}, AugmentParams, "augment"),
     )
+
+
+def description(
+    train: dict[str, Any] | None = None,
+    loss: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
+    **fields: Any,
+) -> Description:
+    """What model.json says of a small MLP on MFCC; `settings` are those of the feature."""
+    about: dict[str, Any] = {
+        "model": "MLP",
+        "kwargs": {"input_shape": (13, 16), "n_classes": 3, "hidden": [8], "dropout": 0.0, "l2": 0.0},
+        "labels": list(CLASSES),
+        "feature": InputFeature(
+            name="mfcc",
+            settings={"n_fft": 512, "hop_length": 256, **(settings or {})},
+            sample_rate_hz=RATE_HZ,
+            segment_length=RATE_HZ,
+            variants=[],
+            audio_sha256="0" * 64,
+            made_with="numpy",
+        ),
+        "rendering": RenderParams(window_s=30.0, windows=1, control=False),
+        "scaler": Scaler(name="none", mean=[], std=[]),
+        "recipe": recipe(train, loss=loss),
+        "kept_epoch": 1,
+        "content_key": "0123456789abcdef",
+    }
+    return Description(**(about | fields))
 
 
 def _loss(usual: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -238,18 +270,16 @@ def write_arrays(
     """A features file with these arrays and variants, whose rows are (track_id, segment, label)."""
     track_id, segment, label = zip(*rows, strict=True)
     arrays = {}
+    framing = {"n_fft": 512, "hop_length": 256, "window": "hann", "pad_mode": "constant"}
     for name, array in values.items():
         bins = hdf5.Axis(f"{name}_bin", np.arange(array.shape[1], dtype=np.float64))
         time_s = hdf5.Axis("time_s", np.arange(array.shape[2]) / 10)
-        arrays[name] = hdf5.Array(array.dtype, unit, bins, time_s, settings)
+        arrays[name] = hdf5.Array(array.dtype, unit, bins, time_s, framing | settings)
     table = hdf5.SegmentTable(track_id, segment, [RATE_HZ * number for number in segment], label)
     attributes = {
         "sample_rate_hz": RATE_HZ,
         "segment_length": RATE_HZ,
-        "n_fft": 512,
-        "hop_length": 256,
-        "window": "hann",
-        "pad_mode": "constant",
+        **framing,
         "include": list(values),
         "audio_sha256": "0" * 64,
         "made_with": "numpy",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import pydantic
 from ruamel.yaml import YAML
@@ -13,21 +13,28 @@ from stages.core.errors import EncoreError
 
 
 class Params(pydantic.BaseModel):
-    """Base of every parameter model: frozen, strictly typed, no unknown keys."""
+    """Base of every parameter model: frozen, strictly typed, no unknown keys.
+
+    Attributes
+    ----------
+    renamed : dict of str to str
+        The new name of each key that used to have another one.
+    """
 
     model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    renamed: ClassVar[dict[str, str]] = {}
 
 
-P = TypeVar("P", bound=pydantic.BaseModel)
+P = TypeVar("P", bound=Params)
 
 
 def read(section: str, path: Path = Path("params.yaml")) -> Any:
-    """One top-level section of params.yaml as plain Python values.
+    """Return one top-level section of params.yaml as plain Python values.
 
     Raises
     ------
     EncoreError
-        If the file or the section is missing, or the file is no YAML.
+        If the file or the section is missing, or the file is not valid YAML.
     """
     try:
         document = _parsed(path.read_bytes())
@@ -43,12 +50,12 @@ def read(section: str, path: Path = Path("params.yaml")) -> Any:
 
 @lru_cache(maxsize=1)
 def _parsed(content: bytes) -> Any:
-    """A document; a stage reads several sections, and parsing takes longer than some stages."""
+    """Parse a document once, since a stage reads several sections and parsing is slow."""
     return YAML(typ="safe", pure=True).load(content)
 
 
 def check(values: Any, model: type[P], section: str) -> P:
-    """`values` as an instance of `model`.
+    """Return `values` as an instance of `model`.
 
     ``???``, Hydra's mark of a value that is not given, leaves a key with a default at its default.
 
@@ -66,18 +73,12 @@ def check(values: Any, model: type[P], section: str) -> P:
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as invalid:
-        first = invalid.errors()[0]
-    location = [str(part) for part in first["loc"]]
-    key = ".".join([section, *location])
-    if first["type"] == "extra_forbidden":
-        allowed = ", ".join(_keys_beside(model, location))
-        raise EncoreError(f"params.yaml: {key}: unknown key; allowed here: {allowed}")
-    if first["type"] == "missing":
-        raise EncoreError(f"params.yaml: {key}: missing; `make params` rewrites the file from conf/")
-    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
-    if not location:  # a check of several keys together, which says itself which and what
-        raise EncoreError(f"params.yaml: {key}.{message}")
-    raise EncoreError(f"params.yaml: {key} is {first['input']!r}, {message}")
+        errors = invalid.errors()
+    unknown = [_location(error) for error in errors if error["type"] == "extra_forbidden"]
+    for location in unknown:  # an old key also counts as missing under its new name: this line explains both
+        if new := _model_at(model, location).renamed.get(location[-1]):
+            raise _renamed([section, *location], new)
+    raise EncoreError(f"params.yaml: {_reason(errors[0], model, section)}")
 
 
 def check_named(values: Any, choices: Mapping[str, type[P]], section: str, key: str = "name") -> P:
@@ -88,14 +89,19 @@ def check_named(values: Any, choices: Mapping[str, type[P]], section: str, key: 
     EncoreError
         If there is no such choice, or one of its parameters is wrong.
     """
-    name = values.get(key) if isinstance(values, dict) else None
+    given = values if isinstance(values, dict) else {}
+    if key not in given:
+        for old, new in (item for model in choices.values() for item in model.renamed.items()):
+            if old in given and new == key:
+                raise _renamed([section, old], new)
+    name = given.get(key)
     if not isinstance(name, str) or name not in choices:
         raise EncoreError(f"params.yaml: {section}.{key} is {name!r}, should be one of {', '.join(choices)}")
     return check(values, choices[name], section)
 
 
 def flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, whose keys are joined by dots."""
+    """Return nested mappings as one, whose keys are joined by dots."""
     if not isinstance(values, Mapping):
         return {prefix: values}
     return {
@@ -110,15 +116,43 @@ def load(section: str, model: type[P]) -> P:
     return check(read(section), model, section)
 
 
-def _keys_beside(model: type[pydantic.BaseModel], location: list[str]) -> list[str]:
+def _renamed(location: list[str], new: str) -> EncoreError:
+    old, new = ".".join(location), ".".join([*location[:-1], new])
+    return EncoreError(
+        f"params.yaml: {old} is now called {new}; rename it, or `make params` rewrites the file from conf/"
+    )
+
+
+def _location(error: Any) -> list[str]:
+    return [str(part) for part in error["loc"]]
+
+
+def _reason(error: Any, model: type[Params], section: str) -> str:
+    """Say in one line which key is wrong and why."""
+    location = _location(error)
+    key = ".".join([section, *location])
+    if error["type"] == "extra_forbidden":
+        fields = _model_at(model, location).model_fields
+        allowed = ", ".join(field.alias or name for name, field in fields.items())
+        return f"{key}: unknown key; allowed here: {allowed}"
+    if error["type"] == "missing":
+        return f"{key}: missing; `make params` rewrites the file from conf/"
+    message = error["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    if not location:  # a check of several keys together, whose message begins with the key and its value
+        return f"{key}.{message}"
+    return f"{key} is {error['input']!r}, {message}"
+
+
+def _model_at(model: type[Params], location: list[str]) -> type[Params]:
+    """Return the model that has, or lacks, the key at `location`."""
     for part in location[:-1]:
         annotation = model.model_fields[part].annotation
         inner = [
             one
             for one in (annotation, *get_args(annotation))  # a section may be null as well
-            if isinstance(one, type) and issubclass(one, pydantic.BaseModel)
+            if isinstance(one, type) and issubclass(one, Params)
         ]
         if not inner:
             break
         model = inner[0]
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return model

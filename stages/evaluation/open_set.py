@@ -1,4 +1,4 @@
-"""Whether a model sees that a track is of none of the classes it knows."""
+"""How well a model recognises that a track belongs to none of its classes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,21 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.tables import Novelty
-from stages.evaluation.metrics import Predictions
+from stages.evaluation.predictions import Predictions
 
 
 def threshold(valid: Predictions, accepted: float) -> float:
-    """The novelty that the share `accepted` of validation tracks stays under; a track beyond it is new."""
+    """Return the novelty up to which tracks count as known: the share `accepted` of validation tracks."""
     return float(np.quantile(valid.novelty, accepted))
 
 
 def auroc(
     known: NDArray[np.float64], unknown: NDArray[np.float64], n_resamples: int, seed: int
 ) -> tuple[float, float, float]:
-    """Probability that an unknown track is more novel than a known one, a tie counting half.
+    """Estimate the probability that an unknown track is more novel than a known one; ties count half.
 
-    That is the area under the ROC curve (Fawcett, 2006). The interval is a 95 % percentile bootstrap
-    over the tracks of either kind.
+    It is the area under the ROC curve (Fawcett, 2006). The interval is a 95 % percentile bootstrap over
+    known and unknown tracks.
 
     Parameters
     ----------
@@ -45,13 +45,19 @@ def auroc(
     return float((below + up_to).mean() / (2 * len(known))), float(low), float(high)
 
 
+def score_auroc(test: Predictions, unknown: Predictions, n_resamples: int, seed: int) -> dict[str, float]:
+    """Compute `auroc` of tracks and its interval, `auroc_ci95_low` and `auroc_ci95_high`."""
+    area, low, high = auroc(test.novelty, unknown.novelty, n_resamples, seed)
+    return _rounded({"auroc": area, "auroc_ci95_low": low, "auroc_ci95_high": high})
+
+
 def score(tracks: Mapping[str, Predictions], limit: float, n_resamples: int, seed: int) -> dict[str, float]:
-    """How well new music is told from known.
+    """Compute how well new music is separated from known music.
 
     Parameters
     ----------
-    tracks : mapping
-        Predictions of the sides test and, if there are any, unknown.
+    tracks : mapping of str to Predictions
+        Of the splits test and, if there are any, unknown.
     limit : float
         From `threshold`.
     n_resamples, seed : int
@@ -61,35 +67,34 @@ def score(tracks: Mapping[str, Predictions], limit: float, n_resamples: int, see
     dict
         `threshold`; `known_accepted`, the share of test tracks under it. With unknown classes also
         `unknown_found`, the share of their tracks over it; `balanced_accuracy`, the mean recall over
-        the known classes and the unknown as one more; `auroc` with its interval.
+        the known classes and the unknown ones as one more; `auroc` with its interval.
     """
     test, unknown = tracks["test"], tracks.get("unknown")
     accepted = test.novelty <= limit
     scores = {"threshold": limit, "known_accepted": float(accepted.mean())}
     if unknown is not None:
         found = float((unknown.novelty > limit).mean())
-        right = accepted & (test.predicted == test.label)
-        recalls = [float(right[test.label == label].mean()) for label in np.unique(test.label)]
-        area, low, high = auroc(test.novelty, unknown.novelty, n_resamples, seed)
-        scores |= {
-            "unknown_found": found,
-            "balanced_accuracy": float(np.mean([*recalls, found])),
-            "auroc": area,
-            "auroc_ci95_low": low,
-            "auroc_ci95_high": high,
-        }
+        hits = accepted & (test.predicted == test.label)
+        recalls = [float(hits[test.label == label].mean()) for label in np.unique(test.label)]
+        scores["unknown_found"] = found
+        scores["balanced_accuracy"] = float(np.mean([*recalls, found]))
+        scores |= score_auroc(test, unknown, n_resamples, seed)
+    return _rounded(scores)
+
+
+def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.6g}") for name, value in scores.items()}
 
 
 def table(
     tracks: Mapping[str, Predictions], limit: float, labels: Sequence[str], label_of: Mapping[str, str]
 ) -> list[Novelty]:
-    """Tracks of the sides test, unknown and unlabelled, the most novel first.
+    """List the tracks of the splits test, unknown and unlabelled, the most novel first.
 
     Parameters
     ----------
-    tracks : mapping
-        Predictions by side.
+    tracks : mapping of str to Predictions
+        By split.
     limit : float
         From `threshold`.
     labels : sequence of str
@@ -99,14 +104,14 @@ def table(
     """
     rows = [
         Novelty(
-            track_id, side, label_of[track_id], labels[nearest], novelty, "yes" if novelty > limit else "no"
+            track_id, split, label_of[track_id], labels[nearest], novelty, "yes" if novelty > limit else "no"
         )
-        for side in ("test", "unknown", "unlabelled")
-        if side in tracks
+        for split in ("test", "unknown", "unlabelled")
+        if split in tracks
         for track_id, nearest, novelty in zip(
-            tracks[side].track_id.tolist(),
-            tracks[side].predicted.tolist(),
-            tracks[side].novelty.tolist(),
+            tracks[split].track_id.tolist(),
+            tracks[split].predicted.tolist(),
+            tracks[split].novelty.tolist(),
             strict=True,
         )
     ]

@@ -13,7 +13,6 @@ from stages.storage.hdf5 import at_full_scale
 from stages.training.trained import TrainedModel
 
 MAX_DURATION_S = 3600.0
-RENDERING = Rendering(window_s=30.0, windows=1, control=False)
 
 
 def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
@@ -38,10 +37,10 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
         segment.
     """
     trained = TrainedModel.load(model)
-    settings = trained.description.feature_parameters
-    rate_hz, length = settings["sample_rate_hz"], settings["segment_length"]
+    about = trained.description
+    rate_hz, length = about.feature.sample_rate_hz, about.feature.segment_length
     try:
-        decoded = decode(path, rate_hz, MAX_DURATION_S, RENDERING)
+        decoded = decode(path, rate_hz, MAX_DURATION_S, Rendering(**about.rendering.model_dump()))
     except OSError as error:
         raise EncoreError(f"{path}: cannot be read: {error.strerror or error}") from None
     if decoded.samples is None:
@@ -55,9 +54,9 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
             f"{path} lasts {len(samples) / rate_hz:.3g} s, but the model takes segments of "
             f"{length / rate_hz:g} s"
         )
-    feature = rebuild(trained.description.feature, settings)
+    feature = rebuild(about.feature.name, {**about.feature.settings, "sample_rate_hz": rate_hz})
     probability = trained.predict(extract(samples, starts, length, {"": feature})[""])
-    return dict(zip(trained.description.labels, probability.mean(axis=0).tolist(), strict=True))
+    return dict(zip(about.labels, probability.mean(axis=0).tolist(), strict=True))
 
 
 def rebuild(name: str, settings: Mapping[str, Any]) -> Feature:

@@ -1,4 +1,4 @@
-"""The pictures of an evaluation, and how any picture becomes a file."""
+"""The figures of an evaluation, and how every figure is saved."""
 
 import warnings
 import zlib
@@ -19,22 +19,22 @@ INK = "#22333b"
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a PNG that is the same for the same figure, whatever the version of the library says."""
+    """Write a PNG without the library's version: the same figure gives the same bytes."""
     with warnings.catch_warnings():
-        # matplotlib's own font, which is the same everywhere, shows boxes for CJK and some others
+        # the font in matplotlib, which is the same everywhere, shows boxes for CJK and some other scripts
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
-        # Pillow's own strategy is for photographs, and makes flat areas a tenth larger
+        # Pillow's default is meant for photographs and makes flat areas 10 % larger
         smaller = {"compress_type": zlib.Z_DEFAULT_STRATEGY}
         figure.savefig(path, dpi=110, metadata={"Software": None}, pil_kwargs=smaller)
 
 
 def confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], title: str) -> "Figure":
-    """Counts in cells, shade by share of the true class.
+    """Draw a confusion matrix: counts in cells, shaded by share of the true class.
 
     Parameters
     ----------
     counts : ndarray of int (n_classes, n_classes)
-        True class down, predicted class across.
+        A row per true class, a column per predicted class.
     labels : sequence of str
     title : str
     """
@@ -57,7 +57,7 @@ def confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], title: st
 
 
 def curves(history: Sequence["Epoch"], kept: int) -> "Figure":
-    """Loss and accuracy over epochs, the epoch that was kept marked."""
+    """Draw loss and accuracy over epochs, and mark the epoch that was kept."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -65,7 +65,7 @@ def curves(history: Sequence["Epoch"], kept: int) -> "Figure":
     epochs = [row.epoch for row in history]
     panels: list[Axes] = list(figure.subplots(1, 2))
     for axes, name, unit in zip(
-        panels, ("loss", "accuracy"), ("mean over segments", "share right"), strict=True
+        panels, ("loss", "accuracy"), ("mean over segments", "share correct"), strict=True
     ):
         axes.plot(epochs, [getattr(row, f"train_{name}") for row in history], color="#8d99ae", label="train")
         axes.plot(
@@ -81,23 +81,23 @@ def curves(history: Sequence["Epoch"], kept: int) -> "Figure":
     return figure
 
 
-def novelties(by_side: Mapping[str, NDArray[np.float64]], limit: float) -> "Figure":
-    """How novel the tracks of each side are: a point each, over the share of the side that is less novel.
+def novelties(by_split: Mapping[str, NDArray[np.float64]], limit: float) -> "Figure":
+    """Draw the cumulative distribution of the tracks' novelty in each split, and mark the threshold.
 
     Parameters
     ----------
-    by_side : mapping of str to ndarray (n_tracks,)
+    by_split : mapping of str to ndarray (n_tracks,)
     limit : float
-        The threshold, which is marked.
+        The threshold.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()
     colours = {"test": "#8d99ae", "unknown": "#d1495b", "unlabelled": "#edae49"}
-    for side, novelty in by_side.items():
+    for split, novelty in by_split.items():
         share = (np.arange(len(novelty)) + 0.5) / len(novelty)
-        axes.plot(np.sort(novelty), share, ".-", linewidth=0.8, color=colours[side], label=side)
+        axes.plot(np.sort(novelty), share, ".-", linewidth=0.8, color=colours[split], label=split)
     axes.axvline(limit, color=INK, linewidth=0.8, linestyle=":", label=f"threshold: {limit:.3g}")
     axes.set(
         title="Novelty of tracks", xlabel="novelty", ylabel="share of tracks that are less novel", ylim=(0, 1)
@@ -110,18 +110,18 @@ def novelties(by_side: Mapping[str, NDArray[np.float64]], limit: float) -> "Figu
 def augmentations(
     before: NDArray[np.float32], after: Mapping[str, NDArray[np.float32]], labels: Sequence[str]
 ) -> "Figure":
-    """Segments as they are, a row each, and beside them what augmentations made of them.
+    """Draw segments, a row each, and beside each what augmentations make of it.
 
     Parameters
     ----------
-    before : ndarray of float32 (n_segments, n_bins, n_frames)
+    before : ndarray of float32 or uint8 (n_segments, n_bins, n_frames)
     after : mapping of str to ndarray
         Of the same shape, by name of the augmentation.
     labels : sequence of str (n_segments,)
     """
     from matplotlib.figure import Figure
 
-    columns = {"as it is": before, **after}
+    columns = {"original": before, **after}
     figure = Figure(figsize=(2.6 * len(columns) + 0.6, 2.2 * len(before) + 0.4), layout="constrained")
     rows = figure.subplots(len(before), len(columns), squeeze=False, sharex=True, sharey=True)
     low, high = np.quantile(before, [0.01, 0.99])

@@ -34,8 +34,8 @@ class Augmentation:
         x, target : Tensor
         """
         how = self.params
-        if how.crop is not None:
-            x = crop(x, how.crop)
+        if how.time_resized_crop is not None:
+            x = time_resized_crop(x, how.time_resized_crop)
         if how.shift is not None:
             x = shift(x, how.shift)
         if how.gain_db is not None:
@@ -54,7 +54,7 @@ def _uniform(x: Tensor, low: float, high: float) -> Tensor:
     return torch.empty((len(x), *[1] * (x.ndim - 1)), device=x.device).uniform_(low, high)
 
 
-def crop(x: Tensor, least: float) -> Tensor:
+def time_resized_crop(x: Tensor, least: float) -> Tensor:
     """A random stretch of at least the share `least`, brought to full length by linear interpolation."""
     n_frames = x.shape[-1]
     if n_frames == 1:
@@ -87,7 +87,7 @@ def gain(x: Tensor, most_db: float, std: Tensor) -> Tensor:
 def specaugment(x: Tensor, how: SpecAugment) -> Tensor:
     """Bands and stretches set to the segment's mean (Park et al., 2019)."""
     mean = x.mean(dim=(-2, -1), keepdim=True)
-    for axis, n_masks, share in ((-2, how.bands, how.max_bins), (-1, how.stretches, how.max_frames)):
+    for axis, n_masks, share in ((-2, how.freq_masks, how.max_bins), (-1, how.time_masks, how.max_frames)):
         size = x.shape[axis]
         place = torch.arange(size, device=x.device)
         place = place[:, None] if axis == -2 else place

@@ -1,34 +1,70 @@
-"""What a trained model is, besides its weights."""
+"""What a trained model is, besides its weights: ``model.json``."""
 
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydantic
+
+from stages.audio.params import RenderParams
+from stages.core.errors import EncoreError
+from stages.core.params import Params
+from stages.training.recipe import MetricLossParams, Recipe
+from stages.training.scaler import Scaler
+
+SCHEMA = "encore-model/2"
 
 
-@dataclass(frozen=True)
-class Description:
-    """Everything but the weights (``model.json``).
+class InputFeature(Params):
+    """The feature that a model takes, as features.h5 describes it.
+
+    Attributes
+    ----------
+    name : str
+        As in the catalogue.
+    settings : dict
+        How it was made: ``n_fft``, ``hop_length``, ``window``, ``pad_mode`` and what only this feature has.
+    sample_rate_hz : int
+        Of the audio that it was made from.
+    segment_length : int
+        In samples of that audio.
+    variants : list of str
+        Names of the variants of the music that features.h5 has; whether the model was trained on them,
+        `TrainParams.variants` says.
+    audio_sha256 : str
+        Digest of all that audio.
+    made_with : str
+        Names and versions of the libraries.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    sample_rate_hz: int
+    segment_length: int
+    variants: list[str]
+    audio_sha256: str
+    made_with: str
+
+
+class Description(Params):
+    """Everything but the weights, and enough to use the model on a new file.
 
     Attributes
     ----------
     model : str
         Class in the `models` package.
     kwargs : dict
-        What its constructor takes, the feature's shape included, and as `n_classes` how many numbers it
-        gives: one for each class, or the embedding's size.
+        What its constructor takes, the feature's shape included, and as `n_classes` the number of outputs:
+        one for each class, or the size of the embedding.
     labels : list of str
         Class names in the order of the logits, or prototypes.
-    feature : str
-        Which feature it takes.
-    feature_parameters : dict
-        How that feature was made.
-    mean, std : list of float (n_bins,)
-        Of each bin, over the training segments and time; empty unless it is what features are scaled by.
-    train : dict
-        The `train` section, and in it those of schedule, loss and augmentation.
+    feature : InputFeature
+    rendering : RenderParams
+        How MIDI files were played for the training, and are to be played for a prediction.
+    scaler : Scaler
+    recipe : Recipe
+        How it was trained.
     kept_epoch : int
         The epoch whose weights these are.
     content_key : str
@@ -38,28 +74,54 @@ class Description:
     model: str
     kwargs: dict[str, Any]
     labels: list[str]
-    feature: str
-    feature_parameters: dict[str, Any]
-    mean: list[float]
-    std: list[float]
-    train: dict[str, Any]
+    feature: InputFeature
+    rendering: RenderParams
+    scaler: Scaler
+    recipe: Recipe
     kept_epoch: int
     content_key: str
 
     def save(self, folder: Path) -> None:
         """Write ``model.json``."""
-        document = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        document = json.dumps({"schema": SCHEMA, **self.model_dump()}, indent=2, ensure_ascii=False)
         (folder / "model.json").write_text(document + "\n", "utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Description":
-        """Read what `save` wrote."""
-        return cls(**json.loads((folder / "model.json").read_text("utf-8")))
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        EncoreError
+            If the file is of another schema, or damaged.
+        """
+        path = folder / "model.json"
+        try:
+            document = json.loads(path.read_text("utf-8"))
+            if (schema := document.pop("schema", None)) != SCHEMA:
+                reason = f"has the schema {schema}, should be {SCHEMA}"
+                raise EncoreError(f"{path}: {reason}; train the model again with `dvc repro`")
+            return cls.model_validate(document)
+        except FileNotFoundError:
+            raise EncoreError(f"{path}: not found; train a model with `dvc repro`") from None
+        except (ValueError, AttributeError) as error:  # no JSON, no object, or not these keys
+            if isinstance(error, pydantic.ValidationError):
+                first = error.errors()[0]
+                reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            else:
+                reason = " ".join(str(error).split())
+            raise EncoreError(f"{path}: damaged: {reason}; train the model again with `dvc repro`") from None
 
     @property
     def n_levels(self) -> int | None:
-        """How many codes the feature has, which the input layer expands; None: it is no feature of codes."""
-        return self.feature_parameters.get("n_levels")
+        """Number of codes of a feature of codes, which the input layer expands; None for other features."""
+        return self.feature.settings.get("n_levels")
+
+    @property
+    def embedding_size(self) -> int | None:
+        """Size of the embedding of a model that compares with prototypes; None for a classifier."""
+        loss = self.recipe.loss
+        return loss.embedding_size if isinstance(loss, MetricLossParams) else None
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -1,7 +1,6 @@
-"""How a model is trained: the sections `train`, `schedule`, `loss` and `augment` of params.yaml."""
+"""The training recipe: the sections `train`, `schedule`, `loss` and `augment` of params.yaml."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,35 +16,37 @@ class TrainParams(Params):
     Attributes
     ----------
     seed : int
-        Of the weights, and with the number of the epoch of all else that is drawn in it.
+        Seed of the initial weights; together with the epoch's number, of all random numbers in that epoch.
     epochs : int
-        At most so many in a round.
+        Maximum number of epochs in a round.
     rounds : int
-        Each starts from the weights of the last with a fresh optimiser and schedule.
+        Each round starts from the weights of the previous one, with a new optimiser and schedule.
     batch_size, accumulate : int
-        A step of the optimiser takes the mean gradient of `accumulate` batches.
+        An optimiser step uses the mean gradient of `accumulate` batches.
     optimizer : {'adam', 'adamw', 'sgd'}
     learning_rate, weight_decay, momentum : float
-        `weight_decay` as the optimiser defines it; a model's own goes first. `momentum` is that of SGD.
+        `weight_decay` as the optimiser defines it; a model's own value takes precedence. `momentum` is SGD's.
     l1 : float
-        The penalty ``l1 * sum(abs(w))`` on all weights but biases and those of normalisation.
+        The penalty ``l1 * sum(abs(w))`` on all weights except biases and normalisation weights.
     clip_norm : float or None
-        Gradients longer than this are scaled to it.
+        Maximum norm of the gradient; None: no limit.
     ema_decay : float or None
-        Share that the moving average of the weights keeps in a step; that average is what is judged and kept.
+        Decay of the exponential moving average of the weights per step; that average is evaluated and kept.
     monitor : {'valid_loss', 'valid_accuracy'}
+        Decides which epoch is the best.
     patience : int or None
         Epochs without a better `monitor` before training stops; None: it never stops early.
     keep : {'best', 'last'}
         Which epoch's weights become the model: the best by `monitor`, or the last.
     scaler : {'bins', 'example', 'none'}
-        Standardise by each bin's mean and deviation over the train side, each segment by its own, or not.
+        Standardise each bin with its mean and standard deviation over the train split, each segment with
+        its own, or not at all.
     variants : bool
-        Whether the train side takes in the variants of its tracks that features.h5 has.
+        Whether training also uses the variants of the train split's tracks in features.h5.
     precision : {'32-true', 'bf16-mixed', '16-mixed'}
         As Lightning Fabric names them.
     compile : bool
-        Whether `torch.compile` translates the model; it needs a C++ compiler.
+        Whether `torch.compile` compiles the model; it needs a C++ compiler.
     """
 
     seed: int = Field(ge=0, lt=2**32)
@@ -69,106 +70,105 @@ class TrainParams(Params):
     compile: bool
 
 
-class Constant(Params):
-    """``schedule=constant``: the learning rate stays what it is.
+class ScheduleParams(Params):
+    """What every schedule has.
 
     Attributes
     ----------
+    name : str
+        Which schedule.
     warmup_epochs : float
-        Over so many epochs, or parts of one, the rate first rises to its value; every schedule has this.
+        Epochs, whole or not, over which the learning rate first rises to its value.
     """
 
-    name: Literal["constant"]
+    name: str
     warmup_epochs: float = Field(ge=0)
 
 
-class Falling(Params):
-    """``schedule=linear`` and ``schedule=cosine``: down over the whole training.
+class Constant(ScheduleParams):
+    """``schedule=constant``: the learning rate does not change."""
+
+    name: Literal["constant"]
+
+
+class Decaying(ScheduleParams):
+    """``schedule=linear`` and ``schedule=cosine``: the learning rate falls over the whole training.
 
     Attributes
     ----------
-    warmup_epochs : float
-    final : float
-        Share of the learning rate that is left at the end.
+    name : {'linear', 'cosine'}
+    final_ratio : float
+        Learning rate at the end, as a share of the initial one.
     """
 
     name: Literal["linear", "cosine"]
-    warmup_epochs: float = Field(ge=0)
-    final: float = Field(ge=0, le=1)
+    final_ratio: float = Field(ge=0, le=1)
+    renamed: ClassVar[dict[str, str]] = {"final": "final_ratio"}
 
 
-class CosineRestarts(Params):
-    """``schedule=cosine_restarts``: down along a cosine, and up again at once (Loshchilov & Hutter, 2017).
+class CosineRestarts(ScheduleParams):
+    """``schedule=cosine_restarts``: cosine decay with warm restarts (Loshchilov & Hutter, 2017).
 
     Attributes
     ----------
-    warmup_epochs : float
     period_epochs : int
-        From one restart to the next.
-    final : float
-        Share of the learning rate just before a restart.
+        Epochs between two restarts.
+    final_ratio : float
+        Learning rate just before a restart, as a share of the initial one.
     """
 
     name: Literal["cosine_restarts"]
-    warmup_epochs: float = Field(ge=0)
     period_epochs: int = Field(ge=1)
-    final: float = Field(ge=0, le=1)
+    final_ratio: float = Field(ge=0, le=1)
+    renamed: ClassVar[dict[str, str]] = {"final": "final_ratio"}
 
 
-class Exponential(Params):
-    """``schedule=exponential``.
+class Exponential(ScheduleParams):
+    """``schedule=exponential``: the learning rate is multiplied by `gamma` over each epoch.
 
     Attributes
     ----------
-    warmup_epochs : float
     gamma : float
-        Share of the learning rate that an epoch leaves.
     """
 
     name: Literal["exponential"]
-    warmup_epochs: float = Field(ge=0)
     gamma: float = Field(gt=0, le=1)
 
 
-class Step(Params):
-    """``schedule=step``.
+class Step(ScheduleParams):
+    """``schedule=step``: the learning rate is multiplied by `gamma` after every `every_epochs` epochs.
 
     Attributes
     ----------
-    warmup_epochs : float
     every_epochs : int
     gamma : float
-        Share of the learning rate that each step leaves.
     """
 
     name: Literal["step"]
-    warmup_epochs: float = Field(ge=0)
     every_epochs: int = Field(ge=1)
     gamma: float = Field(gt=0, le=1)
 
 
-class Plateau(Params):
-    """``schedule=plateau``: down when `train.monitor` has not become better for a while.
+class Plateau(ScheduleParams):
+    """``schedule=plateau``: the learning rate is multiplied by `gamma` when `train.monitor` stops improving.
 
     Attributes
     ----------
-    warmup_epochs : float
     patience_epochs : int
+        Epochs without a better value before that.
     gamma : float
-        Share of the learning rate that each cut leaves.
     """
 
     name: Literal["plateau"]
-    warmup_epochs: float = Field(ge=0)
     patience_epochs: int = Field(ge=1)
     gamma: float = Field(gt=0, lt=1)
 
 
-Schedule = Constant | Falling | CosineRestarts | Exponential | Step | Plateau
+Schedule = Constant | Decaying | CosineRestarts | Exponential | Step | Plateau
 SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant,
-    "linear": Falling,
-    "cosine": Falling,
+    "linear": Decaying,
+    "cosine": Decaying,
     "cosine_restarts": CosineRestarts,
     "exponential": Exponential,
     "step": Step,
@@ -195,13 +195,16 @@ class CrossEntropy(Params):
 
 
 class MetricLossParams(Params):
-    """What all losses have that learn embeddings; the class with the nearest prototype is predicted.
+    """What losses of embeddings have in common; the class with the nearest prototype is predicted.
 
     Attributes
     ----------
+    name : str
+        Which loss.
     embedding_size : int
     """
 
+    name: str
     embedding_size: int = Field(ge=2, le=4096)
 
 
@@ -211,10 +214,10 @@ class Triplet(MetricLossParams):
     Attributes
     ----------
     margin : float
-        By which another class should be further away than the own; embeddings have length 1.
+        How much further away a segment of another class should be; embeddings have length 1.
     mining : {'all', 'semihard', 'hard'}
-        Which triplets of a batch count: all that break the margin; those of them in whose order the own
-        class is nearer; those in whose order it is not.
+        Which triplets of a batch count: all that violate the margin; those of them whose positive is nearer
+        than the negative; those whose negative is nearer than the positive.
     """
 
     name: Literal["triplet"]
@@ -223,12 +226,12 @@ class Triplet(MetricLossParams):
 
 
 class SupCon(MetricLossParams):
-    """``loss=supcon``: supervised contrast (Khosla et al., 2020).
+    """``loss=supcon``: supervised contrastive loss (Khosla et al., 2020).
 
     Attributes
     ----------
     temperature : float
-        Cosines are divided by it.
+        Cosine similarities are divided by it.
     """
 
     name: Literal["supcon"]
@@ -245,38 +248,39 @@ LOSSES: dict[str, type[LossParams]] = {
 
 
 class SpecAugment(Params):
-    """Bands and stretches that are set to the mean (Park et al., 2019).
+    """Masks over frequency and time, which set a part of the input to its mean (Park et al., 2019).
 
     Attributes
     ----------
-    bands, stretches : int
-        How many of each.
+    freq_masks, time_masks : int
+        Number of masks of each kind.
     max_bins, max_frames : float
-        Widths are drawn up to this share of the bins, or frames.
+        Maximum width of a mask, as a share of the bins or frames.
     """
 
-    bands: int = Field(ge=0)
+    freq_masks: int = Field(ge=0)
     max_bins: float = Field(gt=0, le=1)
-    stretches: int = Field(ge=0)
+    time_masks: int = Field(ge=0)
     max_frames: float = Field(gt=0, le=1)
+    renamed: ClassVar[dict[str, str]] = {"bands": "freq_masks", "stretches": "time_masks"}
 
 
 class AugmentParams(Params):
-    """The `augment` section: what is done to training segments anew in every epoch; None: nothing.
+    """The `augment` section: random changes to training segments, drawn anew in every epoch; None: no change.
 
     Attributes
     ----------
     specaugment : SpecAugment or None
     mixup : float or None
-        Alpha of the Beta distribution that mixing shares come from (Zhang et al., 2018).
+        Alpha of the Beta distribution of the mixing shares (Zhang et al., 2018).
     noise : float or None
-        Deviation of white noise that is added, in standard deviations of the data.
+        Standard deviation of added white noise, relative to that of the data.
     gain_db : float or None
-        Level is changed by up to so much, up or down; for features in dB.
+        Maximum change of level, up or down; for features in dB.
     shift : float or None
-        Segments are rotated in time by up to this share of their length, forth or back.
-    crop : float or None
-        A stretch of at least this share of the segment is stretched to its whole length.
+        Maximum rotation in time, forward or backward, as a share of the segment.
+    time_resized_crop : float or None
+        Minimum length of the part that is cut out and stretched to the segment's length, as a share of it.
     """
 
     specaugment: SpecAugment | None
@@ -284,46 +288,97 @@ class AugmentParams(Params):
     noise: float | None = Field(gt=0)
     gain_db: float | None = Field(gt=0)
     shift: float | None = Field(gt=0, le=1)
-    crop: float | None = Field(gt=0, lt=1)
+    time_resized_crop: float | None = Field(gt=0, lt=1)
+    renamed: ClassVar[dict[str, str]] = {"crop": "time_resized_crop"}
 
     @property
     def active(self) -> list[str]:
-        """Names of those that do something."""
+        """Names of the augmentations that are on."""
         return [name for name, value in self if value is not None]
 
     def only(self, name: str) -> "AugmentParams":
-        """The same with one augmentation alone."""
+        """Return the same with a single augmentation."""
         return self.model_copy(update={other: None for other in self.active if other != name})
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All of them."""
+class Recipe(Params):
+    """How a model is trained; `model_dump` and `model_validate` convert it to and from plain values.
+
+    Attributes
+    ----------
+    train : TrainParams
+    schedule : Schedule
+    loss : LossParams
+    augment : AugmentParams
+    """
 
     train: TrainParams
-    schedule: Schedule
-    loss: LossParams
+    schedule: Annotated[Schedule, Field(discriminator="name")]
+    loss: Annotated[LossParams, Field(discriminator="name")]
     augment: AugmentParams
 
 
 def load_recipe() -> Recipe:
-    """The recipe of params.yaml, checked."""
-    train = check(read("train"), TrainParams, "train")
-    schedule = check_named(read("schedule"), SCHEDULES, "schedule")
-    if schedule.warmup_epochs >= train.epochs:
+    """Read and check the recipe of params.yaml.
+
+    Raises
+    ------
+    EncoreError
+        If a section is wrong, or two sections do not fit together.
+    """
+    recipe = Recipe(
+        train=check(read("train"), TrainParams, "train"),
+        schedule=check_named(read("schedule"), SCHEDULES, "schedule"),
+        loss=check_named(read("loss"), LOSSES, "loss"),
+        augment=check(read("augment"), AugmentParams, "augment"),
+    )
+    check_together(recipe)
+    return recipe
+
+
+def check_together(recipe: Recipe) -> None:
+    """Check the sections of a recipe against each other.
+
+    Raises
+    ------
+    EncoreError
+        If the warm-up is longer than the training, or batches or mixup do not suit the loss.
+    """
+    warmup_epochs, epochs = recipe.schedule.warmup_epochs, recipe.train.epochs
+    if warmup_epochs >= epochs:
         raise EncoreError(
-            f"params.yaml: schedule.warmup_epochs is {schedule.warmup_epochs}, should be under train.epochs, "
-            f"which is {train.epochs}"
+            f"params.yaml: schedule.warmup_epochs is {warmup_epochs}, should be under train.epochs, "
+            f"which is {epochs}"
         )
-    loss = check_named(read("loss"), LOSSES, "loss")
-    if isinstance(loss, MetricLossParams) and train.batch_size < 3:
+    if not isinstance(recipe.loss, MetricLossParams):
+        return
+    if recipe.train.batch_size < 3:
         raise EncoreError(
-            f"params.yaml: train.batch_size is {train.batch_size}, should be at least 3 with "
-            f"loss={loss.name}, which compares segments of a batch"
+            f"params.yaml: train.batch_size is {recipe.train.batch_size}, should be at least 3 with "
+            f"loss={recipe.loss.name}, which compares segments of a batch"
         )
-    augment = check(read("augment"), AugmentParams, "augment")
-    if augment.mixup is not None and isinstance(loss, MetricLossParams):
+    if recipe.augment.mixup is not None:
         raise EncoreError(
-            f"params.yaml: augment.mixup does not work with loss={loss.name}, since a mixture is of no class"
+            f"params.yaml: augment.mixup does not work with loss={recipe.loss.name}, "
+            "since a mixture is of no class"
         )
-    return Recipe(train, schedule, loss, augment)
+
+
+def check_augmentation(recipe: Recipe, feature: str, unit: str, is_codes: bool) -> None:
+    """Refuse an augmentation that makes no sense for the feature.
+
+    Raises
+    ------
+    EncoreError
+        If codes are to be changed other than by a shift, or the level of a feature that is not in dB.
+    """
+    active = recipe.augment.active
+    if is_codes and (wrong := sorted(set(active) - {"shift"})):
+        raise EncoreError(
+            f"params.yaml: augment.{wrong[0]} does not work on codes, which {feature} is; augment.shift does"
+        )
+    if "gain_db" in active and (unit != "dB" or recipe.train.scaler == "example"):
+        raise EncoreError(
+            f"params.yaml: augment.gain_db needs a feature in dB that is not scaled segment by segment; "
+            f"{feature} is in {unit or 'no unit'}, train.scaler is {recipe.train.scaler!r}"
+        )

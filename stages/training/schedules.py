@@ -83,13 +83,13 @@ def _main(optimizer: Optimizer, schedule: recipe.Schedule, per_epoch: int, n_ste
     """What follows the warm-up, in steps."""
     highest = optimizer.param_groups[0]["lr"]
     match schedule:
-        case recipe.Falling(name="linear"):
-            return LinearLR(optimizer, start_factor=1.0, end_factor=schedule.final, total_iters=n_steps)
-        case recipe.Falling():
-            return CosineAnnealingLR(optimizer, n_steps, eta_min=schedule.final * highest)
+        case recipe.Decaying(name="linear"):
+            return LinearLR(optimizer, start_factor=1.0, end_factor=schedule.final_ratio, total_iters=n_steps)
+        case recipe.Decaying():
+            return CosineAnnealingLR(optimizer, n_steps, eta_min=schedule.final_ratio * highest)
         case recipe.CosineRestarts():
             period = schedule.period_epochs * per_epoch
-            return CosineAnnealingWarmRestarts(optimizer, period, eta_min=schedule.final * highest)
+            return CosineAnnealingWarmRestarts(optimizer, period, eta_min=schedule.final_ratio * highest)
         case recipe.Exponential():
             return ExponentialLR(optimizer, schedule.gamma ** (1 / per_epoch))
         case recipe.Step():

@@ -15,8 +15,6 @@ from stages.training.batches import judged_at_once
 from stages.training.description import Description
 from stages.training.losses import probabilities
 
-SILENT = 1e-6  # a segment that moves less is not blown up to deviation 1
-
 
 def build(description: Description) -> models.Classifier:
     """The untrained model; from now on torch uses as many threads as it gains from."""
@@ -29,7 +27,7 @@ def build(description: Description) -> models.Classifier:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
     if n_levels is not None:
         model = OneHotInput(model, n_levels)
-    embedding_size = description.train["loss"].get("embedding_size")
+    embedding_size = description.embedding_size
     return NearestPrototype(model, len(description.labels), embedding_size) if embedding_size else model
 
 
@@ -50,8 +48,6 @@ class TrainedModel:
     def __init__(self, description: Description, model: models.Classifier):
         self.description = description
         self.model = model.eval()
-        self._mean = torch.tensor(description.mean)[:, None]
-        self._std = torch.tensor(description.std)[:, None]
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and ``weights.safetensors``."""
@@ -65,39 +61,6 @@ class TrainedModel:
         model = build(description)
         model.load_state_dict(load_file(folder / "weights.safetensors"))
         return cls(description, model)
-
-    def standardise(self, x: NDArray[Any]) -> torch.Tensor:
-        """Segments (n, n_bins, n_frames) as the network takes them.
-
-        Parameters
-        ----------
-        x : ndarray (n, n_bins, n_frames)
-            Of the description's dtype.
-
-        Returns
-        -------
-        Tensor (n, n_bins, n_frames)
-            float32, scaled; codes as they are, uint8, for the input layer to expand.
-
-        Raises
-        ------
-        ValueError
-            If a code is higher than the model knows.
-        """
-        segments = torch.from_numpy(x)
-        n_levels = self.description.n_levels
-        if n_levels is not None:
-            if x.max(initial=0) >= n_levels:  # its one-hot would be all zeros
-                raise ValueError(f"the model knows codes 0 to {n_levels - 1}, but there is {x.max()}")
-            return segments
-        match self.description.train["scaler"]:
-            case "bins":
-                return (segments - self._mean) / self._std
-            case "example":
-                std, mean = torch.std_mean(segments, dim=(1, 2), correction=0, keepdim=True)
-                return (segments - mean) / std.clamp(min=SILENT)
-            case _:
-                return segments
 
     @torch.inference_mode()
     def predict(self, x: NDArray[Any], params: Any = None) -> NDArray[np.float64]:
@@ -132,9 +95,12 @@ class TrainedModel:
         """
         device = next(self.model.parameters()).device
         x = x.astype(self.description.dtype, order="C", casting="same_kind", copy=False)
-        parts = torch.split(self.standardise(x), judged_at_once(x[:1].nbytes))
+        n_levels = self.description.n_levels
+        if n_levels is not None and x.max(initial=0) >= n_levels:  # its one-hot would be all zeros
+            raise ValueError(f"the model knows codes 0 to {n_levels - 1}, but there is {x.max()}")
+        parts = torch.split(self.description.scaler.standardise(x), judged_at_once(x[:1].nbytes))
         logits = torch.cat([self.model(part.to(device)).cpu() for part in parts]).double()
-        probability = probabilities(logits, self.description.train["loss"]["name"])
+        probability = probabilities(logits, self.description.recipe.loss.name)
         if isinstance(self.model, NearestPrototype):
             novelty = (-logits.max(dim=1).values * self.model.temperature.cpu()).sqrt()
         else:

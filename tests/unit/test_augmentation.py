@@ -8,20 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.errors import EncoreError
-from stages.train import check_augmentation
-from stages.training.augmentation import Augmentation, crop, gain, mixup, shift, specaugment
-from stages.training.recipe import SpecAugment
+from stages.training.augmentation import Augmentation, gain, mixup, shift, specaugment, time_resized_crop
+from stages.training.recipe import SpecAugment, check_augmentation
 from tests.synthetic import recipe
 
 N_BINS, N_FRAMES, N_CLASSES = 13, 40, 3
 STD = [1.0 + 0.5 * i for i in range(N_BINS)]
 ALONE = {
-    "specaugment": {"bands": 2, "max_bins": 0.3, "stretches": 2, "max_frames": 0.3},
+    "specaugment": {"freq_masks": 2, "max_bins": 0.3, "time_masks": 2, "max_frames": 0.3},
     "mixup": 0.4,
     "noise": 0.2,
     "gain_db": 6.0,
     "shift": 0.5,
-    "crop": 0.6,
+    "time_resized_crop": 0.6,
 }
 EACH = [{name: value} for name, value in ALONE.items()]
 NAMES = list(ALONE)
@@ -134,7 +133,7 @@ class TestCrop:
     @pytest.mark.parametrize("least", [0.01, 0.5, 0.9])
     def test_a_ramp_becomes_a_gentler_ramp_within_it(self, least):
         torch.manual_seed(0)
-        found = crop(self.ramps(400), least)[:, 0]
+        found = time_resized_crop(self.ramps(400), least)[:, 0]
         assert found.min() >= 0
         assert found.max() <= N_FRAMES - 1
         slope = found.diff(dim=1)
@@ -147,7 +146,7 @@ class TestCrop:
 
     def test_it_may_begin_and_end_anywhere(self):
         torch.manual_seed(0)
-        found = crop(self.ramps(400), 0.5)[:, 0]
+        found = time_resized_crop(self.ramps(400), 0.5)[:, 0]
         assert found[:, 0].min() < 1
         assert found[:, -1].max() > N_FRAMES - 2
         assert found[:, 0].max() > 0.4 * N_FRAMES
@@ -157,9 +156,9 @@ class TestCrop:
     def test_values_between_frames_are_interpolated(self):
         x = segments(50)
         torch.manual_seed(5)
-        found = crop(x, 0.3)
+        found = time_resized_crop(x, 0.3)
         torch.manual_seed(5)  # the same stretches of a ramp say where they lie
-        place = crop(self.ramps(50), 0.3)[:, 0].double().numpy()
+        place = time_resized_crop(self.ramps(50), 0.3)[:, 0].double().numpy()
         for segment, cropped, where in zip(x.numpy(), found.numpy(), place, strict=True):
             for row, wanted in zip(cropped, segment, strict=True):
                 np.testing.assert_allclose(row, np.interp(where, range(N_FRAMES), wanted), atol=1e-4)
@@ -167,9 +166,9 @@ class TestCrop:
     @pytest.mark.parametrize("n_frames", [2, 3])
     def test_a_few_frames_will_do(self, n_frames):
         x = torch.randn(20, 4, n_frames)
-        assert crop(x, 0.1).shape == x.shape
+        assert time_resized_crop(x, 0.1).shape == x.shape
         if n_frames == 2:
-            torch.testing.assert_close(crop(x, 0.1), x)
+            torch.testing.assert_close(time_resized_crop(x, 0.1), x)
 
 
 class TestGain:
@@ -211,7 +210,7 @@ class TestSpecAugment:
 
     def masked(self, x: Tensor, **changes) -> np.ndarray:
         """Where each segment was altered; what was is its mean there."""
-        none = {"bands": 0, "max_bins": 0.3, "stretches": 0, "max_frames": 0.3}
+        none = {"freq_masks": 0, "max_bins": 0.3, "time_masks": 0, "max_frames": 0.3}
         found = specaugment(x, SpecAugment(**{**none, **changes}))
         masked = found != x
         mean = x.mean(dim=(-2, -1), keepdim=True).expand_as(x)
@@ -221,7 +220,7 @@ class TestSpecAugment:
     @pytest.mark.parametrize("share", [0.1, 0.3, 0.8])
     def test_a_band_is_of_neighbours_over_all_time_and_no_wider_than_the_share(self, share):
         torch.manual_seed(0)
-        masked = self.masked(segments(800), bands=1, max_bins=share)
+        masked = self.masked(segments(800), freq_masks=1, max_bins=share)
         assert (masked == masked[:, :, :1]).all()
         rows = masked[:, :, 0]
         width = rows.sum(axis=1)
@@ -234,7 +233,7 @@ class TestSpecAugment:
     @pytest.mark.parametrize("share", [0.1, 0.3, 0.8])
     def test_a_stretch_is_of_neighbours_over_all_bins_and_no_longer_than_the_share(self, share):
         torch.manual_seed(0)
-        masked = self.masked(segments(400), stretches=1, max_frames=share)
+        masked = self.masked(segments(400), time_masks=1, max_frames=share)
         assert (masked == masked[:, :1]).all()
         columns = masked[:, 0]
         width = columns.sum(axis=1)
@@ -244,7 +243,7 @@ class TestSpecAugment:
 
     def test_several_are_several(self):
         torch.manual_seed(0)
-        masked = self.masked(segments(200), bands=2, max_bins=0.3, stretches=3, max_frames=0.2)
+        masked = self.masked(segments(200), freq_masks=2, max_bins=0.3, time_masks=3, max_frames=0.2)
         rows, columns = masked.all(axis=2), masked.all(axis=1)
         assert (masked == rows[:, :, None] | columns[:, None]).all(), "nothing else is altered"
         runs = (np.diff(columns.astype(int), axis=1, prepend=0) == 1).sum(axis=1)
@@ -258,7 +257,7 @@ class TestSpecAugment:
     def test_the_mean_of_all_channels_is_meant_for_each(self):
         torch.manual_seed(0)
         x = segments(20, 2) + torch.tensor([0.0, 50.0])[:, None, None]
-        found = specaugment(x, SpecAugment(bands=1, max_bins=1.0, stretches=0, max_frames=0.1))
+        found = specaugment(x, SpecAugment(freq_masks=1, max_bins=1.0, time_masks=0, max_frames=0.1))
         changed = found != x
         mean = x.mean(dim=(-2, -1), keepdim=True).expand_as(x)
         torch.testing.assert_close(found[changed], mean[changed])
@@ -308,7 +307,10 @@ class TestMixup:
 
 
 def test_masks_are_put_over_noise_and_not_noise_over_masks():
-    how = {"noise": 0.5, "specaugment": {"bands": 0, "max_bins": 0.1, "stretches": 1, "max_frames": 1.0}}
+    how = {
+        "noise": 0.5,
+        "specaugment": {"freq_masks": 0, "max_bins": 0.1, "time_masks": 1, "max_frames": 1.0},
+    }
     found, _ = augmented(how, torch.zeros(40, N_BINS, N_FRAMES))
     masked = (found.std(dim=1) < 1e-6).any(dim=1)
     assert masked.sum() > 20
@@ -357,8 +359,8 @@ def test_every_bin_and_frame_may_be_masked_the_first_as_often_as_the_last(share)
     torch.manual_seed(0)
     x = torch.randn(4000, 13, 20)
     for axis, how in (
-        (1, SpecAugment(bands=1, max_bins=share, stretches=0, max_frames=1.0)),
-        (2, SpecAugment(bands=0, max_bins=1.0, stretches=1, max_frames=share)),
+        (1, SpecAugment(freq_masks=1, max_bins=share, time_masks=0, max_frames=1.0)),
+        (2, SpecAugment(freq_masks=0, max_bins=1.0, time_masks=1, max_frames=share)),
     ):
         masked = (specaugment(x, how) != x).all(dim=3 - axis)
         often = masked.double().mean(dim=0)
@@ -372,4 +374,4 @@ def test_every_bin_and_frame_may_be_masked_the_first_as_often_as_the_last(share)
 
 def test_a_single_frame_cannot_be_cropped_and_stays():
     x = torch.randn(3, 4, 1)
-    assert torch.equal(crop(x, 0.5), x)
+    assert torch.equal(time_resized_crop(x, 0.5), x)

@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import pytest
 
+from stages.audio.params import RenderParams
 from stages.core.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 from stages.evaluation.metrics import ClassScores
 from stages.reports import card
 from stages.reports.card.limits import limits
 from stages.reports.card.markup import escaped
 from stages.reports.card.novelty import novelty
-from stages.training.description import Description
-from tests.synthetic import composed_sections, good
+from stages.training.description import Description, InputFeature
+from stages.training.scaler import Scaler
+from tests.synthetic import composed_sections, good, recipe
 
 SECTIONS = composed_sections()
 LABELS = ["blues", "jazz"]
@@ -23,31 +25,34 @@ SCORES = {
     "macro_f1": 0.6,
     "balanced_accuracy": 0.59,
 }
-MADE = {
-    "sample_rate_hz": 22050,
-    "segment_length": 66150,
-    "n_fft": 2048,
-    "hop_length": 512,
-    "window": "hann",
-    "pad_mode": "constant",
-    "audio_sha256": "abc",
-    "made_with": "librosa 1",
-    "n_mfcc": 13,
-    "mel": {"sample_rate_hz": 22050, "framing": {"n_fft": 2048}, "n_mels": 64, "fmax_hz": None},
-}
+FEATURE = InputFeature(
+    name="mfcc",
+    settings={
+        "n_fft": 2048,
+        "hop_length": 512,
+        "window": "hann",
+        "pad_mode": "constant",
+        "n_mfcc": 13,
+        "mel": {"sample_rate_hz": 22050, "framing": {"n_fft": 2048}, "n_mels": 64, "fmax_hz": None},
+    },
+    sample_rate_hz=22050,
+    segment_length=66150,
+    variants=[],
+    audio_sha256="abc",
+    made_with="librosa 1",
+)
 
 
 def description(labels: list[str] = LABELS, **train: object) -> Description:
-    sections = {name: SECTIONS[name] for name in ("schedule", "loss", "augment")}
+    others = {name: train.pop(name, None) for name in ("schedule", "loss", "augment")}
     return Description(
         model="LSTM",
         kwargs={"input_shape": [13, 130], "n_classes": len(labels), "hidden": 64},
         labels=labels,
-        feature="mfcc",
-        feature_parameters=MADE,
-        mean=[],
-        std=[],
-        train={**SECTIONS["train"], **sections, **train},
+        feature=FEATURE,
+        rendering=RenderParams(window_s=30.0, windows=1, control=False),
+        scaler=Scaler(name="bins", mean=[0.0] * 13, std=[1.0] * 13),
+        recipe=recipe(train, **others),
         kept_epoch=3,
         content_key="c0ffee",
     )
@@ -180,22 +185,24 @@ class TestTraining:
         }  # fmt: skip
 
     def test_what_was_has(self):
-        augment = {**SECTIONS["augment"], "mixup": 0.2, "specaugment": {"bands": 2, "max_bins": 0.1}}
-        augment["specaugment"] |= {"stretches": 1, "max_frames": 0.1}
+        augment = {**SECTIONS["augment"], "mixup": 0.2, "specaugment": {"freq_masks": 2, "max_bins": 0.1}}
+        augment["specaugment"] |= {"time_masks": 1, "max_frames": 0.1}
         rows = self.rows(
             optimizer="sgd", momentum=0.9, weight_decay=0.01, l1=1e-5, clip_norm=1.0, ema_decay=0.99,
             accumulate=4, precision="bf16-mixed", scaler="example", keep="last", rounds=2, epochs=100,
-            schedule={"name": "cosine_restarts", "warmup_epochs": 2.0, "period_epochs": 5, "final": 0.1},
+            schedule={
+                "name": "cosine_restarts", "warmup_epochs": 2.0, "period_epochs": 5, "final_ratio": 0.1
+            },
             loss={"name": "binary_cross_entropy", "label_smoothing": 0.1, "class_weights": "balanced"},
             augment=augment,
         )  # fmt: skip
         assert rows["optimiser"] == "SGD, learning rate 0.001, weight decay 0.01, momentum 0.9"
-        assert rows["schedule"] == "cosine restarts (`final=0.1`, `period_epochs=5`), warm-up 2 epochs"
+        assert rows["schedule"] == "cosine restarts (`final_ratio=0.1`, `period_epochs=5`), warm-up 2 epochs"
         assert rows["loss"].endswith(
             "a sigmoid for each class; label smoothing 0.1; classes weighted to balance"
         )
         assert rows["batch"] == "32 segments, 4 batches to a step"
-        assert "`specaugment.bands=2`" in rows["augmentation"]
+        assert "`specaugment.freq_masks=2`" in rows["augmentation"]
         assert rows["augmentation"].startswith("`mixup=0.2`, ")
         assert rows["L1 penalty"] == "1e-05"
         assert rows["weights"] == "moving average, decay 0.99 a step"

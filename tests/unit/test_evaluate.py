@@ -162,9 +162,9 @@ def test_a_test_track_without_segments_ends_it(workspace):
 @pytest.mark.parametrize(
     "options",
     [
-        ("augment=[specaugment,mixup,noise,gain,shift,crop]",),
+        ("augment=[specaugment,mixup,noise,gain,shift,time_resized_crop]",),
         ("augment=gain", "train.scaler=none"),
-        ("augment=crop", "train.scaler=example", "train.rounds=2", "loss=binary_cross_entropy"),
+        ("augment=time_resized_crop", "train.scaler=example", "train.rounds=2", "loss=binary_cross_entropy"),
     ],
 )
 def test_a_model_trained_in_another_way_is_evaluated_all_the_same(workspace, options):

@@ -313,9 +313,11 @@ def share_of_rate(schedule: dict, step: int, n_steps: int, per_epoch: int) -> fl
     done = (step - warmup) / (n_steps - warmup)
     match schedule["name"]:
         case "linear":
-            return 1 - done * (1 - schedule["final"])
+            return 1 - done * (1 - schedule["final_ratio"])
         case "cosine":
-            return schedule["final"] + (1 - schedule["final"]) * (1 + math.cos(math.pi * done)) / 2
+            return (
+                schedule["final_ratio"] + (1 - schedule["final_ratio"]) * (1 + math.cos(math.pi * done)) / 2
+            )
         case "exponential":
             return schedule["gamma"] ** ((step - warmup) / per_epoch)
         case _:
@@ -388,8 +390,8 @@ class TestSteps:
             ({"ema_decay": 0.7}, CONSTANT),
             ({"rounds": 3, "momentum": 0.9}, CONSTANT),
             ({}, {"name": "constant", "warmup_epochs": 1.5}),
-            ({}, {"name": "linear", "final": 0.0, "warmup_epochs": 0.5}),
-            ({"rounds": 2, "accumulate": 2}, {"name": "cosine", "final": 0.1, "warmup_epochs": 1.0}),
+            ({}, {"name": "linear", "final_ratio": 0.0, "warmup_epochs": 0.5}),
+            ({"rounds": 2, "accumulate": 2}, {"name": "cosine", "final_ratio": 0.1, "warmup_epochs": 1.0}),
             ({}, {"name": "exponential", "gamma": 0.5}),
             (
                 {
@@ -400,7 +402,7 @@ class TestSteps:
                     "l1": 0.001,
                     "ema_decay": 0.9,
                 },
-                {"name": "cosine", "final": 0.0, "warmup_epochs": 0.7},
+                {"name": "cosine", "final_ratio": 0.0, "warmup_epochs": 0.7},
             ),
         ],
     )
@@ -547,12 +549,12 @@ FULL = {
     "schedule": {"name": "plateau", "patience_epochs": 1, "gamma": 0.3, "warmup_epochs": 0.5},
     "loss": {"name": "binary_cross_entropy", "label_smoothing": 0.1, "class_weights": "balanced"},
     "augment": {
-        "specaugment": {"bands": 1, "max_bins": 0.3, "stretches": 1, "max_frames": 0.3},
+        "specaugment": {"freq_masks": 1, "max_bins": 0.3, "time_masks": 1, "max_frames": 0.3},
         "mixup": 0.4,
         "noise": 0.1,
         "gain_db": 1.0,
         "shift": 0.3,
-        "crop": 0.7,
+        "time_resized_crop": 0.7,
     },
 }
 SHORT = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "patience": None}
@@ -579,9 +581,9 @@ RECIPES: dict[str, dict] = {
         }
         for name, rest in {
             "constant": {},
-            "linear": {"final": 0.0},
-            "cosine": {"final": 0.1},
-            "cosine_restarts": {"period_epochs": 2, "final": 0.0},
+            "linear": {"final_ratio": 0.0},
+            "cosine": {"final_ratio": 0.1},
+            "cosine_restarts": {"period_epochs": 2, "final_ratio": 0.0},
             "exponential": {"gamma": 0.7},
             "step": {"every_epochs": 2, "gamma": 0.1},
             "plateau": {"patience_epochs": 1, "gamma": 0.1},
@@ -867,7 +869,7 @@ def test_float16_goes_on_with_its_scale(workspace, monkeypatch):
 def test_a_segment_left_over_makes_no_step_in_the_schedule_either(name):
     """It goes with the batch before; the rate is to come to its end all the same."""
     x, label = data(0)
-    how = recipe(train={"epochs": 3, "batch_size": 4}, schedule={"name": name, "final": 0.1})
+    how = recipe(train={"epochs": 3, "batch_size": 4}, schedule={"name": name, "final_ratio": 0.1})
     history = fitted(how, train=(x[:29], label[:29])).history
     assert history[-1].learning_rate == pytest.approx(1e-4)
 

@@ -9,11 +9,11 @@ from torch import nn
 
 import models
 from models.one_hot import OneHotInput
-from stages.train import check_model
 from stages.training import loop
 from stages.training.batches import Resident
 from stages.training.checkpoints import Checkpoint
 from stages.training.losses import make_loss
+from stages.training.model_params import check_model
 from tests.synthetic import class_patterns, composed_sections, recipe, training
 
 SHAPES = {"mfcc": (13, 130), "mel": (128, 130)}

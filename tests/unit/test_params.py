@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
+from stages.audio.params import AudioParams, RenderParams
 from stages.audio.quality import QualityParams
 from stages.baseline import BaselineParams
 from stages.core.errors import EncoreError
 from stages.core.params import Params, check, load, read
 from stages.core.runtime import RuntimeParams
-from stages.decode import AudioParams, RenderParams
 from stages.evaluate import EvaluateParams
 from stages.extract import FeaturesParams
 from stages.pictures import PicturesParams
 from stages.segment import SegmentParams
 from stages.sources import build
 from stages.splitting.params import check_split
-from stages.train import check_model
+from stages.training.model_params import check_model
 from stages.training.recipe import LOSSES, SCHEDULES, AugmentParams, TrainParams, check_named, load_recipe
 from tests.synthetic import composed_sections, edit_params, line_of, run_stage, write_params
 
@@ -271,8 +271,8 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("augment", "gain_db", 0.0, "greater than 0"),
         ("augment", "shift", 1.5, "1"),
         ("augment", "shift", 0.0, "greater than 0"),
-        ("augment", "crop", 1.0, "less than 1"),
-        ("augment", "crop", 0.0, "greater than 0"),
+        ("augment", "time_resized_crop", 1.0, "less than 1"),
+        ("augment", "time_resized_crop", 0.0, "greater than 0"),
         ("augment", "specaugment", 2, "SpecAugment"),
         ("evaluate", "bootstrap_samples", 0, "100"),
         ("evaluate", "seed", -1, "0"),
@@ -348,10 +348,10 @@ def test_impossible_value_of_a_model_names_key_value_and_what_is_allowed(values,
 @pytest.mark.parametrize(
     ("choice", "key", "value", "allowed"),
     [
-        ("linear", "final", 1.5, "1"),
-        ("cosine", "final", -0.1, "0"),
+        ("linear", "final_ratio", 1.5, "1"),
+        ("cosine", "final_ratio", -0.1, "0"),
         ("cosine_restarts", "period_epochs", 0, "1"),
-        ("cosine_restarts", "final", 2.0, "1"),
+        ("cosine_restarts", "final_ratio", 2.0, "1"),
         ("exponential", "gamma", 0.0, "greater than 0"),
         ("exponential", "gamma", 1.1, "1"),
         ("step", "every_epochs", 0, "1"),
@@ -371,7 +371,7 @@ def test_impossible_value_of_a_schedule_names_key_value_and_what_is_allowed(choi
 @pytest.mark.parametrize("choice", SCHEDULES)
 def test_a_key_of_another_schedule_is_refused(choice):
     values = composed_sections(f"schedule={choice}")["schedule"]
-    other = next(key for key in ("gamma", "final") if key not in values)
+    other = next(key for key in ("gamma", "final_ratio") if key not in values)
     line = refusal("schedule", {**values, other: 0.5})
     assert line == f"params.yaml: schedule.{other}: unknown key; allowed here: {', '.join(values)}"
 
@@ -379,11 +379,11 @@ def test_a_key_of_another_schedule_is_refused(choice):
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
-        ("bands", -1, "0"),
-        ("bands", 1.5, "integer"),
+        ("freq_masks", -1, "0"),
+        ("freq_masks", 1.5, "integer"),
         ("max_bins", 0.0, "greater than 0"),
         ("max_bins", 1.5, "1"),
-        ("stretches", -1, "0"),
+        ("time_masks", -1, "0"),
         ("max_frames", 0.0, "greater than 0"),
     ],
 )
@@ -395,7 +395,7 @@ def test_impossible_value_of_specaugment_is_named_in_full(key, value, allowed):
     line = refusal("augment", changed(values, "specaugment.width", 3))
     assert line == (
         "params.yaml: augment.specaugment.width: unknown key; "
-        "allowed here: bands, max_bins, stretches, max_frames"
+        "allowed here: freq_masks, max_bins, time_masks, max_frames"
     )
 
 
@@ -523,7 +523,7 @@ def test_yaml_is_read_as_dvc_reads_it(workspace):
     [
         ("train", "train", {"epochs": 0}, "train.epochs", "0"),
         ("train", "schedule", {"name": "triangle"}, "schedule.name", "triangle"),
-        ("train", "augment", {"crop": 3.0}, "augment.crop", "3.0"),
+        ("train", "augment", {"time_resized_crop": 3.0}, "augment.time_resized_crop", "3.0"),
         ("extract", "features", {"hop_length": -512}, "features.hop_length", "-512"),
         ("split", "split", {"bogus": 1}, "split.bogus", "unknown"),
         ("train", "model", {"widht": 1}, "model.widht", "unknown"),

@@ -16,12 +16,12 @@ from stages.core.params import check
 from stages.features.params import FeaturesParams, build
 from stages.features.spectra import Segments
 from stages.segment import cut
-from stages.train import check_model
 from stages.training import loop, recipe
 from stages.training.augmentation import Augmentation
 from stages.training.batches import Resident
 from stages.training.checkpoints import Checkpoint
 from stages.training.losses import make_loss
+from stages.training.model_params import check_model
 from tests.synthetic import composed_sections, noise, tone
 
 GTZAN_SAMPLES = 661_794  # at 22,050 Hz, the most common length of a track

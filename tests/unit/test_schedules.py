@@ -45,19 +45,22 @@ def go(optimizer: torch.optim.Optimizer, under_way: Course, monitored: Sequence[
 # The share of the highest rate at a step, counted from the end of the warm-up, of so many.
 FORMULAS: dict[str, tuple[dict, Callable[[int, int], float]]] = {
     "constant": ({"name": "constant"}, lambda step, n: 1.0),
-    "linear": ({"name": "linear", "final": 0.0}, lambda step, n: 1 - step / n),
-    "linear to a tenth": ({"name": "linear", "final": 0.1}, lambda step, n: 1 - 0.9 * step / n),
-    "cosine": ({"name": "cosine", "final": 0.0}, lambda step, n: (1 + math.cos(math.pi * step / n)) / 2),
+    "linear": ({"name": "linear", "final_ratio": 0.0}, lambda step, n: 1 - step / n),
+    "linear to a tenth": ({"name": "linear", "final_ratio": 0.1}, lambda step, n: 1 - 0.9 * step / n),
+    "cosine": (
+        {"name": "cosine", "final_ratio": 0.0},
+        lambda step, n: (1 + math.cos(math.pi * step / n)) / 2,
+    ),
     "cosine to a fifth": (
-        {"name": "cosine", "final": 0.2},
+        {"name": "cosine", "final_ratio": 0.2},
         lambda step, n: 0.2 + 0.8 * (1 + math.cos(math.pi * step / n)) / 2,
     ),
     "cosine restarts": (
-        {"name": "cosine_restarts", "period_epochs": 3, "final": 0.1},
+        {"name": "cosine_restarts", "period_epochs": 3, "final_ratio": 0.1},
         lambda step, n: 0.1 + 0.9 * (1 + math.cos(math.pi * (step % 15) / 15)) / 2,
     ),
     "a period longer than the training": (
-        {"name": "cosine_restarts", "period_epochs": 40, "final": 0.0},
+        {"name": "cosine_restarts", "period_epochs": 40, "final_ratio": 0.0},
         lambda step, n: (1 + math.cos(math.pi * step / 200)) / 2,
     ),
     "exponential": ({"name": "exponential", "gamma": 0.7}, lambda step, n: 0.7 ** (step / 5)),
@@ -91,7 +94,7 @@ def test_warm_up_rises_evenly_to_the_rate_and_no_further():
 @pytest.mark.parametrize("name", ["linear", "cosine"])
 @pytest.mark.parametrize("final", [0.0, 0.25])
 def test_what_is_left_at_the_end_is_the_final_share(name, final):
-    rates = go(*course({"name": name, "final": final, "warmup_epochs": 1.0}))
+    rates = go(*course({"name": name, "final_ratio": final, "warmup_epochs": 1.0}))
     assert rates[-1] == pytest.approx(final * HIGHEST, abs=1e-12)
     assert rates[-1] >= 0
 

@@ -21,7 +21,9 @@ from stages.tracking import process
 from stages.tracking.client import Tracking
 from stages.tracking.process import Tracker
 from stages.training.description import Description
+from stages.training.scaler import Scaler
 from stages.training.trained import TrainedModel, build
+from tests import synthetic
 from tests.synthetic import REPO, composed, write_features
 
 HISTORY = [Epoch(1, 2.0, 0.2, 2.1, 0.1, 1e-3), Epoch(2, 1.0, 0.6, 1.5, 0.4, 1e-4)]
@@ -30,18 +32,8 @@ SHAPE = (13, 16)
 
 
 def description(content_key: str) -> Description:
-    return Description(
-        model="MLP",
-        kwargs={"input_shape": SHAPE, "n_classes": 3, "hidden": [8], "dropout": 0.0, "l2": 0.0},
-        labels=["blues", "jazz", "rock"],
-        feature="mfcc",
-        feature_parameters={},
-        mean=[1.0] * 13,
-        std=[2.0] * 13,
-        train={"scaler": "bins", "loss": {"name": "cross_entropy"}},
-        kept_epoch=2,
-        content_key=content_key,
-    )
+    scaler = Scaler(name="bins", mean=[1.0] * 13, std=[2.0] * 13)
+    return synthetic.description(scaler=scaler, kept_epoch=2, content_key=content_key)
 
 
 @pytest.fixture(scope="module")
@@ -238,9 +230,7 @@ class TestRun:
 
     def test_a_model_on_codes_asks_for_codes(self, tmp_path):
         run = started("ccc4")
-        on_codes = dataclasses.replace(
-            description("ccc4"), feature_parameters={"n_levels": 8}, mean=[], std=[]
-        )
+        on_codes = synthetic.description(settings={"n_levels": 8}, content_key="ccc4")
         TrainedModel(on_codes, build(on_codes)).save(tmp_path)
         process._log_model(run.run_id, on_codes, tmp_path)
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +15,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from models.one_hot import OneHotInput
@@ -27,6 +25,7 @@ from stages.storage.hdf5 import Features
 from stages.tracking import client
 from stages.training import batches, loop
 from stages.training.checkpoints import ABANDONED_S, Checkpoint
+from stages.training.content_key import content_key
 from stages.training.recipe import SCHEDULES
 from stages.training.trained import TrainedModel
 from tests.synthetic import (
@@ -113,11 +112,14 @@ CHOICES = [
     "loss=binary_cross_entropy",
     "loss=binary_cross_entropy loss.label_smoothing=0.1 loss.class_weights=balanced",
     "loss.label_smoothing=0.1 loss.class_weights=balanced",
-    *(f"augment={name}" for name in ("none", "specaugment", "mixup", "noise", "gain", "shift", "crop")),
+    *(
+        f"augment={name}"
+        for name in ("none", "specaugment", "mixup", "noise", "gain", "shift", "time_resized_crop")
+    ),
     "augment=[specaugment,mixup]",
-    "augment=[specaugment,mixup,noise,gain,shift,crop] loss=binary_cross_entropy",
+    "augment=[specaugment,mixup,noise,gain,shift,time_resized_crop] loss=binary_cross_entropy",
     "augment=gain train.scaler=none",
-    "augment=[noise,crop] train.scaler=example",
+    "augment=[noise,time_resized_crop] train.scaler=example",
     "train.optimizer=sgd train.momentum=0.9 train.weight_decay=0.01 train.learning_rate=0.01",
     "train.optimizer=adamw train.weight_decay=0.1 train.clip_norm=1.0 train.l1=0.0001",
     "train.ema_decay=0.9 train.accumulate=2 train.rounds=2 train.monitor=valid_accuracy train.patience=null",
@@ -334,14 +336,14 @@ def test_model_file_says_all_that_is_needed(data):
     assert described["kwargs"]["input_shape"] == [13, 16]
     assert described["kwargs"]["n_classes"] == 3
     assert described["labels"] == ["blues", "jazz", "rock"]
-    assert described["train"]["scaler"] == "bins"
-    assert described["train"]["schedule"]["name"] == "constant"
-    assert described["train"]["loss"]["name"] == "cross_entropy"
-    assert set(described["train"]["augment"].values()) == {None}
+    assert described["recipe"]["train"]["scaler"] == "bins"
+    assert described["recipe"]["schedule"]["name"] == "constant"
+    assert described["recipe"]["loss"]["name"] == "cross_entropy"
+    assert set(described["recipe"]["augment"].values()) == {None}
     assert described["kept_epoch"] == 3
-    assert described["feature"] == "mfcc"
-    assert described["feature_parameters"]["hop_length"] == 256
-    assert len(described["mean"]) == len(described["std"]) == 13
+    assert described["feature"]["name"] == "mfcc"
+    assert described["feature"]["settings"]["hop_length"] == 256
+    assert len(described["scaler"]["mean"]) == len(described["scaler"]["std"]) == 13
     assert len(read_rows(Path("data/model/history.csv"), Epoch)) == 3
 
 
@@ -382,35 +384,18 @@ def test_rounds_are_written_beside_the_model(data):
     assert "round_01.safetensors" not in trained("train.epochs=2"), "left from before"
 
 
-def blocks_of(x: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, len(x), size):
-        yield x[start : start + size]
-
-
-@pytest.mark.parametrize("size", [1, 7, 100])
-@pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_scaler_is_numpys_over_everything(size, offset):
-    random = np.random.default_rng(0)
-    x = (offset + random.normal(-40, 20, (50, 6, 30)) * np.arange(1, 7)[:, None]).astype(np.float32)
-    mean, std = train.scaler(lambda: blocks_of(x, size))
-    exact = x.astype(np.float64)
-    np.testing.assert_allclose(mean, exact.mean(axis=(0, 2)), rtol=1e-10)
-    np.testing.assert_allclose(std, exact.std(axis=(0, 2)), rtol=1e-10)
-
-
 def test_scaler_is_the_same_whatever_is_read_at_a_time(data, monkeypatch):
     whole = json.loads(trained()["model.json"])
     monkeypatch.setattr(examples, "BLOCK", 5)
     parts = json.loads(trained()["model.json"])
     for key in ("mean", "std"):
-        np.testing.assert_allclose(parts[key], whole[key], rtol=1e-10)
+        np.testing.assert_allclose(parts["scaler"][key], whole["scaler"][key], rtol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["example", "none"])
 def test_other_scalers_keep_no_numbers(data, kind):
     described = json.loads(trained(f"train.scaler={kind}")["model.json"])
-    assert described["mean"] == described["std"] == []
-    assert described["train"]["scaler"] == kind
+    assert described["scaler"] == {"name": kind, "mean": [], "std": []}
 
 
 @pytest.mark.parametrize(("kind", "told"), [("bins", False), ("example", True), ("none", False)])
@@ -430,12 +415,12 @@ def test_scaler_is_that_of_the_train_side_alone(data):
         track_id = file["track_id"].asstr()[:]
         learned = np.array(["/train-" in name for name in track_id])
         values = file["mfcc"][:]
-        np.testing.assert_allclose(described["mean"], values[learned].mean(axis=(0, 2)), atol=1e-5)
-        np.testing.assert_allclose(described["std"], values[learned].std(axis=(0, 2)), atol=1e-5)
+        np.testing.assert_allclose(described["scaler"]["mean"], values[learned].mean(axis=(0, 2)), atol=1e-5)
+        np.testing.assert_allclose(described["scaler"]["std"], values[learned].std(axis=(0, 2)), atol=1e-5)
         values[~learned] = 1000 * values[~learned] + 77
         file["mfcc"][:] = values
     again = json.loads(trained()["model.json"])
-    assert (again["mean"], again["std"]) == (described["mean"], described["std"])
+    assert again["scaler"] == described["scaler"]
 
 
 def test_a_bin_that_never_moves_is_not_divided_by_zero(data):
@@ -506,7 +491,7 @@ class TestVariants:
     def test_they_can_be_left_alone(self, varied, received):
         files = trained("train.variants=false")
         assert [len(side) for side in received] == [36, 9]
-        assert json.loads(files["model.json"])["train"]["variants"] is False
+        assert json.loads(files["model.json"])["recipe"]["train"]["variants"] is False
         write_features(self.SIDES)
         for switch in ("false", "true"):
             same = trained(f"train.variants={switch}")
@@ -524,7 +509,7 @@ class TestVariants:
         assert after["weights.safetensors"] == before["weights.safetensors"]
         assert after["history.csv"] == before["history.csv"]
         described = [json.loads(files["model.json"]) for files in (before, after)]
-        assert described[0]["mean"] == described[1]["mean"]
+        assert described[0]["scaler"] == described[1]["scaler"]
         assert described[0]["content_key"] != described[1]["content_key"]
 
     def test_the_scaler_is_that_of_all_that_is_learned_from(self, varied):
@@ -533,9 +518,9 @@ class TestVariants:
             rows = [i for i, track in enumerate(file["track_id"].asstr()[:]) if "/train-" in track]
             places = ("mfcc", *(f"variants/{name}/mfcc" for name in self.NAMES))
             x = np.concatenate([file[place][rows] for place in places]).astype(np.float64)
-        np.testing.assert_allclose(described["mean"], x.mean(axis=(0, 2)), rtol=1e-9)
-        np.testing.assert_allclose(described["std"], x.std(axis=(0, 2)), rtol=1e-9)
-        assert described["feature_parameters"]["variants"] == [*self.NAMES]
+        np.testing.assert_allclose(described["scaler"]["mean"], x.mean(axis=(0, 2)), rtol=1e-9)
+        np.testing.assert_allclose(described["scaler"]["std"], x.std(axis=(0, 2)), rtol=1e-9)
+        assert described["feature"]["variants"] == [*self.NAMES]
 
     def test_class_weights_memory_and_a_stop_change_what_they_always_do(self, varied, monkeypatch):
         how = ("loss.class_weights=balanced", "train.batch_size=7", "augment=mixup", "train.epochs=4")
@@ -590,9 +575,9 @@ class TestCodes:
         options = (f"model={model}", "model.feature=mel_levels", f"train.precision={precision}")
         described = json.loads(trained(*options)["model.json"])
         assert described["kwargs"]["input_shape"] == [13, 16]
-        assert described["feature_parameters"]["n_levels"] == 11
-        assert described["feature_parameters"]["hop_length"] == 128, "its own goes before that of the others"
-        assert described["mean"] == described["std"] == []
+        assert described["feature"]["settings"]["n_levels"] == 11
+        assert described["feature"]["settings"]["hop_length"] == 128, "its own goes before that of the others"
+        assert described["scaler"] == {"name": "none", "mean": [], "std": []}
         first = next(iter(TrainedModel.load(Path("data/model")).model.parameters()))
         assert first[0].numel() == 11 * {"mlp": 13 * 16, "cnn": 3 * 3, "lstm": 13}[model]
 
@@ -624,7 +609,7 @@ class TestCodes:
     def test_no_scaler_touches_them(self, codes, scaler):
         files = trained("model.feature=mel_levels", f"train.scaler={scaler}")
         described = json.loads(files["model.json"])
-        assert described["mean"] == described["std"] == []
+        assert described["scaler"] == {"name": "none", "mean": [], "std": []}
         assert files["weights.safetensors"] == trained("model.feature=mel_levels")["weights.safetensors"]
 
     def test_memory_changes_no_byte(self, codes):
@@ -738,15 +723,15 @@ class TestContentKey:
         """The key in a workspace that has the project's code."""
         for package in ("stages", "models"):
             shutil.copytree(REPO / package, package, ignore=shutil.ignore_patterns("__pycache__"))
-        return lambda: train.content_key({"model": {"dropout": 0.3}, "train": {"seed": 0}})
+        return lambda: content_key({"model": {"dropout": 0.3}, "train": {"seed": 0}})
 
     def test_it_is_the_same_for_the_same(self, key):
         assert key() == key()
-        assert train.content_key({"train": {"seed": 0}, "model": {"dropout": 0.3}}) == key()
+        assert content_key({"train": {"seed": 0}, "model": {"dropout": 0.3}}) == key()
 
     def test_parameters_change_it(self, key):
-        assert train.content_key({"model": {"dropout": 0.3}, "train": {"seed": 1}}) != key()
-        assert train.content_key({"model": {"dropout": 0.4}, "train": {"seed": 0}}) != key()
+        assert content_key({"model": {"dropout": 0.3}, "train": {"seed": 1}}) != key()
+        assert content_key({"model": {"dropout": 0.4}, "train": {"seed": 0}}) != key()
 
     @pytest.mark.parametrize(
         "path",

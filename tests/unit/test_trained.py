@@ -1,6 +1,5 @@
 """A trained model lives in its folder alone."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -11,25 +10,22 @@ import torch
 from models import CNN
 from models.one_hot import OneHotInput
 from stages.training import batches
-from stages.training.description import Description
+from stages.training.scaler import Scaler
 from stages.training.trained import TrainedModel, _load_pyfunc, build
+from tests import synthetic
 
 SHAPE = (8, 10)
+BINS = {"mean": [float(i) for i in range(8)], "std": [1.0 + i for i in range(8)]}
 
 
 @pytest.fixture
 def model():
-    description = Description(
+    description = synthetic.description(
         model="CNN",
         kwargs={"input_shape": SHAPE, "n_classes": 3, "channels": [4, 8], "dropout": 0.5},
         labels=["blues", "jazz", "рок"],
-        feature="mel",
-        feature_parameters={"hop_length": 512},
-        mean=[float(i) for i in range(8)],
-        std=[1.0 + i for i in range(8)],
-        train={"seed": 0, "scaler": "bins", "loss": {"name": "cross_entropy"}},
+        scaler=Scaler(name="bins", **BINS),
         kept_epoch=7,
-        content_key="0123456789abcdef",
     )
     torch.manual_seed(0)
     network = build(description)
@@ -41,8 +37,10 @@ def model():
 @pytest.fixture
 def model_on_codes(model):
     """The same on codes 0 to 6."""
-    parameters = {"hop_length": 512, "n_levels": 7}
-    description = dataclasses.replace(model.description, feature_parameters=parameters, mean=[], std=[])
+    on_codes = synthetic.description(settings={"n_levels": 7})
+    description = model.description.model_copy(
+        update={"feature": on_codes.feature, "scaler": on_codes.scaler}
+    )
     torch.manual_seed(0)
     network = build(description)
     with torch.no_grad():
@@ -84,45 +82,11 @@ def test_saving_twice_writes_the_same_bytes(model, tmp_path):
     assert json.loads((tmp_path / "a" / "model.json").read_text("utf-8"))["model"] == "CNN"
 
 
-def test_scaler_works_on_each_bin(model):
-    x = segments(4)
-    wanted = (x - np.arange(8)[:, None]) / (1 + np.arange(8)[:, None])
-    np.testing.assert_allclose(model.standardise(x).numpy(), wanted, rtol=1e-5)
-
-
-def trained_with(model: TrainedModel, **changes) -> TrainedModel:
+def trained_with(model: TrainedModel, scaler: str = "bins", loss: str = "cross_entropy") -> TrainedModel:
     """The same network, trained in another way."""
-    description = model.description
-    return TrainedModel(dataclasses.replace(description, train={**description.train, **changes}), model.model)
-
-
-def test_scaler_works_on_each_segment(model):
-    x = segments(4)
-    x[1] = 1000 * x[1] + 5
-    scaled = trained_with(model, scaler="example").standardise(x).numpy()
-    wanted = (x - x.mean(axis=(1, 2), keepdims=True)) / x.std(axis=(1, 2), keepdims=True)
-    np.testing.assert_allclose(scaled, wanted, atol=1e-5)
-    np.testing.assert_allclose(scaled.mean(axis=(1, 2)), 0, atol=1e-5)
-    np.testing.assert_allclose(scaled.std(axis=(1, 2)), 1, rtol=1e-5)
-
-
-def test_silence_is_not_blown_up(model):
-    x = np.full((2, *SHAPE), -100, np.float32)
-    x[1, 3, 3] += 1e-5
-    scaled = trained_with(model, scaler="example").standardise(x).numpy()
-    assert np.array_equal(scaled[0], np.zeros(SHAPE))
-    assert np.abs(scaled[1]).max() < 20
-
-
-def test_segments_are_as_they_were_without_a_scaler(model):
-    x = segments(4)
-    assert np.array_equal(trained_with(model, scaler="none").standardise(x).numpy(), x)
-
-
-@pytest.mark.parametrize("kind", ["bins", "example", "none"])
-def test_a_segment_is_scaled_on_its_own(model, kind):
-    other, x = trained_with(model, scaler=kind), segments(20)
-    assert torch.equal(other.standardise(x)[4:5], other.standardise(x[4:5]))
+    numbers = BINS if scaler == "bins" else {"mean": [], "std": []}
+    changes = {"scaler": Scaler(name=scaler, **numbers), "recipe": synthetic.recipe(loss={"name": loss})}
+    return TrainedModel(model.description.model_copy(update=changes), model.model)
 
 
 @pytest.mark.parametrize("kind", ["bins", "example", "none"])
@@ -130,15 +94,15 @@ def test_predicting_scales_as_training_does(model, kind, tmp_path):
     other, x = trained_with(model, scaler=kind), segments(6)
     other.save(tmp_path)
     with torch.no_grad():
-        wanted = other.model(other.standardise(x)).double().softmax(dim=1)
+        wanted = other.model(other.description.scaler.standardise(x)).double().softmax(dim=1)
     np.testing.assert_allclose(TrainedModel.load(tmp_path).predict(x), wanted, atol=1e-7)
 
 
 def test_sigmoids_are_divided_by_their_sum(model, tmp_path):
-    other, x = trained_with(model, loss={"name": "binary_cross_entropy"}), segments(6)
+    other, x = trained_with(model, loss="binary_cross_entropy"), segments(6)
     other.save(tmp_path)
     with torch.no_grad():
-        each = 1 / (1 + np.exp(-other.model(other.standardise(x)).double().numpy()))
+        each = 1 / (1 + np.exp(-other.model(other.description.scaler.standardise(x)).double().numpy()))
     probability = TrainedModel.load(tmp_path).predict(x)
     np.testing.assert_allclose(probability, each / each.sum(axis=1, keepdims=True), atol=1e-7)
     np.testing.assert_allclose(probability.sum(axis=1), 1)
@@ -203,11 +167,11 @@ class TestOnCodes:
         np.testing.assert_allclose(probability.sum(axis=1), 1)
         described = json.loads(Path(tmp_path, "model.json").read_text("utf-8"))
         assert described["kwargs"]["input_shape"] == list(SHAPE), "that of the feature"
-        assert described["mean"] == described["std"] == []
+        assert described["scaler"] == {"name": "none", "mean": [], "std": []}
 
     def test_codes_stay_what_they_are_until_the_network(self, model_on_codes):
         x = codes(5)
-        tensor = model_on_codes.standardise(x)
+        tensor = model_on_codes.description.scaler.standardise(x)
         assert tensor.dtype == torch.uint8
         assert np.shares_memory(tensor.numpy(), x)
 

@@ -61,9 +61,8 @@ class Facts:
     @property
     def segment_s(self) -> float:
         """Length of a segment."""
-        settings = self.description.feature_parameters
-        length_s: float = settings["segment_length"] / settings["sample_rate_hz"]
-        return length_s
+        feature = self.description.feature
+        return feature.segment_length / feature.sample_rate_hz
 
     @property
     def judged(self) -> list[Assignment]:

@@ -56,8 +56,8 @@ def repetition(facts: Facts) -> list[str]:
             [
                 f"Training: content key `{about.content_key}`, a hash of its inputs, parameters and code; "
                 "its MLflow run has it as the tag `content_key`.",
-                f"Audio: SHA-256 `{about.feature_parameters['audio_sha256']}` over all samples.",
-                f"Features: made with {about.feature_parameters['made_with']}.",
+                f"Audio: SHA-256 `{about.feature.audio_sha256}` over all samples.",
+                f"Features: made with {about.feature.made_with}.",
             ]
         ),
     ]

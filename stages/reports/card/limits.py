@@ -76,8 +76,8 @@ def _of_test(facts: Facts) -> list[str]:
 
 def _of_training(facts: Facts) -> list[str]:
     found = ["One training with one seed: the intervals do not cover what another seed would change."]
-    if facts.description.train["keep"] == "best":
+    if facts.description.recipe.train.keep == "best":
         found.append("The validation side chose the epoch, so its scores are optimistic.")
-    if "embedding_size" in facts.description.train["loss"]:
+    if facts.description.embedding_size:
         found.append("The validation side set the temperature of the probabilities, so they fit it best.")
     return found

@@ -65,11 +65,11 @@ def _example(facts: Facts) -> Quality:
 
 def _input(facts: Facts) -> str:
     about = facts.description
-    made = about.feature_parameters
+    made = about.feature.settings | {"sample_rate_hz": about.feature.sample_rate_hz}
     n_bins, n_frames = about.kwargs["input_shape"]
     frame_ms, step_ms = (1000 * made[key] / made["sample_rate_hz"] for key in ("n_fft", "hop_length"))
     return (
-        f"Input: [{about.feature}](../README.md#featuresh5), {n_bins} bins by {n_frames} frames, of a "
+        f"Input: [{about.feature.name}](../README.md#featuresh5), {n_bins} bins by {n_frames} frames, of a "
         f"segment of {facts.segment_s:g} s of mono audio at {made['sample_rate_hz']:,} Hz. A frame has "
         f"{made['n_fft']:,} samples ({frame_ms:.0f} ms), and one begins every {made['hop_length']:,} "
         f"({step_ms:.0f} ms); window {made['window']}, padding {made['pad_mode']}."
@@ -78,7 +78,7 @@ def _input(facts: Facts) -> str:
 
 def _settings(facts: Facts) -> str:
     about = facts.description
-    return f"Settings of {about.feature}: {code(_own(about.feature_parameters)) or 'none'}."
+    return f"Settings of {about.feature.name}: {code(_own(about.feature.settings)) or 'none'}."
 
 
 def _own(made: Mapping[str, Any]) -> dict[str, Any]:

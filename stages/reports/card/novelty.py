@@ -11,7 +11,7 @@ def novelty(facts: Facts) -> list[str]:
     scores = facts.open_set
     measure = (
         "the distance to the nearest class prototype (0 to 2)"
-        if "embedding_size" in facts.description.train["loss"]
+        if facts.description.embedding_size
         else "one minus the highest class probability"
     )
     return [

@@ -5,7 +5,6 @@ from typing import Any
 
 from stages.reports.card.facts import Facts
 from stages.reports.card.markup import code, counted, figure, in_brackets, table
-from stages.training.recipe import AugmentParams
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 LOSSES = {
@@ -23,9 +22,10 @@ SCALERS = {
 
 def training(facts: Facts) -> list[str]:
     """The settings, and how it went."""
-    how = facts.description.train
+    recipe = facts.description.recipe.model_dump()
+    how = {**recipe.pop("train"), **recipe}
     is_codes = facts.description.n_levels is not None
-    variants = facts.description.feature_parameters.get("variants", []) if how["variants"] else []
+    variants = facts.description.feature.variants if how["variants"] else []
     in_effect = {
         "optimiser": _optimizer(how),
         "schedule": _schedule(how["schedule"]),
@@ -48,7 +48,7 @@ def training(facts: Facts) -> list[str]:
         "## Training",
         table(["setting", "value"], [[name, value] for name, value in in_effect.items() if value]),
         *figure("curves", "Loss and accuracy per segment; dotted: the epoch that was kept."),
-        *(augmented if AugmentParams(**how["augment"]).active or variants else []),
+        *(augmented if facts.description.recipe.augment.active or variants else []),
     ]
 
 
@@ -82,7 +82,7 @@ def _batch(how: Mapping[str, Any]) -> str:
 
 
 def _epochs(facts: Facts) -> str:
-    how = facts.description.train
+    how = facts.description.recipe.train.model_dump()
     most = how["epochs"] * how["rounds"]
     text = f"{facts.n_epochs} of at most {most}{in_brackets(_rounds(how['rounds']))}"
     if facts.n_epochs < most:

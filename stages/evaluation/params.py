@@ -1,0 +1,48 @@
+"""Parameters of the baseline and of the evaluation."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from stages.core.params import Params
+
+
+class BaselineParams(Params):
+    """The `baseline` section.
+
+    Attributes
+    ----------
+    feature : str
+        Which feature of features.h5.
+    C : float
+        Inverse strength of the L2 penalty, as in scikit-learn.
+    class_weights : {'none', 'balanced'}
+        As in the `loss` section: by the numbers of training segments.
+    """
+
+    renamed: ClassVar[dict[str, str]] = {
+        "bootstrap_samples": "evaluate.bootstrap_samples",
+        "seed": "evaluate.seed",
+    }
+
+    feature: str
+    C: float = Field(gt=0)
+    class_weights: Literal["none", "balanced"]
+
+
+class EvaluateParams(Params):
+    """The `evaluate` section.
+
+    Attributes
+    ----------
+    bootstrap_samples : int
+        Number of bootstrap samples of the tracks for each interval.
+    seed : int
+        Seed of the bootstrap.
+    known_accepted : float
+        Share of validation tracks that must not count as new music.
+    """
+
+    bootstrap_samples: int = Field(ge=100, le=20_000)
+    seed: int = Field(ge=0)
+    known_accepted: float = Field(gt=0, lt=1)

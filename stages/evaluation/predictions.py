@@ -1,0 +1,148 @@
+"""Class probabilities of segments and of tracks, and the tables that hold them."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.errors import EncoreError
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Class probabilities of segments, or of tracks.
+
+    Attributes
+    ----------
+    track_id : ndarray of str (n,)
+    label : ndarray of int64 (n,)
+        The true class; -1: none of the known classes.
+    probability : ndarray of float64 (n, n_classes)
+    novelty : ndarray of float64 (n,)
+        How unlike all known classes.
+    """
+
+    track_id: NDArray[np.str_]
+    label: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    novelty: NDArray[np.float64]
+
+    @classmethod
+    def of_classifier(
+        cls, track_id: NDArray[np.str_], label: NDArray[np.int64], probability: NDArray[np.float64]
+    ) -> "Predictions":
+        """Return predictions whose novelty is one minus the highest probability."""
+        return cls(track_id, label, probability, 1 - probability.max(axis=1))
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable class, int64 (n,)."""
+        predicted: NDArray[np.int64] = self.probability.argmax(axis=1)
+        return predicted
+
+    def by_track(self) -> "Predictions":
+        """Average probabilities and novelties over the segments of each track; tracks are sorted by id."""
+        track_id, first, inverse, count = np.unique(
+            self.track_id, return_index=True, return_inverse=True, return_counts=True
+        )
+        total = np.zeros((len(track_id), self.probability.shape[1]))
+        np.add.at(total, inverse, self.probability)
+        novelty = np.bincount(inverse, weights=self.novelty) / count
+        return Predictions(track_id, self.label[first], total / count[:, None], novelty)
+
+
+def write_tracks(path: Path, tracks: Predictions, labels: Sequence[str]) -> None:
+    """Write track_id, label, predicted and one probability column per class, to six decimals.
+
+    Parameters
+    ----------
+    path : Path
+    tracks : Predictions
+        Of tracks of known classes.
+    labels : sequence of str
+        Names of the known classes.
+    """
+    rows = zip(tracks.track_id, tracks.label, tracks.predicted, tracks.probability, strict=True)
+    _write(
+        path,
+        ["track_id", "label", "predicted", *labels],
+        (
+            [track_id, labels[label], labels[predicted], *(f"{p:.6f}" for p in probability)]
+            for track_id, label, predicted, probability in rows
+        ),
+    )
+
+
+def write_segments(
+    path: Path, segments: Mapping[str, Predictions], labels: Sequence[str], label_of: Mapping[str, str]
+) -> None:
+    """Write split, track_id, label and one probability column per class, for `read_segments` to read.
+
+    Parameters
+    ----------
+    path : Path
+    segments : mapping of str to Predictions
+        By split.
+    labels : sequence of str
+        Names of the known classes.
+    label_of : mapping
+        The true class by track_id.
+    """
+    _write(
+        path,
+        ["split", "track_id", "label", *labels],
+        (
+            [split, track_id, label_of[track_id], *probability]  # csv writes a float as repr does: exactly
+            for split, predictions in segments.items()
+            for track_id, probability in zip(
+                predictions.track_id.tolist(), predictions.probability.tolist(), strict=True
+            )
+        ),
+    )
+
+
+def read_segments(path: Path, labels: Sequence[str]) -> dict[str, Predictions]:
+    """Read what `write_segments` wrote, by split; floats are the same to the last bit.
+
+    Novelty is one minus the highest probability.
+
+    Parameters
+    ----------
+    path : Path
+    labels : sequence of str
+        Names of the known classes.
+
+    Raises
+    ------
+    EncoreError
+        If the table has other classes.
+    """
+    index = {label: number for number, label in enumerate(labels)}
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.reader(file)
+        found = next(lines)[3:]
+        if found != list(labels):
+            raise EncoreError(
+                f"{path}: its classes are {', '.join(found)}, those of the model {', '.join(labels)}; "
+                "`dvc repro` updates it"
+            )
+        predictions = {}
+        for split, rows in groupby(lines, key=lambda row: row[0]):
+            _, track_id, label, *columns = zip(*rows, strict=True)
+            predictions[split] = Predictions.of_classifier(
+                np.array(track_id),
+                np.array([index.get(name, -1) for name in label]),
+                np.array(columns, dtype=np.float64).T,
+            )
+    return predictions
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterator[list[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

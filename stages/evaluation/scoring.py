@@ -1,0 +1,159 @@
+"""Scores of a model, and of the linear baseline beside it, by the same functions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stages.core.errors import EncoreError
+from stages.core.tables import Assignment, Confused, Novelty
+from stages.evaluation import metrics, open_set
+from stages.evaluation.baseline import predicted_splits
+from stages.evaluation.params import EvaluateParams
+from stages.evaluation.predictions import Predictions
+from stages.splitting import examples
+from stages.splitting.schemes import SPLITS
+from stages.storage.hdf5 import Features
+
+if TYPE_CHECKING:
+    from stages.training.trained import TrainedModel
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes
+    ----------
+    tracks : mapping of str to Predictions
+        The model's, by split.
+    scores : mapping
+        By split, or "baseline" for the baseline's on test, and level: what `metrics.score_both` gives.
+        `scores["baseline"]` has the level "open_set" too if there are unknown classes.
+    limit : float
+        The novelty up to which tracks count as known.
+    open_set : mapping
+        What `open_set.score` gives.
+    classes : sequence of ClassScores
+        Of test tracks.
+    confused : sequence of Confused
+        Of the tracks of train, valid and test.
+    novelties : sequence of Novelty
+        The most novel first.
+    """
+
+    tracks: Mapping[str, Predictions]
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    limit: float
+    open_set: Mapping[str, float]
+    classes: Sequence[metrics.ClassScores]
+    confused: Sequence[Confused]
+    novelties: Sequence[Novelty]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What metrics.json says."""
+        return {
+            "test": self.scores["test"],
+            "valid": {"track": self.scores["valid"]["track"]},
+            "baseline": {"track": self.scores["baseline"]["track"]},
+            "open_set": self.open_set,
+        }
+
+
+def predict(
+    trained: "TrainedModel", features: Features, split: Sequence[Assignment]
+) -> dict[str, Predictions]:
+    """Predict the segments of every split, those of unknown and unlabelled tracks included.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+        On the device that it should run on.
+    features : Features
+        Open features file.
+    split : sequence of Assignment
+        From `examples.read_split`.
+
+    Returns
+    -------
+    dict of str to Predictions
+        Segments by split.
+
+    Raises
+    ------
+    EncoreError
+        If train, valid or test is empty, or a track has no segment.
+    """
+    from tqdm import tqdm
+
+    there = {row.split for row in split}
+    names = [*SPLITS, *(name for name in ("unknown", "unlabelled") if name in there)]
+    predictions = {}
+    for name in tqdm(names, desc="evaluate", unit="split", disable=None):
+        data = examples.load(features, trained.description.feature.name, split, name)
+        parts = zip(*(trained.judge(x) for x in data.blocks()), strict=True)
+        probability, novelty = (np.concatenate(part) for part in parts)
+        predictions[name] = Predictions(data.track_id, data.label, probability, novelty)
+    return predictions
+
+
+def evaluate(
+    model: Mapping[str, Predictions],
+    baseline: Mapping[str, Predictions],
+    split: Sequence[Assignment],
+    labels: Sequence[str],
+    params: EvaluateParams,
+) -> Evaluation:
+    """Score model and baseline alike.
+
+    Parameters
+    ----------
+    model, baseline : mapping of str to Predictions
+        Segments by split; the baseline's of test, and of unknown if there are any.
+    split : sequence of Assignment
+        From `examples.read_split`.
+    labels : sequence of str
+        Names of the known classes.
+    params : EvaluateParams
+
+    Raises
+    ------
+    EncoreError
+        If the predicted tracks of a split are not all of its tracks.
+    """
+    bootstrap = params.bootstrap_samples, params.seed
+    tracks = _by_track(model, [*model], split, "the model")
+    linear = _by_track(baseline, predicted_splits(split), split, "the baseline")
+    scores = {name: metrics.score_both(model[name], *bootstrap) for name in SPLITS}
+    scores["baseline"] = metrics.score_both(baseline["test"], *bootstrap)
+    if "unknown" in linear:
+        scores["baseline"]["open_set"] = open_set.score_auroc(linear["test"], linear["unknown"], *bootstrap)
+    limit = open_set.threshold(tracks["valid"], params.known_accepted)
+    label_of = {row.track_id: row.label for row in split}
+    return Evaluation(
+        tracks=tracks,
+        scores=scores,
+        limit=limit,
+        open_set=open_set.score(tracks, limit, *bootstrap),
+        classes=metrics.class_table(tracks["test"], labels),
+        confused=list(metrics.confusion_table({name: tracks[name] for name in SPLITS}, labels)),
+        novelties=open_set.table(tracks, limit, labels, label_of),
+    )
+
+
+def _by_track(
+    segments: Mapping[str, Predictions], names: Sequence[str], split: Sequence[Assignment], who: str
+) -> dict[str, Predictions]:
+    """Return predictions of tracks of the splits `names`, which must be all tracks of these splits."""
+    tracks = {name: predictions.by_track() for name, predictions in segments.items()}
+    for name in names:
+        wanted = {row.track_id for row in split if row.split == name}
+        found = set(tracks[name].track_id.tolist()) if name in tracks else set()
+        if different := sorted(wanted ^ found):
+            raise EncoreError(
+                f"{examples.SPLIT}: the tracks of {name} are not those that {who} has predicted: "
+                f"{different[0]!r} differs; `dvc repro` updates both"
+            )
+    return tracks

@@ -1,0 +1,111 @@
+"""`make` sets the environment up, keeps it while it is right, and destroys nothing (real make, venv, pip)."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.synthetic import REPO
+
+pytestmark = pytest.mark.slow
+
+BUILD = "setting up .venv"
+
+
+class Checkout:
+    """A folder with the Makefile and a lock file of one package, which pip finds installed already."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True)
+        self.folder = folder
+        shutil.copyfile(REPO / "Makefile", folder / "Makefile")
+        self.lock("six==1.17.0\n")
+
+    def lock(self, text: str) -> None:
+        (self.folder / "requirements.lock").write_text(text)
+
+    def make(self, status: int = 0) -> str:
+        """What `make environment` prints. Packages come from the environment of the tests."""
+        own = {
+            name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "VIRTUAL_ENV"))
+        }
+        site = sysconfig.get_path("purelib")
+        done = subprocess.run(
+            ["make", "environment", f"PYTHON={sys.executable}"],
+            cwd=self.folder,
+            env=own | {"PYTHONPATH": site, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert (done.returncode == 0) == (status == 0), done.stdout
+        return done.stdout
+
+    @property
+    def environment(self) -> Path:
+        return self.folder / ".venv"
+
+    def prefix(self) -> str:
+        """The environment that a script in it really runs in."""
+        script = self.environment / "bin/where"
+        first_line = (self.environment / "bin/pip").read_text().splitlines()[0]
+        script.write_text(f"{first_line}\nimport sys\nprint(sys.prefix)\n")
+        script.chmod(0o755)
+        found = subprocess.run([script], capture_output=True, text=True, check=True).stdout.strip()
+        script.unlink()
+        return found
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout whose first environment is a link to a folder of somebody else's."""
+    folder = tmp_path_factory.mktemp("make")
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "made-from").write_text("another lock file\n")
+    checkout = Checkout(folder / "project")
+    checkout.environment.symlink_to(folder / "elsewhere")
+    assert BUILD in checkout.make()
+    return checkout
+
+
+def test_scripts_run_in_the_environment_that_was_put_in_place(built: Checkout) -> None:
+    assert built.prefix() == str(built.environment)
+    assert sorted(path.name for path in built.folder.iterdir()) == [".venv", "Makefile", "requirements.lock"]
+
+
+def test_a_build_changes_nothing_through_a_link(built: Checkout) -> None:
+    assert not built.environment.is_symlink()
+    assert [path.name for path in (built.folder.parent / "elsewhere").iterdir()] == ["made-from"]
+
+
+def test_content_of_the_lock_file_decides_and_no_age(built: Checkout) -> None:
+    assert built.make() == ""
+    os.utime(built.folder / "requirements.lock")
+    assert built.make() == ""
+
+
+def test_a_failing_build_leaves_the_old_environment(built: Checkout) -> None:
+    built.lock("no-such-package-anywhere==1.0\n")
+    assert "no-such-package-anywhere" in built.make(status=1)
+    assert built.prefix() == str(built.environment)
+    built.lock("six==1.17.0\n")
+    assert built.make() == ""
+
+
+def test_a_link_to_a_right_environment_is_used_as_it_is(built: Checkout, tmp_path: Path) -> None:
+    other = Checkout(tmp_path / "other")
+    other.environment.symlink_to(built.environment)
+    assert other.make() == ""
+    assert other.environment.is_symlink()
+
+
+def test_a_renamed_folder_takes_its_environment_along(built: Checkout) -> None:
+    old = built.folder
+    built.folder = old.rename(old.with_name("renamed"))
+    assert built.make() == f"the project has moved from {old}: .venv follows\n"
+    assert built.prefix() == str(built.environment)
+    assert built.make() == ""
