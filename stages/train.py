@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stages.audio.params import RenderParams
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
 from stages.core.params import load, read
 from stages.core.runtime import RuntimeParams, prepare_for_torch, runtime
 from stages.core.tables import Epoch, write_rows
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.splitting import examples
 from stages.storage.hdf5 import Features
 from stages.tracking import client
@@ -32,7 +33,8 @@ def main() -> None:
     """Train the model that params.yaml names."""
     prepare_for_torch()
     recipe = load_recipe()
-    model_type, feature, kwargs = check_model(read("model"))
+    chosen = check_model(read("model"))
+    feature = chosen.feature
     settings = runtime()
     split = examples.read_split()
     with Features(examples.FEATURES) as features:
@@ -49,8 +51,8 @@ def main() -> None:
         labels = examples.known_labels(split)
         n_outputs = recipe.loss.embedding_size if isinstance(recipe.loss, MetricLossParams) else len(labels)
         description = Description(
-            model=model_type.__name__,
-            kwargs={"input_shape": features.shape(feature), "n_classes": n_outputs, **kwargs},
+            model=chosen.name,
+            kwargs={"input_shape": features.shape(feature), "n_classes": n_outputs, **chosen.kwargs},
             labels=labels,
             feature=InputFeature(
                 name=feature,
@@ -78,13 +80,13 @@ def main() -> None:
         try:
             trained = TrainedModel(description, build(description))
         except (ValueError, RuntimeError) as error:
-            raise EncoreError(f"params.yaml: model: {model_type.__name__} cannot be built: {error}") from None
+            raise EncoreError(f"params.yaml: model: {chosen.name} cannot be built: {error}") from None
         if recipe.train.batch_size == 1 and any(
             isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)
             for layer in trained.model.modules()
         ):
             raise EncoreError(
-                f"params.yaml: train.batch_size is 1, should be at least 2 for {model_type.__name__}, "
+                f"params.yaml: train.batch_size is 1, should be at least 2 for {chosen.name}, "
                 "which normalises over a batch"
             )
         fabric = start(settings.device, settings.devices, recipe.train.precision)
@@ -127,7 +129,7 @@ def main() -> None:
     n_parameters = sum(p.numel() for p in trained.model.parameters())
     accuracy = fitted.history[kept - 1].valid_accuracy
     print(
-        f"train: {model_type.__name__}, {n_parameters:,} parameters, on {fabric.device}: kept epoch {kept} "
+        f"train: {chosen.name}, {n_parameters:,} parameters, on {fabric.device}: kept epoch {kept} "
         f"of {len(fitted.history)}, validation accuracy {accuracy:.3f} per segment"
     )
 
