@@ -1,9 +1,9 @@
 """The `features` section: what it allows, and the features that it asks for."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, create_model, model_validator
+from pydantic import AfterValidator, Field, GetPydanticSchema, create_model, model_validator
 
 from stages.core.errors import EncoreError
 from stages.core.params import Params
@@ -46,10 +46,7 @@ def _once_each(numbers: list[float]) -> list[float]:
     return numbers
 
 
-if TYPE_CHECKING:
-    Name = str
-else:
-    Name = Literal[tuple(CATALOGUE)]
+Name = Annotated[str, GetPydanticSchema(lambda _, schema_of: schema_of(Literal[*CATALOGUE]))]
 Semitones = Annotated[float, Field(ge=-24, le=24), _not(0)]
 Rate = Annotated[float, Field(ge=0.25, le=4), _not(1)]
 
