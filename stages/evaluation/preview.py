@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from stages.core.tables import Assignment
 from stages.splitting import examples
 from stages.storage.hdf5 import Features
-from stages.training.recipe import AugmentParams
 
 if TYPE_CHECKING:
     from stages.training.trained import TrainedModel
@@ -57,21 +56,21 @@ def preview(
     from stages.training.augmentation import Augmentation
 
     description = trained.description
-    augment = AugmentParams(**description.train["augment"])
-    variants = features.variants if description.train["variants"] else []
+    augment = description.recipe.augment
+    variants = features.variants if description.recipe.train.variants else []
     if not (augment.active or variants):
         return None
-    train = examples.load(features, description.feature, split, "train", variants)
+    train = examples.load(features, description.feature.name, split, "train", variants)
     n_originals = len(train) // (1 + len(variants))
     by_class = np.argsort(train.label[:n_originals], kind="stable")
     chosen = np.sort(by_class[np.linspace(0, len(by_class) - 1, n_segments).round().astype(int)])
-    x = trained.standardise(train.read(chosen))
+    x = description.scaler.standardise(train.read(chosen))
     after = {
-        name: trained.standardise(train.read(chosen + number * n_originals)).numpy()
+        name: description.scaler.standardise(train.read(chosen + number * n_originals)).numpy()
         for number, name in enumerate(variants, start=1)
     }
     target = torch.zeros(len(x), len(description.labels))
-    std = torch.tensor(description.std or [1.0])
+    std = torch.tensor(description.scaler.std or [1.0])
     for name in augment.active:
         torch.manual_seed(0)
         after[name] = Augmentation(augment.only(name), std)(x, target)[0].numpy()

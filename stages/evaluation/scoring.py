@@ -92,8 +92,8 @@ def predict(
     names = [*SIDES, *(name for name in ("unknown", "unlabelled") if name in there)]
     predictions = {}
     for name in tqdm(names, desc="evaluate", unit="split", disable=None):
-        data = examples.load(features, trained.description.feature, split, name)
-        parts = zip(*(trained.judge(x) for x in data.blocks()), strict=True)
+        data = examples.load(features, trained.description.feature.name, split, name)
+        parts = zip(*(trained.predict_with_novelty(x) for x in data.blocks()), strict=True)
         probability, novelty = (np.concatenate(part) for part in parts)
         predictions[name] = Predictions(data.track_id, data.label, probability, novelty)
     return predictions

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydantic
@@ -13,7 +13,16 @@ from stages.core.params import Params
 from stages.training.recipe import MetricLossParams, Recipe
 from stages.training.scaler import Scaler
 
+if TYPE_CHECKING:
+    from stages.storage.hdf5 import Features
+
 SCHEMA = "encore-model/2"
+OF_FILE = (
+    "sample_rate_hz",
+    "segment_length",
+    "audio_sha256",
+    "made_with",
+)  # common to all features of a file
 
 
 class InputFeature(Params):
@@ -45,6 +54,17 @@ class InputFeature(Params):
     variants: list[str]
     audio_sha256: str
     made_with: str
+
+    @classmethod
+    def read(cls, features: "Features", name: str) -> "InputFeature":
+        """Read the description of the feature `name` from an open features file."""
+        of_file = {key: features.attributes[key] for key in OF_FILE}
+        return cls(name=name, settings=features.settings(name), variants=features.variants, **of_file)
+
+    @property
+    def n_levels(self) -> int | None:
+        """Number of codes of a feature of codes; None for other features."""
+        return self.settings.get("n_levels")
 
 
 class Description(Params):
@@ -115,7 +135,7 @@ class Description(Params):
     @property
     def n_levels(self) -> int | None:
         """Number of codes of a feature of codes, which the input layer expands; None for other features."""
-        return self.feature.settings.get("n_levels")
+        return self.feature.n_levels
 
     @property
     def embedding_size(self) -> int | None:

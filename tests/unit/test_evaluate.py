@@ -240,12 +240,12 @@ class TestOpenSet:
         trained = TrainedModel.load(Path("data/model"))
         with Features(examples.FEATURES) as features:
             x = examples.load(features, "mfcc", examples.read_split(), "unknown").read()
-        probability, novelty = trained.judge(x)
+        probability, novelty = trained.predict_with_novelty(x)
         np.testing.assert_array_equal(probability, trained.predict(x))
         if judged[0] == "cross_entropy":
             wanted = 1 - probability.max(axis=1)
         else:
-            embedding = trained.model.embed(trained.standardise(x)).detach()
+            embedding = trained.model.embed(trained.description.scaler.standardise(x)).detach()
             wanted = torch.cdist(embedding, trained.model.prototypes).min(dim=1).values
         np.testing.assert_allclose(novelty, wanted, atol=1e-4)
 
