@@ -28,7 +28,7 @@ from stages.plots import figures
 from stages.reports import card
 from stages.reports.summary import headline
 from stages.splitting import examples
-from stages.splitting.schemes import SIDES
+from stages.splitting.schemes import SPLITS
 from stages.storage.hdf5 import Features
 from stages.tracking import client
 from stages.tracking.metrics import tracked
@@ -104,11 +104,11 @@ def _facts(
 
 
 def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], augmented: Preview | None) -> None:
-    for split, name in zip(SIDES, ("Training", "Validation", "Test"), strict=True):
+    for split, name in zip(SPLITS, ("Training", "Validation", "Test"), strict=True):
         title = f"{name} tracks, accuracy {evaluation.scores[split]['track']['accuracy']:.3f}"
         picture = figures.confusion_matrix(confusion(evaluation.tracks[split]), labels, title)
         figures.save(picture, folder / f"confusion_{split}.png")
-    if not_known := [split for split in evaluation.tracks if split not in SIDES]:
+    if not_known := [split for split in evaluation.tracks if split not in SPLITS]:
         by_split = {split: evaluation.tracks[split].novelty for split in ("test", *not_known)}
         figures.save(figures.novelties(by_split, evaluation.limit), folder / "novelty.png")
     if augmented is not None:

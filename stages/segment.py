@@ -3,9 +3,9 @@
 import math
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
+from stages.audio.segments import cut
 from stages.core.errors import EncoreError, run
 from stages.core.params import Params, load
 from stages.core.tables import AudioTrack, Segment, SegmentedTrack, read_rows, write_rows
@@ -31,38 +31,6 @@ class SegmentParams(Params):
     length_s: float = Field(gt=0)
     max_per_track: int | None = Field(ge=1)
     tail: float = Field(ge=0, lt=1)
-
-
-def cut(
-    n_samples: int, n_windows: int, length: int, tail: float, max_per_track: int | None
-) -> list[tuple[int, int]]:
-    """Where to cut a track.
-
-    Parameters
-    ----------
-    n_samples, length : int
-        Length of the track and of a segment, in samples.
-    n_windows : int
-        Into how many equal stretches the track falls; no segment spans two of them, so that with
-        several there is no padding.
-    tail : float
-        Share of the last segment that may lie beyond the track's end.
-    max_per_track : int or None
-        See `SegmentParams`.
-
-    Returns
-    -------
-    list of (start, stop)
-        Segments side by side in samples; the last stop may pass `n_samples`.
-    """
-    window = n_samples // n_windows
-    whole, rest = divmod(window, length)
-    per_window = whole + (n_windows == 1 and rest > 0 and length - rest <= tail * length)
-    starts = [i * window + j * length for i in range(n_windows) for j in range(per_window)]
-    if max_per_track is not None and max_per_track < len(starts):
-        chosen = np.linspace(0, len(starts) - 1, max_per_track).round().astype(int).tolist()
-        starts = [starts[i] for i in chosen]
-    return [(start, start + length) for start in starts]
 
 
 def main() -> None:

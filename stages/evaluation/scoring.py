@@ -13,7 +13,7 @@ from stages.evaluation.baseline import predicted_splits
 from stages.evaluation.params import EvaluateParams
 from stages.evaluation.predictions import Predictions
 from stages.splitting import examples
-from stages.splitting.schemes import SIDES
+from stages.splitting.schemes import SPLITS
 from stages.storage.hdf5 import Features
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def predict(
     from tqdm import tqdm
 
     there = {row.split for row in split}
-    names = [*SIDES, *(name for name in ("unknown", "unlabelled") if name in there)]
+    names = [*SPLITS, *(name for name in ("unknown", "unlabelled") if name in there)]
     predictions = {}
     for name in tqdm(names, desc="evaluate", unit="split", disable=None):
         data = examples.load(features, trained.description.feature.name, split, name)
@@ -126,7 +126,7 @@ def evaluate(
     bootstrap = params.bootstrap_samples, params.seed
     tracks = _by_track(model, [*model], split, "the model")
     linear = _by_track(baseline, predicted_splits(split), split, "the baseline")
-    scores = {name: metrics.score_both(model[name], *bootstrap) for name in SIDES}
+    scores = {name: metrics.score_both(model[name], *bootstrap) for name in SPLITS}
     scores["baseline"] = metrics.score_both(baseline["test"], *bootstrap)
     if "unknown" in linear:
         scores["baseline"]["open_set"] = open_set.score_auroc(linear["test"], linear["unknown"], *bootstrap)
@@ -138,7 +138,7 @@ def evaluate(
         limit=limit,
         open_set=open_set.score(tracks, limit, *bootstrap),
         classes=metrics.class_table(tracks["test"], labels),
-        confused=list(metrics.confusion_table({name: tracks[name] for name in SIDES}, labels)),
+        confused=list(metrics.confusion_table({name: tracks[name] for name in SPLITS}, labels)),
         novelties=open_set.table(tracks, limit, labels, label_of),
     )
 

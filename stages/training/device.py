@@ -53,7 +53,8 @@ def start(wanted: str, n_devices: int, precision: str) -> "Fabric":
     n_available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, n_devices)
     if n_devices > n_available:
         raise EncoreError(
-            f"params.yaml: runtime.devices is {n_devices}, but this machine has {n_available} of {device.type}"
+            f"params.yaml: runtime.devices is {n_devices}, "
+            f"but this machine has {n_available} of {device.type}"
         )
     fabric = Fabric(
         accelerator=device.type,

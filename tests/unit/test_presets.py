@@ -15,7 +15,7 @@ from models.nearest_prototype import NearestPrototype
 from stages.core.params import check
 from stages.features.params import FeaturesParams, build
 from stages.features.spectra import Segments
-from stages.segment import cut
+from stages.audio.segments import cut
 from stages.training import loop, recipe
 from stages.training.augmentation import Augmentation
 from stages.training.batches import Resident

@@ -7,7 +7,7 @@ import pytest
 
 from stages import segment
 from stages.core.tables import Segment, SegmentedTrack, read_rows
-from stages.segment import cut
+from stages.audio.segments import cut
 from tests.synthetic import RATE_HZ, line_of, write_audio, write_params
 
 RATE_22K = 22050
