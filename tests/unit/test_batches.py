@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stages.training import batches
-from stages.training.batches import Batches, Resident, Streamed, judged_at_once, windows
+from stages.training.batches import Batches, Resident, Streamed, forward_size, windows
 
 SHAPE = (3, 4)
 SEGMENT_BYTES = 4 * 12
@@ -86,7 +86,7 @@ class TestBothKinds:
 
 @pytest.mark.parametrize("judged", [1, 5, 8, 100])
 def test_in_order_is_in_order_and_in_blocks(monkeypatch, judged):
-    monkeypatch.setattr(batches, "JUDGED_BYTES", judged * SEGMENT_BYTES)
+    monkeypatch.setattr(batches, "FORWARD_BYTES", judged * SEGMENT_BYTES)
     for data in both(23):
         found = all_of(data.in_order())
         assert [number for numbers, _ in found for number in numbers] == list(range(23))
@@ -95,9 +95,9 @@ def test_in_order_is_in_order_and_in_blocks(monkeypatch, judged):
 
 
 def test_a_segment_larger_than_a_block_is_judged_alone():
-    assert judged_at_once(batches.JUDGED_BYTES + 1) == 1
-    assert judged_at_once(batches.JUDGED_BYTES) == 1
-    assert judged_at_once(batches.JUDGED_BYTES // 4) == 4
+    assert forward_size(batches.FORWARD_BYTES + 1) == 1
+    assert forward_size(batches.FORWARD_BYTES) == 1
+    assert forward_size(batches.FORWARD_BYTES // 4) == 4
 
 
 def test_both_kinds_know_their_size():

@@ -25,6 +25,7 @@ from stages.training.batches import Resident, Streamed, windows
 from stages.training.checkpoints import Checkpoint
 from stages.training.losses import make_loss
 from stages.training.recipe import Recipe
+from stages.training.validation import calibrate, validate
 from tests.synthetic import class_patterns, recipe, training
 
 SHAPE = (8, 8)
@@ -67,21 +68,21 @@ class Outcome:
     """A training and all that was told of it."""
 
     model: Classifier
-    fitted: loop.Fitted
+    result: loop.FitResult
     told: list[tuple] = field(default_factory=list)
 
     @property
     def history(self) -> list[Epoch]:
-        return self.fitted.history
+        return self.result.history
 
     @property
     def contents(self) -> tuple:
         """All that becomes a file, to the bit."""
         return (
             bits(self.model.state_dict()),
-            self.fitted.best,
+            self.result.best_epoch,
             list(map(repr, self.history)),
-            [bits(weights) for weights in self.fitted.rounds],
+            [bits(weights) for weights in self.result.rounds],
         )
 
 
@@ -99,7 +100,7 @@ def fitted(
 ) -> Outcome:
     """A training from its beginning, or from where `checkpoint` says that it stood."""
     torch.manual_seed(7)
-    outcome = Outcome(make(), loop.Fitted())
+    outcome = Outcome(make(), loop.FitResult([], 0, 0, []))
 
     def tell(*row: object) -> None:
         outcome.told.append(row)
@@ -109,7 +110,7 @@ def fitted(
         outcome.model, how, data(0) if train is None else train, data(1) if valid is None else valid
     )
     with checkpoint or Checkpoint(KEY, is_first=False) as entered:
-        outcome.fitted = under_way.fit(entered, tell)
+        outcome.result = under_way.fit(entered, tell)
     return outcome
 
 
@@ -129,7 +130,7 @@ class TestStopping:
         best = losses.index(min(losses))
         assert len(losses) == best + 1 + patience < 30
         assert losses[-1] > losses[best]
-        assert outcome.fitted.best == best + 1
+        assert outcome.result.best_epoch == best + 1
         kept = outcome.history[best]
         assert judged(outcome.model, valid) == (kept.valid_loss, kept.valid_accuracy)
 
@@ -145,8 +146,8 @@ class TestStopping:
         how = recipe(train={"epochs": 40, "batch_size": 8, "learning_rate": 0.01, "patience": None})
         outcome = fitted(how, valid=valid)
         assert len(outcome.history) == 40
-        assert outcome.fitted.best < 20
-        assert judged(outcome.model, valid)[0] == outcome.history[outcome.fitted.best - 1].valid_loss
+        assert outcome.result.best_epoch < 20
+        assert judged(outcome.model, valid)[0] == outcome.history[outcome.result.best_epoch - 1].valid_loss
 
     def test_accuracy_may_be_what_is_monitored(self):
         """Best is the first epoch of the highest, whatever the loss; an equal one is no better."""
@@ -163,7 +164,7 @@ class TestStopping:
         accuracies = [row.valid_accuracy for row in outcome.history]
         best = accuracies.index(max(accuracies))
         assert max(accuracies) == 1.0
-        assert outcome.fitted.best == best + 1
+        assert outcome.result.best_epoch == best + 1
         assert len(accuracies) == best + 1 + 4
         assert outcome.history[-1].valid_loss < outcome.history[best].valid_loss
         assert judged(outcome.model, data(1)) == (outcome.history[best].valid_loss, 1.0)
@@ -175,25 +176,25 @@ class TestStopping:
         )
         outcome = fitted(how, valid=valid)
         last = outcome.history[-1]
-        assert outcome.fitted.best == len(outcome.history) - 3, "it stops all the same"
+        assert outcome.result.best_epoch == len(outcome.history) - 3, "it stops all the same"
         assert judged(outcome.model, valid) == (last.valid_loss, last.valid_accuracy)
 
     def test_rounds_end_where_they_should_and_patience_counts_over_them(self):
         how = recipe(train={"epochs": 2, "rounds": 3, "batch_size": 8})
         assert len(fitted(how).history) == 6
-        assert len(fitted(how).fitted.rounds) == 3
+        assert len(fitted(how).result.rounds) == 3
         impatient = recipe(train={"epochs": 10, "rounds": 3, "batch_size": 8, "learning_rate": 0.01})
         outcome = fitted(impatient, valid=data(1, shuffled=True))
-        assert 10 < len(outcome.history) == outcome.fitted.best + 10 < 30
-        assert len(outcome.fitted.rounds) == len(outcome.history) // 10
+        assert 10 < len(outcome.history) == outcome.result.best_epoch + 10 < 30
+        assert len(outcome.result.rounds) == len(outcome.history) // 10
 
     def test_weights_at_the_end_of_each_round_are_kept_beside(self):
         """The first round is a training of its own."""
         how = {"epochs": 3, "batch_size": 8, "patience": None, "keep": "last"}
-        rounds = fitted(recipe(train={**how, "rounds": 2})).fitted.rounds
+        rounds = fitted(recipe(train={**how, "rounds": 2})).result.rounds
         assert len(rounds) == 2
         alone = fitted(recipe(train=how))
-        assert alone.fitted.rounds == []
+        assert alone.result.rounds == []
         assert bits(rounds[0]) == bits(alone.model.state_dict())
         assert bits(rounds[1]) == bits(fitted(recipe(train={**how, "rounds": 2})).model.state_dict())
 
@@ -207,7 +208,7 @@ class TestStopping:
 
 def judged(model: nn.Module, given: Data, how: Recipe | None = None) -> tuple[float, float]:
     loss = make_loss((how or recipe()).loss, torch.bincount(given[1]), CPU)
-    return loop.judge(model, Resident(*given), loss)
+    return validate(model, Resident(*given), loss)
 
 
 class TestWhatIsTold:
@@ -224,7 +225,7 @@ class TestWhatIsTold:
         outcome.model.eval()
         with torch.no_grad():
             logits = outcome.model(given[0])
-        monkeypatch.setattr(batches, "JUDGED_BYTES", 7 * given[0][0].nbytes)
+        monkeypatch.setattr(batches, "FORWARD_BYTES", 7 * given[0][0].nbytes)
         loss, accuracy = judged(outcome.model, given)
         assert loss == pytest.approx(nn.functional.cross_entropy(logits, given[1]).item(), rel=1e-5)
         assert accuracy == (logits.argmax(1) == given[1]).double().mean().item()
@@ -445,7 +446,7 @@ class TestSteps:
         """Weights before and after a step of SGD at rate 1 on all segments."""
         settings = {"epochs": 1, "batch_size": 30, "optimizer": "sgd", "learning_rate": 1.0}
         torch.manual_seed(7)
-        before = Outcome(mlp(0.0), loop.Fitted())
+        before = Outcome(mlp(0.0), loop.FitResult([], 0, 0, []))
         return weights(before), weights(fitted(recipe(train={**settings, **changes}), lambda: mlp(0.0)))
 
     @pytest.mark.parametrize("clip_norm", [1e-3, 0.1, 1e6])
@@ -898,7 +899,7 @@ class TestEmbeddings:
         x, label = data(1)
         model, valid = outcome.model.eval(), Resident(x, label)
         before = {name: value.clone() for name, value in model.state_dict().items() if name != "temperature"}
-        loop.calibrate(model, valid)
+        calibrate(model, valid)
         found = model.temperature.item()
         surprise = {}
         for factor in (0.8, 1.0, 1.25):

@@ -14,6 +14,7 @@ from stages.training.batches import Resident
 from stages.training.checkpoints import Checkpoint
 from stages.training.losses import make_loss
 from stages.training.model_params import check_model
+from stages.training.validation import validate
 from tests.synthetic import class_patterns, composed_sections, recipe, training
 
 SHAPES = {"mfcc": (13, 130), "mel": (128, 130)}
@@ -127,7 +128,7 @@ def learned(model: models.Classifier, x: torch.Tensor, label: torch.Tensor, **ch
     with Checkpoint("", is_first=False) as nowhere:
         training(model, how, (x, label), (x, label)).fit(nowhere, lambda *_: None)
     loss = make_loss(how.loss, torch.bincount(label), torch.device("cpu"))
-    return loop.judge(model, Resident(x, label), loss)[1]
+    return validate(model, Resident(x, label), loss)[1]
 
 
 @pytest.mark.parametrize("name", NAMES)

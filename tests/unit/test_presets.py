@@ -12,10 +12,10 @@ from torch import nn
 
 from models import Classifier
 from models.nearest_prototype import NearestPrototype
+from stages.audio.segments import cut
 from stages.core.params import check
 from stages.features.params import FeaturesParams, build
 from stages.features.spectra import Segments
-from stages.audio.segments import cut
 from stages.training import loop, recipe
 from stages.training.augmentation import Augmentation
 from stages.training.batches import Resident
@@ -300,10 +300,10 @@ def test_it_learns_twenty_segments(name, workspace):
         case "example":
             x = (x - x.mean((1, 2), keepdims=True)) / x.std((1, 2), keepdims=True)
     wanted = recipe.Recipe(
-        params,
-        recipe.Constant(name="constant", warmup_epochs=0.0),
-        recipe.check_named(sections["loss"], recipe.LOSSES, "loss"),
-        check(sections["augment"], recipe.AugmentParams, "augment"),
+        train=params,
+        schedule=recipe.Constant(name="constant", warmup_epochs=0.0),
+        loss=recipe.check_named(sections["loss"], recipe.LOSSES, "loss"),
+        augment=check(sections["augment"], recipe.AugmentParams, "augment"),
     )
     fabric = Fabric(accelerator="cpu", devices=1)
     data = Resident(torch.from_numpy(x), torch.from_numpy(label))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from stages.training.recipe import SCHEDULES, check_named
-from stages.training.schedules import Course
+from stages.training.schedules import LRSchedule
 from tests.synthetic import composed_sections
 
 HIGHEST = 0.02
@@ -20,15 +20,17 @@ N_STEPS = PER_EPOCH * EPOCHS
 
 def course(
     schedule: dict, higher_is_better: bool = False, per_epoch: int = PER_EPOCH
-) -> tuple[torch.optim.Optimizer, Course]:
+) -> tuple[torch.optim.Optimizer, LRSchedule]:
     parameters = [nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))]
     groups = [{"params": parameters[:1], "weight_decay": 0.1}, {"params": parameters[1:]}]
     optimizer = torch.optim.SGD(groups, lr=HIGHEST)
     checked = check_named({"warmup_epochs": 0.0, **schedule}, SCHEDULES, "schedule")
-    return optimizer, Course(optimizer, checked, per_epoch, EPOCHS, higher_is_better)
+    return optimizer, LRSchedule(optimizer, checked, per_epoch, EPOCHS, higher_is_better)
 
 
-def go(optimizer: torch.optim.Optimizer, under_way: Course, monitored: Sequence[float] = ()) -> list[float]:
+def go(
+    optimizer: torch.optim.Optimizer, lr_schedule: LRSchedule, monitored: Sequence[float] = ()
+) -> list[float]:
     """The rate at each step of a training of `EPOCHS` epochs, and that after it."""
     rates = []
     values = [*monitored, *[0.0] * (EPOCHS - len(monitored))]
@@ -36,9 +38,9 @@ def go(optimizer: torch.optim.Optimizer, under_way: Course, monitored: Sequence[
         for _ in range(N_STEPS // EPOCHS):
             rates.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
-            under_way.after_step()
+            lr_schedule.after_step()
             assert len({group["lr"] for group in optimizer.param_groups}) == 1
-        under_way.after_epoch(values[epoch])
+        lr_schedule.after_epoch(values[epoch])
     return [*rates, optimizer.param_groups[0]["lr"]]
 
 
@@ -164,29 +166,29 @@ def test_a_course_goes_on_where_another_stood(name, stop, warmup_epochs):
     schedule = {**schedule, "warmup_epochs": warmup_epochs}
     monitored = [1.0, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7, 0.1, 0.2, 0.2, 0.2, 0.2]
     whole = go(*course(schedule), monitored)
-    optimizer, under_way = course(schedule)
+    optimizer, lr_schedule = course(schedule)
     rates = []
     for epoch in range(EPOCHS):
         if epoch == stop:
-            state = (optimizer.state_dict(), under_way.state_dict())
-            optimizer, under_way = course(schedule)
+            state = (optimizer.state_dict(), lr_schedule.state_dict())
+            optimizer, lr_schedule = course(schedule)
             optimizer.load_state_dict(state[0])
-            under_way.load_state_dict(state[1])
+            lr_schedule.load_state_dict(state[1])
         for _ in range(PER_EPOCH):
             rates.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
-            under_way.after_step()
-        under_way.after_epoch(monitored[epoch])
+            lr_schedule.after_step()
+        lr_schedule.after_epoch(monitored[epoch])
     assert rates == whole[:-1], "not to the bit"
 
 
 @pytest.mark.parametrize("name", [*FORMULAS, "plateau"])
 def test_its_state_is_plain_enough_for_a_checkpoint(name, tmp_path):
     schedule, _ = FORMULAS.get(name, (TestPlateau.PLATEAU, None))
-    optimizer, under_way = course({**schedule, "warmup_epochs": 1.0})
-    go(optimizer, under_way)
-    torch.save(under_way.state_dict(), tmp_path / "state.pt")
-    assert torch.load(tmp_path / "state.pt", weights_only=True) == under_way.state_dict()
+    optimizer, lr_schedule = course({**schedule, "warmup_epochs": 1.0})
+    go(optimizer, lr_schedule)
+    torch.save(lr_schedule.state_dict(), tmp_path / "state.pt")
+    assert torch.load(tmp_path / "state.pt", weights_only=True) == lr_schedule.state_dict()
 
 
 @pytest.mark.parametrize("choice", ["constant", "linear", "cosine", "cosine_restarts", "exponential", "step"])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stages import segment
-from stages.core.tables import Segment, SegmentedTrack, read_rows
 from stages.audio.segments import cut
+from stages.core.tables import Segment, SegmentedTrack, read_rows
 from tests.synthetic import RATE_HZ, line_of, write_audio, write_params
 
 RATE_22K = 22050

@@ -47,7 +47,12 @@ def trained(*overrides: str) -> dict[str, bytes]:
     """Files of data/model after a training."""
     write_params(*SMALL, *overrides)
     train.main()
-    return {path.name: path.read_bytes() for path in Path("data/model").iterdir()}
+    folder = Path("data/model")
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -86,7 +91,7 @@ def test_workers_and_tracking_change_no_byte(data):
 def test_memory_changes_no_byte(data, monkeypatch, window, scaler):
     monkeypatch.setattr(batches, "WINDOW_BYTES", window)
     monkeypatch.setattr(batches, "CHUNK", 4)
-    monkeypatch.setattr(batches, "JUDGED_BYTES", 4 * 13 * 16 * 4)
+    monkeypatch.setattr(batches, "FORWARD_BYTES", 4 * 13 * 16 * 4)
     options = ("train.batch_size=5", "augment=[noise,mixup]", f"train.scaler={scaler}")
     resident = trained(*options, "runtime.memory_gb=4")
     kinds = []
@@ -370,9 +375,9 @@ def test_kept_epoch_is_that_of_the_weights(data, capsys):
 def test_rounds_are_written_beside_the_model(data):
     files = trained("train.epochs=2", "train.rounds=3", "train.keep=last")
     assert set(files) == {"model.json", "weights.safetensors", "history.csv"} | {
-        f"round_{number:02d}.safetensors" for number in (1, 2, 3)
+        f"rounds/round_{number:02d}.safetensors" for number in (1, 2, 3)
     }
-    rounds = [load_file(f"data/model/round_{number:02d}.safetensors") for number in (1, 2, 3)]
+    rounds = [load_file(f"data/model/rounds/round_{number:02d}.safetensors") for number in (1, 2, 3)]
     weights = load_file("data/model/weights.safetensors")
     for name, value in weights.items():
         assert np.array_equal(rounds[2][name], value)
@@ -381,7 +386,8 @@ def test_rounds_are_written_beside_the_model(data):
         {name: torch.from_numpy(value) for name, value in rounds[0].items()}
     )
     assert len(read_rows(Path("data/model/history.csv"), Epoch)) == 6
-    assert "round_01.safetensors" not in trained("train.epochs=2"), "left from before"
+    assert "rounds/round_01.safetensors" not in trained("train.epochs=2"), "left from before"
+    assert Path("data/model/rounds").is_dir()
 
 
 def test_scaler_is_the_same_whatever_is_read_at_a_time(data, monkeypatch):

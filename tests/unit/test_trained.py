@@ -119,7 +119,7 @@ def test_probabilities_sum_to_one_in_evaluation_mode(model):
 
 def test_many_segments_are_judged_like_few(model, monkeypatch):
     x = segments(23)
-    monkeypatch.setattr(batches, "JUDGED_BYTES", 10 * x[:1].nbytes)
+    monkeypatch.setattr(batches, "FORWARD_BYTES", 10 * x[:1].nbytes)
     together = model.predict(x)
     assert len(together) == len(x)
     alone = np.concatenate([model.predict(x[i : i + 1]) for i in (0, 10, 22)])
@@ -129,7 +129,7 @@ def test_many_segments_are_judged_like_few(model, monkeypatch):
 def test_a_segment_too_large_to_be_judged_with_others_is_judged_alone(model, monkeypatch):
     x = segments(5)
     together = model.predict(x)
-    monkeypatch.setattr(batches, "JUDGED_BYTES", 1)
+    monkeypatch.setattr(batches, "FORWARD_BYTES", 1)
     np.testing.assert_allclose(model.predict(x), together, atol=1e-6)
 
 
