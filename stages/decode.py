@@ -9,11 +9,12 @@ from stages.audio import cached
 from stages.audio.decode import Rendering, Sound
 from stages.audio.params import AudioParams, RenderParams
 from stages.audio.quality import Judgement, QualityParams, judge
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
 from stages.core.params import load
 from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.parallel.processes import Lost, isolated_map
 from stages.storage import cache, hdf5
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.errors import run
 from stages.core.params import load
 from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Segment, each_row
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.features.params import FeaturesParams, build, build_variants
 from stages.parallel.ordered import ordered_map, takes_processes
 from stages.parallel.processes import prepare

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
 from stages.core.params import read
 from stages.core.tables import RawTrack, write_rows
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.sources import Source, build
 
 RAW = Path("data/raw")

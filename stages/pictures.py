@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import Field
 
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
 from stages.core.params import Params, load
 from stages.core.tables import AudioTrack, read_rows
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.features.params import FeaturesParams, build
 from stages.plots import figures, spectrograms
 from stages.storage import hdf5

@@ -6,10 +6,11 @@ from pathlib import Path
 from pydantic import Field
 
 from stages.audio.segments import cut
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
 from stages.core.params import Params, load
 from stages.core.tables import AudioTrack, Segment, SegmentedTrack, read_rows, write_rows
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.storage import hdf5
 
 AUDIO = Path("data/audio")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stages.audio.params import RenderParams
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
 from stages.core.params import load, read
 from stages.core.runtime import RuntimeParams, prepare_for_torch, runtime
 from stages.core.tables import Epoch, write_rows
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.splitting import examples
 from stages.storage.hdf5 import Features
 from stages.tracking import client
@@ -91,7 +92,8 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
         If parameters do not suit each other, the feature, the data or this machine.
     """
     recipe, rendering = load_recipe(), load("render", RenderParams)
-    model_type, name, kwargs = check_model(read("model"))
+    model = check_model(read("model"))
+    name = model.feature
     split = examples.read_split()
     examples.assert_there(features, name, "model.feature")
     feature = InputFeature.read(features, name)
@@ -102,8 +104,8 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
     labels = examples.known_labels(split)
     n_outputs = recipe.loss.embedding_size if isinstance(recipe.loss, MetricLossParams) else len(labels)
     description = Description(
-        model=model_type.__name__,
-        kwargs={"input_shape": features.shape(name), "n_classes": n_outputs, **kwargs},
+        model=model.name,
+        kwargs={"input_shape": features.shape(name), "n_classes": n_outputs, **model.kwargs},
         labels=labels,
         feature=feature,
         rendering=rendering,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.loopback import serving
+from tests.synthetic import composed_sections
 
 REPO = Path(__file__).parents[1]
 ARTISTS = REPO / "data/facts/gtzan_artists.csv"
@@ -171,7 +172,7 @@ from kagglesdk.kaggle_env import KaggleEnv, _env_to_endpoint as endpoints
 endpoints[KaggleEnv.LOCAL] = {url!r}
 from stages.sources import gtzan
 gtzan.SILENCE_S = 1.0
-from stages.core.errors import run
+from stages.entry.command import run
 from stages.fetch import main
 run(main)
 """
@@ -203,7 +204,7 @@ def run_stage(
         "watch_metadata": "artists.csv",
         **more,
     }
-    (folder / "params.yaml").write_text(json.dumps({"dataset": dataset}), "utf-8")
+    (folder / "params.yaml").write_text(json.dumps({**composed_sections(), "dataset": dataset}), "utf-8")
     variables = {name: value for name, value in environment(folder).items() if name != without}
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(url=url)],

@@ -33,14 +33,13 @@ from stages.features.catalogue import (
     extract,
 )
 from stages.features.spectra import Framing, Segments
-from tests.synthetic import REPO, noise, tone
+from tests.synthetic import GTZAN, needs_gtzan, noise, tone
 
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # librosa's, of short segments
 
 RATE_HZ = 22050
 LENGTH = 3 * RATE_HZ
-GTZAN_MINI = REPO.parent / "shared/data/gtzan-mini/genres_original"
-TRACKS = sorted(GTZAN_MINI.rglob("*.wav"))[::6]
+TRACKS = sorted(GTZAN.rglob("*.wav"))[::6] if GTZAN else []
 
 
 # How far a feature may be from librosa's, absolutely; in brackets the most that we have seen, of it and of
@@ -406,7 +405,7 @@ def test_equal_to_librosa_over_half_a_minute(name):
     assert_equal(name, values, THEIRS[name](y, Settings()), y, Settings())
 
 
-@pytest.mark.skipif(not TRACKS, reason="no gtzan-mini beside this checkout")
+@needs_gtzan
 @pytest.mark.parametrize("segment", [0, 4, 9])
 @pytest.mark.parametrize("path", TRACKS, ids=lambda path: path.stem)
 def test_equal_to_librosa_on_real_music(path: Path, segment: int):

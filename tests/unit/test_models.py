@@ -24,10 +24,12 @@ N_LEVELS, CODES = 8, (12, 16)  # of the small features of codes
 
 def configured(name: str, input_shape: tuple[int, ...] | None = None, n_classes: int = 10, **changes):
     """The model that conf/model/NAME.yaml describes, and the feature it takes."""
-    model_type, feature, kwargs = check_model(composed_sections(f"model={name}")["model"])
+    chosen = check_model(composed_sections(f"model={name}")["model"])
     torch.manual_seed(0)
-    return model_type(
-        input_shape=input_shape or SHAPES[feature], n_classes=n_classes, **{**kwargs, **changes}
+    return getattr(models, chosen.name)(
+        input_shape=input_shape or SHAPES[chosen.feature],
+        n_classes=n_classes,
+        **{**chosen.kwargs, **changes},
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+import models
 from models import Classifier
 from models.nearest_prototype import NearestPrototype
 from stages.audio.segments import cut
@@ -182,10 +183,13 @@ def sections_of(name: str, *overrides: str) -> dict:
 
 def built(sections: dict, input_shape: Sequence[int], n_classes: int = 10, **changes) -> Classifier:
     """The network, as good for so many classes as the loss allows."""
-    model_type, _, kwargs = check_model(sections["model"])
+    chosen = check_model(sections["model"])
     torch.manual_seed(0)
     n_outputs = sections["loss"].get("embedding_size", n_classes)
-    return model_type(input_shape=tuple(input_shape), n_classes=n_outputs, **{**kwargs, **changes})
+    shape = tuple(input_shape)
+    return getattr(models, chosen.name)(
+        input_shape=shape, n_classes=n_outputs, **{**chosen.kwargs, **changes}
+    )
 
 
 def layers_of(model: nn.Module) -> list[tuple]:
@@ -255,7 +259,7 @@ def test_optimiser_and_loss_are_the_published_ones(name):
 
 
 def test_triplets_are_those_of_composers():
-    loss = recipe.check_named(sections_of("composer_triplet")["loss"], recipe.LOSSES, "loss")
+    loss = recipe.check_loss(sections_of("composer_triplet")["loss"])
     assert (loss.embedding_size, loss.margin) == (25, 1.0)
 
 
@@ -267,14 +271,14 @@ def test_rounds_are_those_of_cayde():
 @pytest.mark.parametrize("schedule", ["plateau", "cosine_restarts", "step"])
 def test_each_lstm_takes_each_of_its_three_schedules(preset, schedule):
     sections = sections_of(preset, f"schedule={schedule}")
-    assert recipe.check_named(sections["schedule"], recipe.SCHEDULES, "schedule").name == schedule
+    assert recipe.check_schedule(sections["schedule"]).name == schedule
     assert sections["train"]["monitor"] == "valid_accuracy"
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "exponential", "cosine_restarts", "plateau"])
 def test_blocks_cnn_takes_every_decay_after_its_warmup(schedule):
     sections = sections_of("blocks_cnn", f"schedule={schedule}")
-    assert recipe.check_named(sections["schedule"], recipe.SCHEDULES, "schedule").warmup_epochs == 5.0
+    assert recipe.check_schedule(sections["schedule"]).warmup_epochs == 5.0
 
 
 @pytest.mark.parametrize("option", ["residual=true", "frequency_as_channels=true", "pooling=average"])
@@ -302,7 +306,7 @@ def test_it_learns_twenty_segments(name, workspace):
     wanted = recipe.Recipe(
         train=params,
         schedule=recipe.Constant(name="constant", warmup_epochs=0.0),
-        loss=recipe.check_named(sections["loss"], recipe.LOSSES, "loss"),
+        loss=recipe.check_loss(sections["loss"]),
         augment=check(sections["augment"], recipe.AugmentParams, "augment"),
     )
     fabric = Fabric(accelerator="cpu", devices=1)

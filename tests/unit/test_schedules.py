@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.training.recipe import SCHEDULES, check_named
+from stages.training.recipe import check_schedule
 from stages.training.schedules import LRSchedule
 from tests.synthetic import composed_sections
 
@@ -24,7 +24,7 @@ def course(
     parameters = [nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))]
     groups = [{"params": parameters[:1], "weight_decay": 0.1}, {"params": parameters[1:]}]
     optimizer = torch.optim.SGD(groups, lr=HIGHEST)
-    checked = check_named({"warmup_epochs": 0.0, **schedule}, SCHEDULES, "schedule")
+    checked = check_schedule({"warmup_epochs": 0.0, **schedule})
     return optimizer, LRSchedule(optimizer, checked, per_epoch, EPOCHS, higher_is_better)
 
 
