@@ -10,7 +10,8 @@ from stages.core.params import read
 from stages.core.tables import RawTrack, write_rows
 from stages.core.workspace import outputs
 from stages.entry.command import run
-from stages.sources import Source, build
+from stages.sources.choices import build
+from stages.sources.source import Source
 
 RAW = Path("data/raw")
 

@@ -13,11 +13,11 @@ from stages.core.errors import EncoreError
 from stages.core.params import Params, check, read
 from stages.core.runtime import RuntimeParams
 from stages.evaluation.params import BaselineParams, EvaluateParams
-from stages.features.catalogue import Feature
+from stages.features.feature import Feature
 from stages.features.params import FeaturesParams, build
-from stages.pictures import PicturesParams
-from stages.segment import SegmentParams
-from stages.sources import build as check_dataset
+from stages.features.segments import SegmentParams
+from stages.plots.pages import PicturesParams
+from stages.sources.choices import check_dataset
 from stages.splitting.params import check_split
 from stages.training import recipe
 from stages.training.model_params import check_model
@@ -55,15 +55,26 @@ def check_section(name: str, values: Any) -> Any:
     return check(values, how, name) if isinstance(how, type) else how(values)
 
 
-def check_all() -> None:
-    """Check the whole of params.yaml, as far as that is possible without data and without torch.
+def check_params() -> None:
+    """Read params.yaml and check the whole of it.
 
     Raises
     ------
     EncoreError
-        If the file cannot be read, a section is wrong, or two sections do not fit together.
+        If the file cannot be read, or as `check_all` says.
     """
-    sections = {name: check_section(name, read(name)) for name in SECTIONS}
+    check_all({name: read(name) for name in SECTIONS})
+
+
+def check_all(values: Mapping[str, Any]) -> None:
+    """Check all sections, as far as that is possible without data and without torch.
+
+    Raises
+    ------
+    EncoreError
+        If a section is wrong, or two sections do not fit together.
+    """
+    sections = {name: check_section(name, values[name]) for name in SECTIONS}
     wanted = Recipe(**{name: sections[name] for name in recipe.SECTIONS})
     recipe.check_together(wanted)
     features = _features(sections)

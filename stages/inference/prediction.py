@@ -1,15 +1,11 @@
 """Predictions of a trained model for any file, from the model's folder alone."""
 
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from stages.audio.decode import Rendering, decode
-from stages.audio.segments import cut
 from stages.core.errors import EncoreError
-from stages.features.catalogue import CATALOGUE, Feature, extract
-from stages.features.spectra import Framing
+from stages.features.catalogue import extract, rebuild
+from stages.features.segments import cut
 from stages.storage.hdf5 import at_full_scale
 from stages.training.trained import TrainedModel
 
@@ -59,22 +55,3 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     feature = rebuild(about.feature.name, {**about.feature.settings, "sample_rate_hz": rate_hz})
     probability = trained.predict(extract(samples, starts, length, {"": feature})[""])
     return dict(zip(about.labels, probability.mean(axis=0).tolist(), strict=True))
-
-
-def rebuild(name: str, settings: Mapping[str, Any]) -> Feature:
-    """Return the feature that was made with `settings`, as model.json has them.
-
-    Parameters
-    ----------
-    name : str
-        As in the catalogue.
-    settings : mapping
-        The feature's fields; those of its framing stand among them or under "framing".
-    """
-    framing = settings.get("framing", settings)
-    parts: dict[str, Any] = {"framing": Framing(**{f.name: framing[f.name] for f in fields(Framing)})}
-    for field in fields(CATALOGUE[name]):
-        if field.name not in parts:
-            value = settings[field.name]
-            parts[field.name] = rebuild(field.name, value) if isinstance(value, Mapping) else value
-    return CATALOGUE[name](**parts)

@@ -28,7 +28,7 @@ import numpy as np
 from stages.core.params import flat, read
 from stages.core.tables import Epoch, read_rows
 from stages.core.workspace import root, work_cache, work_cache_path
-from stages.entry.command import run_without_params
+from stages.entry.command import run_command
 from stages.entry.registry import SECTIONS
 from stages.training.description import Description
 
@@ -264,4 +264,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_without_params(main)
+    run_command(main)

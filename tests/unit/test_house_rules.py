@@ -73,8 +73,8 @@ def test_audio_knows_no_tracking_and_no_files_but_audio(path):
     ("package", "owner"),
     [
         ("mlflow", "stages/tracking/process.py"),
-        ("kaggle", "stages/sources/gtzan.py"),
-        ("kagglesdk", "stages/sources/gtzan.py"),
+        ("kaggle", "stages/sources/kaggle.py"),
+        ("kagglesdk", "stages/sources/kaggle.py"),
         ("ruamel", "stages/core/params.py"),
         ("yaml", None),
         ("h5py", "stages/storage/hdf5.py"),

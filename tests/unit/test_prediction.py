@@ -12,9 +12,10 @@ import soundfile
 from stages import baseline, decode, evaluate, extract, fetch, segment, split, train
 from stages.core.errors import EncoreError
 from stages.core.params import check
-from stages.features.catalogue import CATALOGUE
+from stages.features.catalogue import CATALOGUE, rebuild
 from stages.features.params import FeaturesParams, build
-from stages.inference.prediction import predict, rebuild
+from stages.features.writing import stored_as
+from stages.inference.prediction import predict
 from tests.synthetic import CLASSES, RATE_HZ, composed_sections, noise, write_music, write_params
 
 
@@ -121,6 +122,6 @@ def test_a_feature_is_rebuilt_from_its_settings(name):
     section[name] = {**section[name], "framing": {"hop_length": 256, "pad_mode": "reflect"}}
     params = check(section, FeaturesParams, "features")
     feature = build(params, 22050, 66150)[name]
-    settings = extract.stored_as(name, feature, params, 66150).settings
+    settings = stored_as(name, feature, params, 66150).settings
     written = json.loads(json.dumps({"sample_rate_hz": 22050, "include": [name], **settings}))
     assert rebuild(name, written) == feature

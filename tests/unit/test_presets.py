@@ -13,9 +13,9 @@ from torch import nn
 import models
 from models import Classifier
 from models.nearest_prototype import NearestPrototype
-from stages.audio.segments import cut
 from stages.core.params import check
 from stages.features.params import FeaturesParams, build
+from stages.features.segments import cut
 from stages.features.spectra import Segments
 from stages.training import loop, recipe
 from stages.training.augmentation import Augmentation
