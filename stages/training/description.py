@@ -115,22 +115,22 @@ class Description(Params):
         EncoreError
             If the file is of another schema, or damaged.
         """
-        path = folder / "model.json"
+        path, what_to_do = folder / "model.json", "train the model again with `dvc repro`"
         try:
             document = json.loads(path.read_text("utf-8"))
-            if (schema := document.pop("schema", None)) != SCHEMA:
-                reason = f"has the schema {schema}, should be {SCHEMA}"
-                raise EncoreError(f"{path}: {reason}; train the model again with `dvc repro`")
-            return cls.model_validate(document)
         except FileNotFoundError:
             raise EncoreError(f"{path}: not found; train a model with `dvc repro`") from None
-        except (ValueError, AttributeError) as error:  # no JSON, no object, or not these keys
-            if isinstance(error, pydantic.ValidationError):
-                first = error.errors()[0]
-                reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            else:
-                reason = " ".join(str(error).split())
-            raise EncoreError(f"{path}: damaged: {reason}; train the model again with `dvc repro`") from None
+        except ValueError as error:
+            raise EncoreError(f"{path}: not readable as JSON: {error}; {what_to_do}") from None
+        schema = document.pop("schema", None) if isinstance(document, dict) else None
+        if schema != SCHEMA:
+            raise EncoreError(f"{path}: has the schema {schema}, should be {SCHEMA}; {what_to_do}")
+        try:
+            return cls.model_validate(document)
+        except pydantic.ValidationError as invalid:
+            first = invalid.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise EncoreError(f"{path}: {key}: {first['msg']}; {what_to_do}") from None
 
     @property
     def n_levels(self) -> int | None:
