@@ -34,7 +34,7 @@ class RuntimeParams(Params):
     tracking : {'on', 'off'}
         Whether runs are logged to MLflow.
     cache_gb : float
-        Maximum size of the work cache in 10⁹ bytes; the oldest entries are deleted first.
+        Size of the work cache's entries in 10⁹ bytes; the longest unused are deleted first.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"]

@@ -16,7 +16,7 @@ from stages.evaluation.params import BaselineParams, EvaluateParams
 from stages.features.feature import Feature
 from stages.features.params import FeaturesParams, build
 from stages.features.segments import SegmentParams
-from stages.plots.pages import PicturesParams
+from stages.plots.pages import PicturesParams, page_features
 from stages.sources.choices import check_dataset
 from stages.splitting.params import check_split
 from stages.training import recipe
@@ -91,9 +91,10 @@ def check_all(values: Mapping[str, Any]) -> None:
 
 
 def _features(sections: Mapping[str, Any]) -> dict[str, Feature]:
-    """Return the features that will be computed, or say which of them these segments do not allow."""
+    """Return the features that will be extracted, once they and those of the pictures are known to fit."""
     sample_rate_hz, length_s = sections["audio"].sample_rate_hz, sections["segment"].length_s
     length = round(length_s * sample_rate_hz)
     if length < 1:
         raise EncoreError(f"params.yaml: segment.length_s is {length_s}, under one sample")
+    page_features(sections["features"], sample_rate_hz)
     return build(sections["features"], sample_rate_hz, length)

@@ -106,7 +106,7 @@ def settings_key(feature: Feature, variant: Variant | None, length: int, code: s
         See `code`.
     """
     altered = None if variant is None else asdict(variant)
-    return cache.piece_key(type(feature).__name__, feature.model_dump(), altered, length, code)
+    return cache.entry_key(type(feature).__name__, feature.model_dump(), altered, length, code)
 
 
 def key(digest: str, starts: Sequence[int], stop: int, settings_key: str) -> str:
@@ -121,7 +121,7 @@ def key(digest: str, starts: Sequence[int], stop: int, settings_key: str) -> str
     settings_key : str
         See `settings_key`.
     """
-    return cache.piece_key(digest, list(starts), stop, settings_key)
+    return cache.entry_key(digest, list(starts), stop, settings_key)
 
 
 def save(values: Mapping[str, NDArray[Any]], keys: Mapping[str, str]) -> None:

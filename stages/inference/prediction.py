@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.audio.decode import Rendering, decode
+from stages.audio.decode import decode
 from stages.core.errors import EncoreError
 from stages.features.catalogue import extract, rebuild
 from stages.features.segments import cut
@@ -37,15 +37,15 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     about = trained.description
     rate_hz, length = about.feature.sample_rate_hz, about.feature.segment_length
     try:
-        decoded = decode(path, rate_hz, MAX_DURATION_S, Rendering(**about.rendering.model_dump()))
+        decoded = decode(path, rate_hz, MAX_DURATION_S, about.rendering)
     except OSError as error:
         raise EncoreError(f"{path}: cannot be read: {error.strerror or error}") from None
     if decoded.samples is None:
-        raise EncoreError(f"{path} {decoded.sound.reason}")
-    if decoded.sound.not_finite:  # decode replaces them with zeros
+        raise EncoreError(f"{path} {decoded.info.reason}")
+    if decoded.info.not_finite:  # decode replaces them with zeros
         raise EncoreError(f"{path} has samples that are infinite or not a number")
     samples = at_full_scale(decoded.samples)
-    n_windows = decoded.sound.n_windows
+    n_windows = decoded.info.n_windows
     starts = [start for start, _ in cut(len(samples), n_windows, length, tail=0.0, max_per_track=None)]
     if not starts:
         raise EncoreError(

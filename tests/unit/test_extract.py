@@ -35,7 +35,7 @@ from tests.synthetic import (
 )
 
 FEATURES = Path("data/features/features.h5")
-ENTRIES = Path(".encore/pieces")
+ENTRIES = Path(".encore/entries")
 EVERY = {"features.include": [*CATALOGUE], "features.contrast.fmin_hz": 50.0}  # whose octaves fit into 4 kHz
 VARIANTS = {"pitch_shift": [2.0], "time_stretch": [1.25, 0.8]}
 

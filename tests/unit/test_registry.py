@@ -80,6 +80,15 @@ def test_missing_section_is_named(section, monkeypatch):
             ["features.mel.fmax_hz=5000"],
             "params.yaml: features.mel.fmax_hz is 5000.0, but at 8000 Hz there is nothing above 4000",
         ),
+        (
+            [
+                "features.include=[rms]",
+                "model.feature=rms",
+                "baseline.feature=rms",
+                "features.mel.fmax_hz=5000",
+            ],
+            "params.yaml: features.mel.fmax_hz is 5000.0, but at 8000 Hz there is nothing above 4000",
+        ),
         (["segment.length_s=1e-5"], "params.yaml: segment.length_s is 1e-05, under one sample"),
     ],
 )
