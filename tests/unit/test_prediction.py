@@ -111,8 +111,8 @@ class TestCard:
 
     def test_it_tells_the_framing_of_the_models_feature(self):
         text = Path("data/evaluation/README.md").read_text("utf-8")
-        assert "13 bins by 63 frames, of a segment of 1 s of mono audio at 8,000 Hz" in text
-        assert "begins every 128 (16 ms)" in text
+        assert "13 bins by 63 frames, of 1 s of mono audio at 8,000 Hz" in text
+        assert "every 128 samples (16 ms)" in text
         assert "`mel.n_mels=32`" in text
 
 
