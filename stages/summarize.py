@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from stages.core.errors import EncoreError
-from stages.entry.command import run_without_params
+from stages.entry.command import run_command
 from stages.reports.summary import headline
 
 METRICS = Path("data/evaluation/metrics.json")
@@ -27,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_without_params(main)
+    run_command(main)

@@ -10,7 +10,7 @@ from stages.core.errors import EncoreError
 from stages.core.params import read
 from stages.core.tables import RawTrack, read_rows
 from stages.core.workspace import work_cache_path
-from stages.entry.command import run
+from stages.entry.command import run_command
 from stages.sources.choice import chosen
 from stages.sources.choices import build
 from stages.sources.download import sha1_of
@@ -160,4 +160,4 @@ def _archives(published: Published) -> Iterator[Compared]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

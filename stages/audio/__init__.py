@@ -1,1 +1,1 @@
-"""Audio in, numpy out: rendering, decoding and what is computed from samples."""
+"""A file becomes a checked waveform: decoding, MIDI rendering, quality checks and duplicates."""

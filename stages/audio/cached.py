@@ -1,15 +1,16 @@
-"""Decodes each file once: what is decoded is kept in the work cache."""
+"""Decode each file once: the result stays in the work cache."""
 
 import hashlib
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.audio.decode import Rendering, Sound, decode
+from stages.audio.decode import AudioInfo, decode
 from stages.audio.formats import is_midi
+from stages.audio.params import RenderParams
 from stages.storage import cache
 
 # The packages whose version may change a waveform.
@@ -17,68 +18,77 @@ PACKAGES = ("numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything but the file that a waveform depends on.
+class DecodeSettings:
+    """Everything that a waveform depends on, except the file.
 
     Attributes
     ----------
     sample_rate_hz : int
     max_duration_s : float
-    rendering : Rendering
+    render : RenderParams
     code : str
-        See `stages.storage.cache.code_key`.
+        See `code`.
     """
 
     sample_rate_hz: int
     max_duration_s: float
-    rendering: Rendering
+    render: RenderParams
     code: str
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A decoded file without its waveform, and the key under which that is kept."""
+class CachedAudio:
+    """A decoded file whose waveform is in the work cache.
+
+    Attributes
+    ----------
+    key : str
+        Key of the cache entry; empty if the file could not be decoded at all.
+    info : AudioInfo
+    fingerprint : ndarray of uint32 (n_frames,)
+        See `stages.audio.fingerprint`.
+    """
 
     key: str
-    sound: Sound
+    info: AudioInfo
     fingerprint: NDArray[np.uint32]
 
 
 def code() -> str:
-    """The digest of the code that decodes, of its packages' and of libsndfile's version."""
+    """Return the digest of the code that decodes, and of the versions of its packages and of libsndfile."""
     import soundfile
 
-    return cache.piece_key(cache.code_key("stages.audio.cached", PACKAGES), soundfile.__libsndfile_version__)
+    return cache.entry_key(cache.code_key("stages.audio.cached", PACKAGES), soundfile.__libsndfile_version__)
 
 
-def hear(path: Path, recipe: Recipe) -> Heard:
+def decode_cached(path: Path, settings: DecodeSettings) -> CachedAudio:
     """Decode a file, unless the work cache has it."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    manner = astuple(recipe.rendering) if is_midi(path) else recipe.max_duration_s
-    # libsndfile takes the name into account where the content leaves it in doubt
-    key = cache.piece_key(sha256, path.suffix.lower(), recipe.sample_rate_hz, manner, recipe.code)
-    if kept := cache.load(key, ["fingerprint"]):
-        arrays, about = kept
-        return Heard(key, Sound(**about), arrays["fingerprint"])
-    decoded = decode(path, recipe.sample_rate_hz, recipe.max_duration_s, recipe.rendering)
+    limits = settings.render.model_dump() if is_midi(path) else settings.max_duration_s
+    # libsndfile uses the name if the content leaves the format open
+    key = cache.entry_key(sha256, path.suffix.lower(), settings.sample_rate_hz, limits, settings.code)
+    if entry := cache.load(key, ["fingerprint"]):
+        arrays, about = entry
+        return CachedAudio(key, AudioInfo(**about), arrays["fingerprint"])
+    decoded = decode(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
     arrays = {"fingerprint": decoded.fingerprint}
     if decoded.samples is not None:
         arrays["samples"] = decoded.samples
-    cache.save(key, arrays, asdict(decoded.sound))
-    return Heard(key, decoded.sound, decoded.fingerprint)
+    cache.save(key, arrays, asdict(decoded.info))
+    return CachedAudio(key, decoded.info, decoded.fingerprint)
 
 
-def unheard(reason: str) -> Heard:
-    """What stands for a file that never let itself be decoded."""
-    return Heard("", Sound(problem="decode error", reason=reason), np.empty(0, np.uint32))
+def decode_failed(reason: str) -> CachedAudio:
+    """Return the result for a file that kills or blocks the process that decodes it."""
+    return CachedAudio("", AudioInfo(problem="decode error", reason=reason), np.empty(0, np.uint32))
 
 
-def waveform(path: Path, key: str, recipe: Recipe) -> NDArray[Any]:
-    """The samples of a file that was heard: from the work cache, or decoded again."""
-    if kept := cache.load(key, ["samples"]):
-        return kept[0]["samples"]
-    samples = decode(path, recipe.sample_rate_hz, recipe.max_duration_s, recipe.rendering).samples
+def waveform(path: Path, key: str, settings: DecodeSettings) -> NDArray[Any]:
+    """Return the samples of a file that was decoded before, from the work cache or by decoding again."""
+    if entry := cache.load(key, ["samples"]):
+        return entry[0]["samples"]
+    samples = decode(path, settings.sample_rate_hz, settings.max_duration_s, settings.render).samples
     if samples is None:
-        raise AssertionError(f"{path} decoded before, and now does not")
+        raise AssertionError(f"{path} was decoded before, but now it is not")
     return samples

@@ -1,4 +1,4 @@
-"""Which tracks are the same recording? Found through an index of their fingerprints.
+"""Find tracks with the same recording through an index of their fingerprints.
 
 After J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002: tracks that
 share whole sub-fingerprints at one offset are compared bit by bit at that offset.
@@ -13,36 +13,37 @@ from stages.audio.fingerprint import HOP_LENGTH, NOTHING, RATE_HZ
 
 NEIGHBOURS = 8  # bounds the work for words that many tracks share
 # Measured on 30 tracks of GTZAN, 120 of the sample and 194 piano renderings. Copies of 30 s (MP3 at 32 or
-# 64 kbit/s, cuts half a step out of line, other rates) share 66 different words or more at one offset, copies
-# of 2 s as MP3 often two only. Of unrelated tracks (GTZAN and sample) 8 pairs share two: little to check.
+# 64 kbit/s, cuts half a step off the frame grid, other rates) share at least 66 different words at one
+# offset, copies of 2 s as MP3 often only two. Of unrelated tracks (GTZAN and sample) 8 pairs
+# share two, so few are compared for nothing.
 MIN_SHARED = 2
 # The bit error rate of those long copies is at most 0.08 with MP3 at 64 kbit/s and 0.12 at 32; that of
-# unrelated tracks is at least 0.39 at whichever offset of 5 s overlap suits them best. The paper's limit
+# unrelated tracks is at least 0.39 at their best offset with 5 s of overlap. The paper's limit
 # is 0.35.
 MAX_ERROR_RATE = 0.25
 MIN_OVERLAP_S = 5.0
-# Clips too short for that overlap have to agree almost whole, and better: the rate varies more over less.
+# Clips shorter than that overlap must agree almost completely: over few frames the rate varies more.
 SHORT_OVERLAP = 0.8
 SHORT_ERROR_RATE = 0.15
 
 
 def near_duplicates(fingerprints: Sequence[NDArray[np.uint32]]) -> list[tuple[int, int, float]]:
-    """Pairs of tracks that hold the same recording, whole or in part.
+    """Find pairs of tracks that contain the same recording, whole or in part.
 
-    Work grows with the number of frames, not of pairs of tracks: however many tracks share a
-    sub-fingerprint, each is paired with the next `NEIGHBOURS` of them alone. So a group of more copies
-    than that comes as a chain of pairs, not as all pairs.
+    Work grows with the number of frames, not with the number of pairs of tracks: of all tracks that share
+    a sub-fingerprint, each is compared only with the next `NEIGHBOURS`. So a larger group of copies is
+    found as a chain of pairs, not as all pairs.
 
     Parameters
     ----------
     fingerprints : sequence of ndarray of uint32 (n_frames,)
-        As `stages.audio.fingerprint.fingerprint` gives them.
+        From `stages.audio.fingerprint.fingerprint`.
 
     Returns
     -------
     list of (first, second, bit_error_rate)
-        Sorted; `first` < `second` are positions in `fingerprints`, and the rate is the share of bits that
-        differ where both overlap: 0 for exact copies, around 0.5 for unrelated music.
+        Sorted; `first` < `second` are indices into `fingerprints`. The rate is the share of bits that
+        differ in the overlap: 0 for exact copies, about 0.5 for unrelated music.
     """
     pairs: dict[tuple[int, int], float] = {}
     for first, second, offset in _candidates(fingerprints):
@@ -54,18 +55,18 @@ def near_duplicates(fingerprints: Sequence[NDArray[np.uint32]]) -> list[tuple[in
 
 
 def groups(n_tracks: int, pairs: Iterable[tuple[int, int, float]]) -> list[int]:
-    """The first track of each track's group, which is all that pairs connect, however indirectly.
+    """Return the first track of each track's group: the tracks that pairs connect, also indirectly.
 
     Parameters
     ----------
     n_tracks : int
     pairs : iterable of (first, second, bit_error_rate)
-        As `near_duplicates` gives them.
+        From `near_duplicates`.
 
     Returns
     -------
     list of int (n_tracks,)
-        A track without duplicates is its own group's first.
+        The index of the track itself if it has no duplicates.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -78,7 +79,7 @@ def groups(n_tracks: int, pairs: Iterable[tuple[int, int, float]]) -> list[int]:
 
 
 def _candidates(fingerprints: Sequence[NDArray[np.uint32]]) -> list[tuple[int, int, int]]:
-    """Pairs and offsets in frames of `MIN_SHARED` shared sub-fingerprints, those with most first."""
+    """Find pairs and offsets in frames with `MIN_SHARED` shared sub-fingerprints, the most shared first."""
     words, tracks, frames = _shared(fingerprints)
     n_tracks, longest = len(fingerprints), max(map(len, fingerprints), default=0)
     shape = (n_tracks, n_tracks, 2 * longest)
@@ -98,13 +99,13 @@ def _candidates(fingerprints: Sequence[NDArray[np.uint32]]) -> list[tuple[int, i
 def _shared(
     fingerprints: Sequence[NDArray[np.uint32]],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
-    """Sub-fingerprints that occur more than once, sorted: word, track and frame of each.
+    """Return word, track and frame of sub-fingerprints that occur more than once, sorted.
 
-    A track that repeats one counts with the first alone, or a held note would outvote all else.
+    A repeated word counts once per track; else a held note would outweigh everything else.
     """
     lengths = np.array([len(words) for words in fingerprints], dtype=np.int64)
     starts = np.cumsum(lengths) - lengths
-    # word and place in one integer, which sorts many times faster than two
+    # word and place in one integer: sorting one integer is many times faster than two
     entries = np.concatenate([np.empty(0, np.uint32), *fingerprints]).astype(np.uint64) << np.uint64(32)
     entries |= np.arange(len(entries), dtype=np.uint64)
     entries.sort()
@@ -120,18 +121,18 @@ def _shared(
 
 
 def _bit_error_rate(first: NDArray[np.uint32], second: NDArray[np.uint32], offset: int) -> float | None:
-    """Of the frames that say something in both; None where it is too high, or they are too few to tell."""
+    """Return the rate over the frames with a word in both; None if it is too high or they are too few."""
     shorter = min(len(first), len(second))
     first, second = first[max(offset, 0) :], second[max(-offset, 0) :]
     length = min(len(first), len(second))
     first, second = first[:length], second[:length]
-    telling = (first != NOTHING) & (second != NOTHING)
-    n_telling = np.count_nonzero(telling)
-    if n_telling * HOP_LENGTH >= MIN_OVERLAP_S * RATE_HZ:
+    compared = (first != NOTHING) & (second != NOTHING)
+    n_compared = np.count_nonzero(compared)
+    if n_compared * HOP_LENGTH >= MIN_OVERLAP_S * RATE_HZ:
         limit = MAX_ERROR_RATE
-    elif n_telling >= SHORT_OVERLAP * shorter:
+    elif n_compared >= SHORT_OVERLAP * shorter:
         limit = SHORT_ERROR_RATE
     else:
         return None
-    rate = float(np.bitwise_count(first[telling] ^ second[telling]).mean()) / 32
+    rate = float(np.bitwise_count(first[compared] ^ second[compared]).mean()) / 32
     return rate if rate <= limit else None

@@ -1,9 +1,9 @@
-"""Acoustic fingerprints, which survive lossy coding, resampling, gain and cuts.
+"""Compute acoustic fingerprints, which survive lossy coding, resampling, gain and cuts.
 
 After J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002: each frame
 gives a 32-bit word, its sub-fingerprint, and each bit says whether the energy difference of two
 neighbouring bands grew or shrank since the frame before. Unlike the paper, frames step by 23.2 ms
-rather than 11.6: that halves time and memory, and costs recall nothing that was asked for.
+rather than 11.6: that halves time and memory, and every required copy is still found.
 """
 
 import numpy as np
@@ -15,28 +15,28 @@ HOP_LENGTH = 128  # 23.2 ms
 N_BANDS = 33
 LOWEST_HZ, HIGHEST_HZ = 300.0, 2000.0
 NYQUIST_SHARE = 0.9  # above it a resampler's filter may already fall off
-SILENCE = 1e-8  # -80 dB: what lossy coding leaves of silence lies below
-NOTHING = 0  # the word of a frame that says nothing about its track
+SILENCE = 1e-8  # -80 dB: the rest that lossy coding leaves of silence is below
+NOTHING = 0  # the word of a silent or constant frame, which matches any track
 BLOCK = 64  # frames transformed at a time, so that they stay in the cache
 
 
 def fingerprint(samples: NDArray[np.float32], sample_rate_hz: int) -> NDArray[np.uint32]:
-    """Sub-fingerprints of one track.
+    """Compute the sub-fingerprints of one track.
 
     Parameters
     ----------
     samples : ndarray of float32 (n_samples,)
         Mono; any scale.
     sample_rate_hz : int
-        From 1000. Bands end at 2000 Hz or 90 % of half the rate, so below 4445 Hz fingerprints compare
-        only with those of the same rate.
+        At least 1000. Bands end at 2000 Hz or 90 % of half the rate, so below 4445 Hz fingerprints can be
+        compared only with those of the same rate.
 
     Returns
     -------
     ndarray of uint32 (n_frames,)
         One word per 23.2 ms, the lowest band's bit first; empty if the track is shorter than two frames
-        (0.4 s). `NOTHING` (0) where the bands hold less than `SILENCE` of what a sine of the track's peak
-        would: silence and constant values look alike in all tracks.
+        (0.4 s). `NOTHING` (0) where the energy of the bands is below `SILENCE` times that of a sine with
+        the track's peak: silence and constant values look alike in all tracks.
     """
     import soxr
 
@@ -53,7 +53,7 @@ def fingerprint(samples: NDArray[np.float32], sample_rate_hz: int) -> NDArray[np
 
 
 def _band_energies(samples: NDArray[np.float32], highest_hz: float) -> NDArray[np.float32]:
-    """Energies (n_frames, N_BANDS) of bands that are equally wide on a logarithmic scale."""
+    """Compute energies (n_frames, N_BANDS) of bands that are equally wide on a logarithmic scale."""
     import scipy.fft
 
     edges = np.round(np.geomspace(LOWEST_HZ, highest_hz, N_BANDS + 1) * N_FFT / RATE_HZ).astype(int)

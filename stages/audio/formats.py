@@ -1,11 +1,11 @@
-"""Which kinds of files hold music, and what their names promise."""
+"""Know which files contain music, and which encoding a file name promises."""
 
 from pathlib import Path, PurePath
 
 MIDI = "MIDI"
 MIDI_MAGIC = b"MThd"
 
-# What libsndfile, or for MIDI the synthesiser, should find in a file with such a name.
+# The containers that libsndfile, or for MIDI the synthesiser, should find in a file with such a name.
 CONTAINERS = {
     ".wav": {"WAV", "WAVEX", "RF64"},
     ".flac": {"FLAC"},
@@ -22,21 +22,21 @@ CONTAINERS = {
     ".midi": {MIDI},
 }
 
-# Music that nothing here can decode: taken along, so that quality.csv says so.
+# Music that cannot be decoded here; it is fetched anyway, so that quality.csv lists it.
 UNDECODABLE = {".aac", ".ape", ".m4a", ".mp4", ".wma", ".wv"}
 
 
 def is_music(path: PurePath) -> bool:
-    """Whether a file of this name should hold music."""
+    """Return whether a file of this name should contain music."""
     return path.suffix.lower() in CONTAINERS.keys() | UNDECODABLE
 
 
 def is_midi(path: Path) -> bool:
-    """Whether a file is MIDI by its content."""
+    """Return whether a file is MIDI by its content."""
     with path.open("rb") as file:
         return file.read(len(MIDI_MAGIC)) == MIDI_MAGIC
 
 
 def is_mislabelled(path: PurePath, encoding: str) -> bool:
-    """Whether `encoding` (such as ``WAV/PCM_16``) is not what the name of `path` promises."""
+    """Return whether `encoding` (such as ``WAV/PCM_16``) is not what the name of `path` promises."""
     return encoding.partition("/")[0] not in CONTAINERS.get(path.suffix.lower(), set())

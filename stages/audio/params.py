@@ -13,7 +13,7 @@ class AudioParams(Params):
     Attributes
     ----------
     sample_rate_hz : int
-        Rate that every track is brought to.
+        Sample rate that every track is resampled to.
     """
 
     sample_rate_hz: int = Field(ge=2000, le=192000)
@@ -27,9 +27,9 @@ class RenderParams(Params):
     window_s : float
         Length of a window.
     windows : int
-        At most so many windows, spread evenly over the piece; one is its start.
+        Maximum number of windows, spread evenly over the music; a single one is its start.
     control : bool
-        Everything on one instrument at one velocity without controllers.
+        Play all notes on one instrument at one velocity without controllers.
     """
 
     window_s: float = Field(gt=0)

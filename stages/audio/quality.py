@@ -1,4 +1,4 @@
-"""What is found wrong with a file, and what follows from it."""
+"""Find what is wrong with a file, and decide whether it is kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from stages.audio import duplicates
-from stages.audio.cached import Heard
+from stages.audio.cached import CachedAudio
 from stages.audio.formats import is_mislabelled
 from stages.core.params import Params
 from stages.core.tables import RawTrack
@@ -21,8 +21,8 @@ class QualityParams(Params):
     """The `quality` section: limits, and what to do with files beyond them.
 
     A file that cannot be decoded, is empty or too long is always dropped. Of duplicates, `group` keeps all
-    and lets none stand on another side of a split than the others, `drop` keeps the first labelled one,
-    and `keep` takes no notice.
+    and puts them into the same split, `drop` keeps the first labelled one, and `keep` treats them as
+    different files.
 
     Attributes
     ----------
@@ -31,18 +31,18 @@ class QualityParams(Params):
     silence_db : float
         A file whose peak, mixed to mono, is below it (in dB of full scale) is "silent".
     max_clipped : float
-        Share of samples at full scale from which on a file is "clipped".
+        A file with a larger share of samples at full scale is "clipped".
     max_dc_offset : float
-        Mean of the samples from which on a file has a "DC offset"; full scale is 1.
+        A file with a larger mean of its samples has a "DC offset"; full scale is 1.
     on_too_short, on_silent, on_clipped, on_dc_offset, on_mislabelled, on_known_fault : {'keep', 'drop'}
-        Mislabelled is a file whose content is of another type than its name says; known faults come
-        with the dataset.
+        A mislabelled file has content of another type than its name says; the dataset publishes the
+        known faults.
     on_not_finite : {'keep', 'drop'}
-        For files with NaN or infinite samples; where kept, these are zero.
+        For files with NaN or infinite samples; if kept, these samples are zero.
     on_duplicate : {'group', 'drop', 'keep'}
-        For files with the same samples once they are decoded.
+        For files that decode to the same samples.
     on_near_duplicate : {'group', 'drop', 'keep'}
-        For files with the same recording, encoded, cut or levelled otherwise.
+        For files with the same recording, but another encoding, cut or level.
     """
 
     min_duration_s: float = Field(ge=0)
@@ -63,7 +63,7 @@ class QualityParams(Params):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong with a file.
+    """One thing that is wrong with a file.
 
     Attributes
     ----------
@@ -81,17 +81,17 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What became of a file.
+class Assessment:
+    """What was found about a file, and what follows.
 
     Attributes
     ----------
     findings : list of Finding
-        The gravest first; none: the file is good.
+        The most serious first; none if the file is good.
     same_as : int
-        The first file with the same recording; its own place if it is the only one.
+        Index of the first file with the same recording, or the file's own index.
     recording : int
-        The first file that it must stand on one side of a split with; its own place if there is none.
+        Index of the first file that must be in the same split, or the file's own index.
     """
 
     findings: list[Finding]
@@ -105,78 +105,90 @@ class Judgement:
 
     @property
     def verdict(self) -> str:
-        """The gravest finding, one that drops the file before one that does not."""
+        """The most serious finding; one that drops the file comes before all that do not."""
         order = sorted(self.findings, key=lambda finding: not finding.drops)
         return order[0].verdict if order else "good"
 
 
-def judge(tracks: Sequence[RawTrack], heard: Sequence[Heard], params: QualityParams) -> list[Judgement]:
-    """Judge every file, by itself and among the others.
+def assess(
+    tracks: Sequence[RawTrack], decoded: Sequence[CachedAudio], params: QualityParams
+) -> list[Assessment]:
+    """Assess every file, first by itself and then in comparison with the others.
 
     Parameters
     ----------
-    tracks, heard : sequences of one length
-        What was found, and what was heard in it.
+    tracks, decoded : sequences of one length
+        The files, and what they decode to.
     params : QualityParams
     """
-    alone = [_alone(track, file, params) for track, file in zip(tracks, heard, strict=True)]
-    # what is dropped for its own sake is nobody's duplicate: all silent files are alike
-    usable = [i for i, findings in enumerate(alone) if not any(finding.drops for finding in findings)]
-    usable.sort(key=lambda i: (not tracks[i].label, i))  # a labelled file is worth more than its copy
-    first_of: dict[str, int] = {}
-    exact = {i: first_of.setdefault(heard[i].sound.digest, i) for i in usable}
-    unlike = [i for i in usable if exact[i] == i]
-    pairs = duplicates.near_duplicates([heard[i].fingerprint for i in unlike])
-    component = duplicates.groups(len(unlike), pairs)
-    near = {i: unlike[component[place]] for place, i in enumerate(unlike)}
-
-    judgements = []
-    for i, findings in enumerate(alone):
-        if i not in exact:
-            judgements.append(Judgement(findings, i, i))
+    own_findings = [_own_findings(track, file, params) for track, file in zip(tracks, decoded, strict=True)]
+    copies = _find_copies(tracks, decoded, own_findings)
+    assessments = []
+    for i, findings in enumerate(own_findings):
+        if i not in copies:
+            assessments.append(Assessment(findings, i, i))
             continue
-        copy_of, recording, twins = exact[i], i, []
-        if copy_of != i:
-            twins.append(_twin("duplicate", "samples", tracks[i], tracks[copy_of], params.on_duplicate))
-            recording = copy_of if params.on_duplicate == "group" else i
-        if (like := near[copy_of]) != copy_of:
-            twins.append(
-                _twin("near-duplicate", "recording", tracks[i], tracks[like], params.on_near_duplicate)
-            )
-            if params.on_near_duplicate == "group":
-                recording = like
-        judgements.append(Judgement(twins + findings, like, recording))
-    return judgements
+        exact, near = copies[i]
+        recording, twins = i, []
+        if exact != i:
+            twins.append(_twin("duplicate", "samples", tracks[i], tracks[exact], params.on_duplicate))
+            if params.on_duplicate == "group":
+                recording = exact
+        if near != exact:
+            rule = params.on_near_duplicate
+            twins.append(_twin("near-duplicate", "recording", tracks[i], tracks[near], rule))
+            if rule == "group":
+                recording = near
+        assessments.append(Assessment(twins + findings, near, recording))
+    return assessments
+
+
+def _find_copies(
+    tracks: Sequence[RawTrack], decoded: Sequence[CachedAudio], own_findings: Sequence[list[Finding]]
+) -> dict[int, tuple[int, int]]:
+    """Return the first file with the same samples, and with the same recording, of each file.
+
+    A file that its own findings drop is left out: all silent files, for example, are alike.
+    """
+    usable = [i for i, findings in enumerate(own_findings) if not any(finding.drops for finding in findings)]
+    usable.sort(key=lambda i: (not tracks[i].label, i))  # a labelled file counts before its unlabelled copy
+    first_of: dict[str, int] = {}
+    exact = {i: first_of.setdefault(decoded[i].info.digest, i) for i in usable}
+    different = [i for i in usable if exact[i] == i]
+    pairs = duplicates.near_duplicates([decoded[i].fingerprint for i in different])
+    group = duplicates.groups(len(different), pairs)
+    near = {i: different[group[place]] for place, i in enumerate(different)}
+    return {i: (exact[i], near[exact[i]]) for i in usable}
 
 
 def _twin(verdict: str, what: str, track: RawTrack, other: RawTrack, rule: GroupDropOrKeep) -> Finding:
-    though = f", which is labelled {other.label!r}" if track.label != other.label else ""
-    return Finding(verdict, f"has the same {what} as {other.track_id}{though}", rule == "drop")
+    labelled = f", which is labelled {other.label!r}" if track.label != other.label else ""
+    return Finding(verdict, f"has the same {what} as {other.track_id}{labelled}", rule == "drop")
 
 
-def _alone(track: RawTrack, heard: Heard, params: QualityParams) -> list[Finding]:
-    """What is wrong with a file whatever the others are, the gravest first."""
-    sound = heard.sound
-    if sound.problem:
-        return [Finding(sound.problem, sound.reason, drops=True)]
+def _own_findings(track: RawTrack, decoded: CachedAudio, params: QualityParams) -> list[Finding]:
+    """Return what is wrong with a file by itself, the most serious first."""
+    info = decoded.info
+    if info.problem:
+        return [Finding(info.problem, info.reason, drops=True)]
     silence = 10 ** (params.silence_db / 20)
     checks = [
         (
-            sound.not_finite > 0,
+            info.not_finite > 0,
             "not finite",
-            f"has NaN or infinite samples ({sound.not_finite:.2g} of all)",
+            f"has NaN or infinite samples ({info.not_finite:.2g} of all)",
             params.on_not_finite,
         ),
         (
-            sound.peak < silence,
+            info.peak < silence,
             "silent",
             f"mixed to mono, has no sample over {params.silence_db:g} dB of full scale",
             params.on_silent,
         ),
         (
-            sound.duration_s < params.min_duration_s,
+            info.duration_s < params.min_duration_s,
             "too short",
-            f"lasts {sound.duration_s:.3g} s, under quality.min_duration_s, {params.min_duration_s:g} s",
+            f"lasts {info.duration_s:.3g} s, under quality.min_duration_s, {params.min_duration_s:g} s",
             params.on_too_short,
         ),
         (
@@ -186,21 +198,21 @@ def _alone(track: RawTrack, heard: Heard, params: QualityParams) -> list[Finding
             params.on_known_fault,
         ),
         (
-            sound.clipped > params.max_clipped,
+            info.clipped > params.max_clipped,
             "clipped",
-            f"has {sound.clipped:.2%} of its samples at full scale",
+            f"has {info.clipped:.2%} of its samples at full scale",
             params.on_clipped,
         ),
         (
-            abs(sound.dc_offset) > params.max_dc_offset,
+            abs(info.dc_offset) > params.max_dc_offset,
             "DC offset",
-            f"has a mean of {sound.dc_offset:+.3f} of full scale",
+            f"has a mean of {info.dc_offset:+.3f} of full scale",
             params.on_dc_offset,
         ),
         (
-            is_mislabelled(PurePath(track.path), sound.encoding),
+            is_mislabelled(PurePath(track.path), info.encoding),
             "mislabelled",
-            f"is {sound.encoding} by its content",
+            f"is {info.encoding} by its content",
             params.on_mislabelled,
         ),
     ]

@@ -1,4 +1,4 @@
-"""MIDI to samples, through the General MIDI font that the installed pretty_midi wheel carries."""
+"""Play MIDI to samples, with the General MIDI font of the installed pretty_midi wheel."""
 
 import importlib.util
 import math
@@ -18,30 +18,30 @@ FONT = "TimGM6mb.sf2"  # GPL-2: played from the installed package, never copied
 GAIN_DB = -10.0  # headroom: full scores clip inside the synthesiser at 0 dB
 SILENCE_RMS = 1e-5
 TARGET_RMS = 0.1
-TARGET_PEAK = 0.98  # a spiky track is turned down below TARGET_RMS rather than clipped
+TARGET_PEAK = 0.98  # a track with spikes gets less than TARGET_RMS, so that it does not clip
 DRUM_CHANNEL = 9
 DRUM_BANK = 128
 CONTROL_VELOCITY = 80
 PREROLL_S = 2.0
-RING_OUT_S = 1.0  # what a piece shorter than its window gets after its last note
+RING_OUT_S = 1.0  # after the last note of music that is shorter than its window
 MAX_DURATION_S = 24 * 3600.0
-MAX_BYTES = 2**20  # parsing takes some 300 bytes of memory a byte of file
+MAX_BYTES = 2**20  # parsing takes some 300 bytes of memory per byte of the file
 MAX_TRACKS = 1024  # the parser visits every track at every tick
 DEFAULT_TEMPO = bytes.fromhex("00 FF 51 03 07 A1 20")  # set_tempo, 120 beats a minute, after no time
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """Windows of a piece, one after another.
+    """Windows of a MIDI file, one after another.
 
     Attributes
     ----------
     samples : float32 array, shape (n_windows * round(window_s * sample_rate_hz),)
-        Mono mix, levelled over all windows together; shorter where the whole piece is shorter than a window.
+        Mono mix, levelled over all windows together; shorter if the music is shorter than a window.
     n_windows : int
-        How many windows the piece had room for.
+        Number of windows that fit into the music.
     duration_s : float
-        Length of the whole piece, up to the end of its last note.
+        Length of the music, up to the end of its last note.
     """
 
     samples: "NDArray[np.float32]"
@@ -50,12 +50,12 @@ class Rendered:
 
 
 def font_path() -> Path:
-    """Where the font lies; importing pretty_midi itself would cost half a second for nothing.
+    """Return the path of the font without importing pretty_midi, which would take half a second.
 
     Raises
     ------
     EncoreError
-        If pretty_midi is not installed or has lost its font.
+        If pretty_midi is not installed or its font is missing.
     """
     spec = importlib.util.find_spec("pretty_midi")
     path = Path(spec.origin).with_name(FONT) if spec and spec.origin else None
@@ -74,17 +74,17 @@ def render(midi: bytes, sample_rate_hz: int, duration_s: float) -> "NDArray[np.f
     sample_rate_hz : int
         Rate to render at.
     duration_s : float
-        How much to render; past the music's end the last notes ring out into silence.
+        Length to render; after the end of the music the last notes fade into silence.
 
     Returns
     -------
     samples : float32 array, shape (round(duration_s * sample_rate_hz),)
-        Mono mix with RMS `TARGET_RMS`, or less where its peak would pass `TARGET_PEAK`.
+        Mono mix with RMS `TARGET_RMS`, or less if its peak would exceed `TARGET_PEAK`.
 
     Raises
     ------
     EncoreError
-        If the bytes are no MIDI file, or play as silence.
+        If the bytes are not a MIDI file, or play as silence.
     """
     mono = _play(_events(midi), sample_rate_hz, round(duration_s * sample_rate_hz))
     if _is_silent(mono):
@@ -97,8 +97,8 @@ def render_windows(
 ) -> Rendered:
     """Play windows of a Standard MIDI File, spread evenly from its start to its end.
 
-    Windows never overlap: a piece without room for `n_windows` gets fewer, and one shorter than a window is
-    played to its end and `RING_OUT_S` on. What lies between windows costs no rendering.
+    Windows never overlap: if `n_windows` do not fit into the music, there are fewer, and music shorter than
+    a window is played to `RING_OUT_S` after its end. Music between the windows is not rendered.
 
     Parameters
     ----------
@@ -109,21 +109,21 @@ def render_windows(
     window_s : float
         Length of a window.
     n_windows : int
-        How many windows, at least 1; a single one is the piece's start.
+        Maximum number of windows, at least 1; a single one is the start of the music.
     control : bool
-        Play the notes alone, as a control experiment: all on an acoustic grand piano at one velocity, without
-        controllers or pitch bend, and without the drum channel, whose numbers are no pitches. The windows lie
-        where they lie otherwise.
+        Play only the notes, as a control experiment: all on an acoustic grand piano at one velocity, without
+        controllers or pitch bend, and without the drum channel, whose numbers are not pitches. The windows
+        are the same.
 
     Returns
     -------
     rendered : Rendered
-        The samples with RMS `TARGET_RMS`, or less where their peak would pass `TARGET_PEAK`.
+        The samples with RMS `TARGET_RMS`, or less if their peak would exceed `TARGET_PEAK`.
 
     Raises
     ------
     EncoreError
-        If the bytes are no MIDI file, claim more than `MAX_DURATION_S`, or play as silence.
+        If the bytes are not a MIDI file, claim to last more than `MAX_DURATION_S`, or play as silence.
     """
     import numpy as np
 
@@ -132,13 +132,13 @@ def render_windows(
     if duration_s > MAX_DURATION_S:
         raise EncoreError(f"MIDI file claims to last {duration_s / 3600:.0f} hours; leave it out")
     if control:
-        timed = _notes_alone(timed)
+        timed = _notes_only(timed)
     n_windows = min(n_windows, max(1, int(duration_s / window_s)))
     n_samples = round(min(window_s, duration_s + RING_OUT_S) * sample_rate_hz)
     windows = []
     for start_s in np.linspace(0.0, max(0.0, duration_s - window_s), n_windows):
-        # the attacks of notes struck anew, which the piece does not have here, fall into the pre-roll, and
-        # tails and pedalled notes from just before the window are heard in it as they should be
+        # held notes start again in the pre-roll, so that these attacks are not in the window; notes that fade
+        # or are pedalled from just before the window are heard in it as they should be
         from_s = max(0.0, float(start_s) - PREROLL_S)
         n_preroll = round((float(start_s) - from_s) * sample_rate_hz)
         chased = _chased(timed, from_s, float(start_s) + window_s)
@@ -150,7 +150,7 @@ def render_windows(
 
 
 def levelled(samples: "NDArray[np.floating]") -> "NDArray[np.float32]":
-    """Samples (any shape, not silent) brought to RMS `TARGET_RMS`, or to `TARGET_PEAK` where that is less."""
+    """Scale samples (any shape, not silent) to RMS `TARGET_RMS`, or to `TARGET_PEAK` if that is less."""
     import numpy as np
 
     gain = min(TARGET_RMS / np.sqrt(np.mean(np.square(samples))), TARGET_PEAK / np.abs(samples).max())
@@ -165,26 +165,26 @@ def _is_silent(mono: "NDArray[np.float64]") -> bool:
 
 
 def _events(midi: bytes) -> "list[Event]":
-    """What happens in a file, ordered by time."""
+    """Parse a file into its events, ordered by time."""
     from tinysoundfont.midi import load_memory
 
     try:
-        # persistent events stay queued once played, and each is searched past again for every later one
-        events: list[Event] = load_memory(_digestible(midi), persistent=False)
-    except Exception as error:  # the binding raises whatever its C++ side threw
+        # persistent events stay in the queue after they are played, and slow down all later ones
+        events: list[Event] = load_memory(_parseable(midi), persistent=False)
+    except Exception as error:  # the binding raises any exception of its C++ side
         raise EncoreError(
             f"not a readable MIDI file ({' '.join(str(error).split())}); leave it out"
         ) from None
     return events
 
 
-def _digestible(midi: bytes) -> bytes:
-    """The file, refused where the parser would choke on it and mended where it would misread it.
+def _parseable(midi: bytes) -> bytes:
+    """Refuse a file that the parser cannot take; correct one that it would misread.
 
     Raises
     ------
     ValueError
-        If parsing would take more time or memory than any music is worth.
+        If parsing would take too much time or memory.
     """
     if not midi.startswith(b"MThd"):
         raise ValueError("it does not start with MThd")
@@ -195,8 +195,8 @@ def _digestible(midi: bytes) -> bytes:
         raise ValueError(f"its header claims {n_tracks} tracks")
     if not ticks_per_beat:
         raise ValueError("its header gives no ticks per beat")
-    # The parser drops the first track, or ties its list of messages into a loop, where that track does not
-    # hold the earliest message of all; saying the default tempo at its start changes nothing else.
+    # If the first track does not have the earliest message, the parser drops that track or makes its list
+    # of messages a loop. The default tempo at its start avoids that and changes nothing else.
     length = int.from_bytes(midi[18:22], "big") + len(DEFAULT_TEMPO)
     if midi[14:18] != b"MTrk" or length > len(midi):
         return midi
@@ -204,10 +204,10 @@ def _digestible(midi: bytes) -> bytes:
 
 
 def _timed(events: "list[Event]") -> "list[tuple[Event, float]]":
-    """Each event with the time in seconds until which it bears on what is heard.
+    """Return each event with the time in seconds until which it affects the sound.
 
-    A note does until it ends, and a note that never ends no longer than its attack: somebody forgot it.
-    The end of a note never does by itself; everything else does for ever.
+    A note affects it until it ends; a note that never ends is a mistake, and affects only its attack. The
+    end of a note does not affect it by itself; every other event affects it to the end.
     """
     from tinysoundfont.midi import NoteOff, NoteOn
 
@@ -218,7 +218,7 @@ def _timed(events: "list[Event]") -> "list[tuple[Event, float]]":
             case NoteOff(key) | NoteOn(key, 0):
                 until.append(-math.inf)
                 notes = sounding[event.channel, key]
-                if notes:  # the synthesiser too ends the oldest
+                if notes:  # the synthesiser also ends the oldest
                     until[notes.popleft()] = event.t
             case NoteOn(key):
                 until.append(event.t)
@@ -228,8 +228,8 @@ def _timed(events: "list[Event]") -> "list[tuple[Event, float]]":
     return list(zip(events, until, strict=True))
 
 
-def _notes_alone(timed: "list[tuple[Event, float]]") -> "list[tuple[Event, float]]":
-    """The pitched notes among the events, all at one velocity."""
+def _notes_only(timed: "list[tuple[Event, float]]") -> "list[tuple[Event, float]]":
+    """Return the pitched notes among the events, all at one velocity."""
     from tinysoundfont.midi import NoteOff, NoteOn
 
     notes = []
@@ -245,9 +245,10 @@ def _notes_alone(timed: "list[tuple[Event, float]]") -> "list[tuple[Event, float
 
 
 def _chased(timed: "list[tuple[Event, float]]", from_s: float, to_s: float) -> "list[Event]":
-    """The events between two times, after all earlier ones that still matter, at once and in their order.
+    """Return the events between two times, after the earlier ones that still affect the sound.
 
-    That order keeps parameter numbers before their data, and each note on the program it was struck with.
+    The earlier ones come at the start, in their order: parameter numbers stay before their data, and each
+    note keeps the program it was played with.
     """
     return [
         replace(event, t=max(0.0, event.t - from_s))
@@ -257,13 +258,13 @@ def _chased(timed: "list[tuple[Event, float]]", from_s: float, to_s: float) -> "
 
 
 def _play(events: "list[Event]", sample_rate_hz: int, n_samples: int) -> "NDArray[np.float64]":
-    """Mono mix, shape (n_samples,)."""
+    """Play events to a mono mix, shape (n_samples,)."""
     import numpy as np
     from tinysoundfont import Sequencer, Synth
 
     synth = Synth(gain=GAIN_DB, samplerate=sample_rate_hz)
     font = synth.sfload(str(font_path()))
-    # a channel that never gets a program change is mute unless it starts with one
+    # a channel without a program change is mute unless it starts with one
     for channel in range(16):
         is_drums = channel == DRUM_CHANNEL
         synth.program_select(channel, font, DRUM_BANK if is_drums else 0, 0, is_drums)

@@ -22,17 +22,17 @@ def run(stage: Callable[[], None]) -> None:
     """
 
     def checked() -> None:
-        from stages.entry.registry import check_all
+        from stages.entry.registry import check_params
 
-        check_all()
+        check_params()
         stage()
 
     _answer_help(stage)
     _run(checked)
 
 
-def run_without_params(command: Callable[[], None]) -> None:
-    """Run the ``main`` of a command that works whatever params.yaml says, or without it.
+def run_command(command: Callable[[], None]) -> None:
+    """Run the ``main`` of a command that is not a stage, and checks by itself what it reads of params.yaml.
 
     Parameters
     ----------

@@ -13,10 +13,10 @@ from stages.core.errors import EncoreError
 from stages.core.params import Params, check, read
 from stages.core.runtime import RuntimeParams
 from stages.evaluation.params import BaselineParams, EvaluateParams
-from stages.features.catalogue import Feature
+from stages.features.feature import Feature
 from stages.features.params import FeaturesParams, build
-from stages.pictures import PicturesParams
-from stages.segment import SegmentParams
+from stages.features.segments import SegmentParams
+from stages.plots.pages import PicturesParams, page_features
 from stages.sources.choices import check_dataset
 from stages.splitting.params import check_split
 from stages.training import recipe
@@ -55,15 +55,26 @@ def check_section(name: str, values: Any) -> Any:
     return check(values, how, name) if isinstance(how, type) else how(values)
 
 
-def check_all() -> None:
-    """Check the whole of params.yaml, as far as that is possible without data and without torch.
+def check_params() -> None:
+    """Read params.yaml and check the whole of it.
 
     Raises
     ------
     EncoreError
-        If the file cannot be read, a section is wrong, or two sections do not fit together.
+        If the file cannot be read, or as `check_all` says.
     """
-    sections = {name: check_section(name, read(name)) for name in SECTIONS}
+    check_all({name: read(name) for name in SECTIONS})
+
+
+def check_all(values: Mapping[str, Any]) -> None:
+    """Check all sections, as far as that is possible without data and without torch.
+
+    Raises
+    ------
+    EncoreError
+        If a section is wrong, or two sections do not fit together.
+    """
+    sections = {name: check_section(name, values[name]) for name in SECTIONS}
     wanted = Recipe(**{name: sections[name] for name in recipe.SECTIONS})
     recipe.check_together(wanted)
     features = _features(sections)
@@ -80,9 +91,10 @@ def check_all() -> None:
 
 
 def _features(sections: Mapping[str, Any]) -> dict[str, Feature]:
-    """Return the features that will be computed, or say which of them these segments do not allow."""
+    """Return the features that will be extracted, once they and those of the pictures are known to fit."""
     sample_rate_hz, length_s = sections["audio"].sample_rate_hz, sections["segment"].length_s
     length = round(length_s * sample_rate_hz)
     if length < 1:
         raise EncoreError(f"params.yaml: segment.length_s is {length_s}, under one sample")
+    page_features(sections["features"], sample_rate_hz)
     return build(sections["features"], sample_rate_hz, length)

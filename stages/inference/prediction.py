@@ -1,14 +1,10 @@
 """What a trained model says of a file, wherever that is: all but the file comes from the model's folder."""
 
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from stages.audio.decode import Rendering, decode
+from stages.audio.decode import decode
 from stages.core.errors import EncoreError
-from stages.features.catalogue import CATALOGUE, Feature, extract
-from stages.features.spectra import Framing
+from stages.features.catalogue import extract, rebuild
 from stages.storage.hdf5 import at_full_scale
 from stages.training.trained import TrainedModel
 
@@ -40,12 +36,12 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     about = trained.description
     rate_hz, length = about.feature.sample_rate_hz, about.feature.segment_length
     try:
-        decoded = decode(path, rate_hz, MAX_DURATION_S, Rendering(**about.rendering.model_dump()))
+        decoded = decode(path, rate_hz, MAX_DURATION_S, about.rendering)
     except OSError as error:
         raise EncoreError(f"{path}: cannot be read: {error.strerror or error}") from None
     if decoded.samples is None:
-        raise EncoreError(f"{path} {decoded.sound.reason}")
-    if decoded.sound.not_finite:  # decode makes zeros of them
+        raise EncoreError(f"{path} {decoded.info.reason}")
+    if decoded.info.not_finite:  # decode makes zeros of them
         raise EncoreError(f"{path} has samples that are infinite or no numbers")
     samples = at_full_scale(decoded.samples)
     starts = range(0, len(samples) - length + 1, length)
@@ -57,22 +53,3 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     feature = rebuild(about.feature.name, {**about.feature.settings, "sample_rate_hz": rate_hz})
     probability = trained.predict(extract(samples, starts, length, {"": feature})[""])
     return dict(zip(about.labels, probability.mean(axis=0).tolist(), strict=True))
-
-
-def rebuild(name: str, settings: Mapping[str, Any]) -> Feature:
-    """The feature that was made with `settings`, as model.json has them.
-
-    Parameters
-    ----------
-    name : str
-        As in the catalogue.
-    settings : mapping
-        The feature's fields; those of its framing stand among them or under "framing".
-    """
-    framing = settings.get("framing", settings)
-    parts: dict[str, Any] = {"framing": Framing(**{f.name: framing[f.name] for f in fields(Framing)})}
-    for field in fields(CATALOGUE[name]):
-        if field.name not in parts:
-            value = settings[field.name]
-            parts[field.name] = rebuild(field.name, value) if isinstance(value, Mapping) else value
-    return CATALOGUE[name](**parts)

@@ -1,8 +1,8 @@
-"""The map over tracks on a Dask cluster that runs already; the only module that imports Dask.
+"""Map a function over items on a running Dask cluster; the only module that imports Dask.
 
-Results are the same bytes as without a cluster: every worker process, whenever it joined, compares its code
-and the versions of what computes with ours before it computes. (What its processor does differently from
-ours, nobody compares.) A worker that is killed changes nothing, since Dask gives its tasks to the others.
+Results are the same bytes as without a cluster. Every worker process, even one that joins late, compares its
+code and the versions of the packages that compute with ours before it computes. (Differences between
+processors are not compared.) A worker that is killed changes nothing: Dask gives its tasks to the others.
 """
 
 import asyncio
@@ -18,40 +18,45 @@ from typing import Any, TypeVar
 
 import dask
 from distributed import Client, KilledWorker, Security, get_worker, rpc
+from distributed.client import ClosedClientError
 from distributed.comm.core import CommClosedError
-from joblib import Parallel
-from joblib._dask import DaskDistributedBackend
 
 from stages.core.errors import EncoreError
-from stages.parallel.ordered import in_rounds
+from stages.parallel.window import in_order
 from stages.storage.cache import code_key
 
 PACKAGES = ("distributed", "librosa", "numpy", "scipy", "soxr", "torch")  # of one version everywhere
 ANSWER_S = 10.0  # for a scheduler to answer
-PATIENCE_S = 60.0  # for a cluster that has lost its workers to get others
+PATIENCE_S = 60.0  # for a cluster that has lost its workers to get new ones
 LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def cluster_map(function: Callable[[Item], Result], items: Iterable[Item], address: str) -> Iterator[Result]:
-    """Yield ``function(item)`` in the order of `items`, a few at a time, from a Dask cluster.
+def cluster_map(
+    function: Callable[[Item], Result], items: Iterable[Item], total: int, doing: str, address: str
+) -> Iterator[Result]:
+    """Yield ``function(item)`` in the order of `items`, with a progress bar.
 
     Parameters
     ----------
     function : callable
         Picklable: a function of one of the project's modules, or a `functools.partial` of one.
     items : iterable
-        Taken a few ahead.
+        Read a few items ahead; see `stages.parallel.window`.
+    total : int
+        Number of items.
+    doing : str
+        Name of the progress bar.
     address : str
-        Of the cluster's scheduler.
+        Address of the cluster's scheduler.
 
     Raises
     ------
     EncoreError
         If the scheduler cannot be reached or goes away, there is no worker, at first or for `PATIENCE_S`, a
-        worker has other code than this process, or an item ends every worker that takes it.
+        worker has other code than this process, or an item kills every worker that takes it.
     """
     key = _key(function)
     with _connected(address) as client:
@@ -59,94 +64,89 @@ def cluster_map(function: Callable[[Item], Result], items: Iterable[Item], addre
         if not keys:
             raise EncoreError(f"the Dask cluster at {address} has no workers; {_start(address)}")
         for worker in sorted(keys):
-            if keys[worker] != key and not isinstance(keys[worker], CommClosedError):  # it has just died
+            if keys[worker] != key and not isinstance(keys[worker], CommClosedError):  # died now
                 raise _refused(f"the Dask worker {worker}", keys[worker], address)
-        backend = _Backend(client, address)
-        parallel = Parallel(backend=backend, n_jobs=-1, batch_size=1, return_as="generator")
-        checked = partial(_checked, function, key)
-        with _running(backend.watch):
+        tasks = _Tasks(client, address, partial(_checked, function, key))
+        with _running(tasks.watch):
             try:
-                yield from in_rounds(parallel, checked, items, backend.effective_n_jobs)
+                yield from in_order(tasks.submit, items, lambda: tasks.n_threads, total, doing)
             except KilledWorker as killed:
                 raise EncoreError(
                     f"a track has ended each Dask worker that took it, last {killed.last_worker.address}; "
                     "see their logs, give them more memory, or take runtime.backend=local"
                 ) from None
-            except CancelledError:
+            except (CancelledError, ClosedClientError):
                 line = f"the Dask scheduler at {address} went away; run again when it is back"
                 raise EncoreError(line) from None
+
+
+class _Tasks:
+    """The tasks of one map on a cluster, which fail when the cluster has no workers for too long."""
+
+    def __init__(self, client: Client, address: str, function: Callable[[Any], Any]):
+        self.n_threads = 0
+        self._client = client
+        self._address = address
+        self._function = function
+        self._executor = client.get_executor(pure=False)  # else each item is hashed
+        self._unfinished: set[Future[Any]] = set()
+        self._count_threads()
+
+    def submit(self, item: Any) -> "Future[Any]":
+        future: Future[Any] = self._executor.submit(self._function, item)
+        self._unfinished.add(future)
+        future.add_done_callback(self._unfinished.discard)
+        return future
+
+    def watch(self, over: threading.Event) -> None:
+        """Update the number of threads; fail the tasks if there has been none for `PATIENCE_S`."""
+        last_seen = time.monotonic()
+        while not over.wait(1.0):
+            try:
+                self._count_threads()
+            except Exception:  # a scheduler that goes away raises many unrelated classes
+                self.n_threads = 0
+            if self.n_threads:
+                last_seen = time.monotonic()
+            elif time.monotonic() - last_seen > PATIENCE_S:
+                self._fail(
+                    EncoreError(
+                        f"the Dask cluster at {self._address} has shown no worker for {PATIENCE_S:g} s; "
+                        f"{_start(self._address)}"
+                    )
+                )
+
+    def _count_threads(self) -> None:
+        ask = self._client.scheduler.ncores  # type: ignore[union-attr]
+        threads = self._client.sync(ask, workers=None, callback_timeout=ANSWER_S)
+        self.n_threads = sum(threads.values())
+
+    def _fail(self, error: EncoreError) -> None:
+        for future in [*self._unfinished]:
+            with suppress(InvalidStateError):
+                future.set_exception(error)
 
 
 def _key(function: Callable[..., Any]) -> str:
     return _key_of_module(getattr(function, "func", function).__module__)
 
 
-@cache  # as this process has loaded it, whatever becomes of the files
+@cache  # of the code that this process has loaded, even if the files change later
 def _key_of_module(module: str) -> str:
     return code_key(module, PACKAGES)
 
 
 def _checked(function: Callable[[Item], Result], key: str, item: Item) -> Result:
-    """``function(item)``, on a worker that may have joined a moment ago."""
+    """Return ``function(item)``, on a worker that may have joined a moment ago."""
     if (own := _key(function)) != key:
         worker = get_worker()
         raise _refused(f"the Dask worker {worker.address}", own, worker.scheduler.address)
     return function(item)
 
 
-class _Backend(DaskDistributedBackend):
-    """joblib's backend, except that it never works here, and never waits for what will not come."""
-
-    def __init__(self, client: Client, address: str):
-        super().__init__(client=client)
-        self.address = address
-        self.n_threads = self._count_threads()
-        self.unfinished: set[Future[Any]] = set()
-
-    def _count_threads(self) -> int:
-        threads = self.client.sync(self.client.scheduler.ncores, workers=None, callback_timeout=ANSWER_S)
-        return sum(threads.values())
-
-    def effective_n_jobs(self, n_jobs: int = 1) -> int:
-        """At least two: joblib does the work of one itself."""
-        return max(2, self.n_threads)
-
-    def submit(self, func: Any, callback: Callable[[Any], None]) -> "Future[Any]":
-        """Hand out a task; joblib's own way says nothing if it is not the function that fails."""
-        future: Future[Any] = super().submit(func, callback)
-        self.unfinished.add(future)
-
-        def finish(future: "Future[Any]") -> None:
-            self.unfinished.discard(future)
-            if error := future.exception():
-                callback(error)
-
-        future.add_done_callback(finish)
-        return future
-
-    def watch(self, over: threading.Event) -> None:
-        """Keep count of the cluster's threads; end a map that waits for a cluster without any."""
-        seen = time.monotonic()
-        while not over.wait(1.0):
-            try:
-                n_threads = self._count_threads()
-            except Exception:  # whatever a scheduler that goes away makes of it
-                n_threads = 0
-            if n_threads:
-                seen, self.n_threads = time.monotonic(), n_threads
-            elif time.monotonic() - seen > PATIENCE_S:
-                error = EncoreError(
-                    f"the Dask cluster at {self.address} has shown no worker for {PATIENCE_S:g} s; "
-                    f"{_start(self.address)}"
-                )
-                for future in [*self.unfinished]:
-                    with suppress(InvalidStateError):
-                        future.set_exception(error)
-
-
 @contextmanager
 def _connected(address: str) -> Iterator[Client]:
-    """A client that keeps to itself what becomes a line of ours, or mends itself."""
+    """Connect a client whose logs are silenced: its failures become our messages, or need none."""
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     quiet = {
@@ -158,7 +158,7 @@ def _connected(address: str) -> Iterator[Client]:
             asyncio.run(asyncio.wait_for(_greet(address), ANSWER_S))
             with warnings.catch_warnings(action="ignore"):  # that versions differ
                 client = Client(address, set_as_default=False)
-        except Exception:  # whatever something else that listens there makes of it
+        except Exception:  # something else may listen there and answer anything
             raise EncoreError(
                 f"no Dask scheduler answers at {address}; start one with `dask scheduler`, correct "
                 "runtime.scheduler, or take runtime.backend=local"
@@ -168,7 +168,7 @@ def _connected(address: str) -> Iterator[Client]:
 
 
 async def _greet(address: str) -> None:
-    """Fail if there is no scheduler; a client would wait for an answer for ever."""
+    """Fail if no scheduler answers; a client would wait for ever."""
     async with rpc(address, connection_args=Security().get_connection_args("client")) as scheduler:
         if (await scheduler.identity())["type"] != "Scheduler":
             raise ValueError
@@ -176,6 +176,7 @@ async def _greet(address: str) -> None:
 
 @contextmanager
 def _running(watch: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Run `watch` in a thread until the block ends."""
     over = threading.Event()
     threading.Thread(target=watch, args=[over], daemon=True).start()
     try:

@@ -1,30 +1,30 @@
-"""Runs a function over items in processes that may die or hang without ending the run."""
+"""Run a function over items in processes that may die or hang without ending the run."""
 
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from stages.core.errors import EncoreError
 from stages.core.runtime import workers
+from stages.parallel.window import in_order
 
 if TYPE_CHECKING:
-    from pebble import ProcessFuture, ProcessPool
+    from pebble import ProcessPool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 4  # items a worker that are handed out before their turn to be yielded: bounds the memory
-FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)  # no decoder does this to itself
+FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)  # no decoder sends these to itself
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What became of an item whose process did not live to answer.
+    """The answer for an item whose process died or hung.
 
     Attributes
     ----------
@@ -40,17 +40,18 @@ def isolated_map(
 ) -> "Iterator[Result | Lost]":
     """Yield ``function(item)``, or `Lost`, in the order of `items`, with a progress bar.
 
-    A process that dies or takes longer than `timeout_s` over an item is replaced by a new one. An item is
-    lost only if that happens again when it is alone, so that no neighbour or busy machine is to blame.
+    A process that dies or takes longer than `timeout_s` for an item is replaced by a new one. The item is
+    tried again in a process with no others beside it, since a neighbour or a busy machine may be the cause.
+    It is lost if that fails, too.
 
     Parameters
     ----------
     function : callable
-        Picklable; what it raises is raised here.
+        Picklable; its exceptions are raised here.
     items : iterable
-        Taken a few ahead.
+        Read a few items ahead; see `stages.parallel.window`.
     total : int
-        How many items there are.
+        Number of items.
     doing : str
         Name of the progress bar.
     timeout_s : float
@@ -60,83 +61,116 @@ def isolated_map(
     EncoreError
         If something outside keeps killing the processes.
     """
-    from pebble import ProcessExpired
-    from tqdm import tqdm
-
-    n_workers = workers()
-    pool = _pool(n_workers, function)
-    waiting: deque[tuple[Item, ProcessFuture[Result]]] = deque()
-
-    def hand_out(item: Item) -> None:
-        waiting.append((item, pool.schedule(function, args=[item], timeout=timeout_s)))
-
-    rest = iter(items)
+    processes = _Processes(function, timeout_s)
     try:
-        with tqdm(total=total, desc=doing, unit="track", disable=None) as bar:
-            while True:
-                for item in rest:
-                    hand_out(item)
-                    if len(waiting) > AHEAD * n_workers:
-                        break
-                if not waiting:
-                    break
-                item, future = waiting.popleft()
-                try:
-                    yield future.result()
-                except (ProcessExpired, TimeoutError):
-                    yield _alone(function, item, timeout_s)
-                except BrokenProcessPool:  # a process died before it could say over which item
-                    pool.stop()  # type: ignore[no-untyped-call]
-                    pool = _pool(n_workers, function)
-                    others = [other for other, _ in waiting]
-                    waiting.clear()
-                    yield _alone(function, item, timeout_s)
-                    for other in others:
-                        hand_out(other)
-                bar.update()
+        yield from in_order(processes.submit, items, lambda: processes.n_workers, total, doing)
     finally:
-        pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
+        processes.stop()
 
 
 def prepare(modules: Sequence[str]) -> None:
-    """Start the process that workers are forked from, which loads `modules`, while this one goes on.
+    """Start the process that workers are forked from; it loads `modules` while this one goes on.
 
-    The first call counts; without one, `isolated_map` does it.
+    Only the first call has an effect. Without one, `isolated_map` makes it.
 
     Parameters
     ----------
     modules : sequence of str
-        Whatever the function to come imports.
+        Modules that the function of a later `isolated_map` imports.
     """
     from multiprocessing import forkserver
 
     forkserver.set_forkserver_preload([*modules])
-    heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C would make it print a traceback
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C would print a traceback there
     try:
         forkserver.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, heeded)
+        signal.signal(signal.SIGINT, handler)
 
 
-def _alone(function: Callable[[Item], Result], item: Item, timeout_s: float) -> Result | Lost:
-    """Another try in a process that does nothing else."""
-    from pebble import ProcessExpired
+class _Processes(Generic[Item, Result]):
+    """A pool of processes that is replaced when it breaks.
 
-    with _pool(1, function) as pool:
+    Pebble replaces a process that dies over an item. A process that dies before it has reported its item
+    breaks the whole pool.
+    """
+
+    def __init__(self, function: Callable[[Item], Result], timeout_s: float):
+        self.n_workers = workers()
+        self._function = function
+        self._timeout_s = timeout_s
+        self._pool = _pool(self.n_workers, function)
+        self._unread: list[_Task[Item, Result]] = []
+
+    def submit(self, item: Item) -> "_Task[Item, Result]":
+        task = _Task(self, item, self._schedule(item))
+        self._unread.append(task)
+        return task
+
+    def read(self, task: "_Task[Item, Result]") -> Result | Lost:
+        """Return the result of a task, from a second try where the first one fails."""
+        from pebble import ProcessExpired
+
+        self._unread.remove(task)
         try:
-            return pool.schedule(function, args=[item], timeout=timeout_s).result()
-        except TimeoutError:
-            return Lost(f"keeps the process that reads it busy for over {timeout_s:g} s")
-        except (ProcessExpired, BrokenProcessPool) as death:
-            code = getattr(death, "exitcode", None) or 0
-            if code in FROM_OUTSIDE:
-                raise EncoreError(
-                    f"{signal.Signals(-code).name} from outside has ended a worker twice, perhaps for want "
-                    "of memory; runtime.workers=1 needs less"
-                ) from None
-            how = signal.Signals(-code).name if code < 0 else code
-            return Lost(f"kills the process that reads it ({how})")
+            return task.future.result()
+        except (ProcessExpired, TimeoutError):
+            return self._retry(task.item)
+        except BrokenProcessPool:
+            self.stop()
+            result = self._retry(task.item)
+            self._pool = _pool(self.n_workers, self._function)
+            for other in self._unread:
+                if not _has_result(other.future):
+                    other.future = self._schedule(other.item)
+            return result
+
+    def stop(self) -> None:
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def _schedule(self, item: Item) -> "Future[Result]":
+        try:
+            return self._pool.schedule(self._function, args=[item], timeout=self._timeout_s)
+        except RuntimeError:  # pebble's answer for a pool that has broken meanwhile
+            future: Future[Result] = Future()
+            future.set_exception(BrokenProcessPool())
+            return future
+
+    def _retry(self, item: Item) -> Result | Lost:
+        """Run the function in a process of a pool of one."""
+        from pebble import ProcessExpired
+
+        with _pool(1, self._function) as pool:
+            try:
+                return pool.schedule(self._function, args=[item], timeout=self._timeout_s).result()
+            except TimeoutError:
+                return Lost(f"keeps the process that reads it busy for over {self._timeout_s:g} s")
+            except (ProcessExpired, BrokenProcessPool) as death:
+                code = getattr(death, "exitcode", None) or 0
+                if code in FROM_OUTSIDE:
+                    raise EncoreError(
+                        f"{signal.Signals(-code).name} from outside has ended a worker twice, perhaps for "
+                        "want of memory; runtime.workers=1 needs less"
+                    ) from None
+                how = signal.Signals(-code).name if code < 0 else code
+                return Lost(f"kills the process that reads it ({how})")
+
+
+@dataclass(eq=False)
+class _Task(Generic[Item, Result]):
+    """An item and the future of its result, which changes when its pool breaks."""
+
+    processes: _Processes[Item, Result]
+    item: Item
+    future: "Future[Result]"
+
+    def result(self) -> Result | Lost:
+        return self.processes.read(self)
+
+
+def _has_result(future: "Future[Any]") -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _pool(n_workers: int, function: Callable[..., Any]) -> "ProcessPool":
@@ -145,11 +179,11 @@ def _pool(n_workers: int, function: Callable[..., Any]) -> "ProcessPool":
     from pebble import ProcessPool
 
     prepare([getattr(function, "func", function).__module__, "numpy", "soundfile"])  # of a functools.partial
-    # a process forked from a clean one has neither our threads nor their locks
-    return ProcessPool(n_workers, 0, _adopt, [dict(os.environ)], get_context("forkserver"))
+    # a process forked from a clean one has none of our threads and locks
+    return ProcessPool(n_workers, 0, _start_worker, [dict(os.environ)], get_context("forkserver"))
 
 
-def _adopt(environment: dict[str, str]) -> None:
-    os.environ.update(environment)  # the fork server keeps the one that it was started in
-    # decoders print what they think of a damaged file; what we raise does not come this way
+def _start_worker(environment: dict[str, str]) -> None:
+    os.environ.update(environment)  # the fork server still has the one that it was started in
+    # decoders print warnings about damaged files; exceptions do not come through stderr
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -1,7 +1,7 @@
 """The content-addressed part of the work cache: results that survive a kill and are shared by runs.
 
-A piece is named by everything that it depends on, its code included, so it is never stale. The cache is
-there for speed alone: a piece that cannot be kept, or is gone or damaged, is made again.
+The key of an entry covers everything that it depends on, including the code, so an entry is never stale. The
+cache only saves time: an entry that cannot be written, or is missing or damaged, is computed again.
 """
 
 import hashlib
@@ -22,24 +22,24 @@ from stages.storage.closure import import_closure
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SMALL = 1 << 25  # bytes that may stand in memory twice
-ABANDONED_S = 3600.0  # an unfinished file of this age belongs to a process that is gone
+SMALL = 1 << 25  # bytes that may be in memory twice
+ABANDONED_S = 3600.0  # an unfinished file of this age was left by a killed process
 
 
 def code_key(module: str, packages: Sequence[str]) -> str:
-    """A digest of the code of `module`, of all that it imports, and of the versions of `packages`."""
+    """Return a digest of the code of `module` and all that it imports, and of the versions of `packages`."""
     root = Path(__file__).parents[2]
     parts = [(path.as_posix(), (root / path).read_text("utf-8")) for path in import_closure(module, root)]
-    return piece_key(parts, [(package, version(package)) for package in packages])
+    return entry_key(parts, [(package, version(package)) for package in packages])
 
 
-def piece_key(*parts: Any) -> str:
-    """A digest of `parts`, which must be plain values."""
+def entry_key(*parts: Any) -> str:
+    """Return a digest of `parts`, which must be plain values."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def save(key: str, arrays: "Mapping[str, NDArray[Any]]", about: Mapping[str, Any]) -> None:
-    """Keep `arrays` and the plain values `about` under `key`, whole or, for want of room, not at all."""
+    """Save `arrays` and the plain values `about` as the entry `key`; if the disk is full, save nothing."""
     import numpy as np
 
     record = json.dumps({"about": about, "arrays": list(arrays)})
@@ -49,7 +49,7 @@ def save(key: str, arrays: "Mapping[str, NDArray[Any]]", about: Mapping[str, Any
         unfinished = path.with_name(f".{key}.{os.getpid()}")
         try:
             with unfinished.open("wb") as file:
-                # small ones in one go, since threads wait for each other at every little write
+                # small ones with one write: threads wait for each other at each
                 is_small = sum(array.nbytes for array in arrays.values()) < SMALL
                 buffer = io.BytesIO() if is_small else file
                 np.savez(buffer, allow_pickle=False, record=np.array(record), **arrays)
@@ -61,11 +61,11 @@ def save(key: str, arrays: "Mapping[str, NDArray[Any]]", about: Mapping[str, Any
 
 
 def load(key: str, names: Sequence[str]) -> "tuple[dict[str, NDArray[Any]], dict[str, Any]] | None":
-    """Those of `names` that a piece has, and its plain values; None if there is no such piece."""
+    """Load those of `names` that an entry has, and its plain values; None if there is no such entry."""
     import numpy as np
 
     try:
-        with np.load(_path(key)) as file:  # which compares checksums
+        with np.load(_path(key)) as file:  # checks the checksums
             record = json.loads(str(file["record"]))
             arrays = {name: file[name] for name in names if name in record["arrays"]}
     except FileNotFoundError:
@@ -79,7 +79,7 @@ def load(key: str, names: Sequence[str]) -> "tuple[dict[str, NDArray[Any]], dict
 
 
 def keep(key: str) -> bool:
-    """Whether there is such a piece; if so, it is now the last one to go."""
+    """Return whether there is such an entry, and mark it as used now: `trim` deletes the oldest first."""
     try:
         os.utime(_path(key))
     except OSError:
@@ -89,7 +89,7 @@ def keep(key: str) -> bool:
 
 @contextmanager
 def bounded(limit_gb: float) -> Iterator[Callable[[float], None]]:
-    """Keep to a limit while pieces are written, here or elsewhere: trim now and then, and at the end.
+    """Keep the cache within a limit while entries are written: trim it from time to time and at the end.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def bounded(limit_gb: float) -> Iterator[Callable[[float], None]]:
     Yields
     ------
     callable
-        To be told of each piece's bytes.
+        Call it with the number of bytes of each new entry.
     """
     since = 0.0
 
@@ -117,12 +117,12 @@ def bounded(limit_gb: float) -> Iterator[Callable[[float], None]]:
 
 
 def trim(limit_gb: float) -> None:
-    """Delete the pieces unused for longest until the others take at most `limit_gb` (10⁹ bytes)."""
+    """Delete the entries that are unused for longest, until the rest takes at most `limit_gb` (10⁹ bytes)."""
     now = time.time()
     files = []
-    with suppress(OSError):  # there may be no such folder
+    with suppress(OSError):  # the folder may not exist
         for path in _folder().glob("*/*"):
-            with suppress(OSError):  # another process trims as well
+            with suppress(OSError):  # another process may trim at the same time
                 about = path.stat()
                 if not path.name.startswith("."):
                     files.append((about.st_mtime, about.st_size, path))
@@ -142,4 +142,4 @@ def _path(key: str) -> Path:
 
 
 def _folder() -> Path:
-    return work_cache_path() / "pieces"
+    return work_cache_path() / "entries"

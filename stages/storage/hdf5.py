@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stages.core.errors import EncoreError
 
 SCHEMA = "encore/2"
-CHUNK_BYTES = 1 << 16  # at most, unless one segment takes more: random batches decompress little in vain
+CHUNK_BYTES = 1 << 16  # at most, unless one segment takes more; small chunks suit random batches
 
 
 def create_audio(path: Path, sample_rate_hz: int) -> h5py.File:
@@ -33,34 +33,34 @@ def append_waveform(file: h5py.File, row: int, track_id: str, samples: NDArray[A
     row : int
         Row of tracks.csv, from 0.
     track_id : str
-        Kept as an attribute, so that the file reads without its table.
+        Stored as an attribute, so that the file can be read without its table.
     samples : ndarray of int16 or float32 (n_samples,)
         int16 at full scale 32768, float32 at full scale 1.
     digest : str
-        SHA-256 of the samples as float32, by which later work knows them without reading them.
+        SHA-256 of the samples as float32; it identifies them without reading them.
     """
     dataset = file.create_dataset(f"waveform/{row:06d}", data=samples)
     dataset.attrs.update(track_id=track_id, sha256=digest)
 
 
 def read_sample_rate_hz(path: Path) -> int:
-    """The sample rate of an audio file."""
+    """Return the sample rate of an audio file."""
     with open_audio(path) as file:
         return int(file.attrs["sample_rate_hz"])
 
 
 def read_digest(file: h5py.File, row: int) -> str:
-    """SHA-256 of row `row` of tracks.csv as float32."""
+    """Return the SHA-256 of row `row` of tracks.csv as float32."""
     return str(file[f"waveform/{row:06d}"].attrs["sha256"])
 
 
 def read_waveform(file: h5py.File, row: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-    """Samples `start` to `stop` of row `row` of tracks.csv as float32 (n_samples,) with full scale 1."""
+    """Read samples `start` to `stop` of row `row` of tracks.csv as float32 (n_samples,), full scale 1."""
     return at_full_scale(file[f"waveform/{row:06d}"][start:stop])
 
 
 def at_full_scale(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Samples of int16, or of float32 already, as float32 with full scale 1."""
+    """Return int16 samples as float32 with full scale 1; float32 samples stay as they are."""
     if samples.dtype == np.int16:
         return samples.astype(np.float32) / np.float32(32768)
     return samples
@@ -75,13 +75,13 @@ def _open(path: Path) -> h5py.File:
     file = h5py.File(path, "r")
     if (schema := file.attrs.get("schema")) != SCHEMA:
         file.close()
-        raise EncoreError(f"{path} has the schema {schema}, not {SCHEMA}; `dvc repro` makes it anew")
+        raise EncoreError(f"{path} has the schema {schema}, not {SCHEMA}; run `dvc repro` to make it again")
     return file
 
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis of an array: features that have one of the same name share it.
+    """An axis of an array. Features share an axis of the same name.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Array:
     unit : str
     bins, time : Axis
     settings : mapping
-        How the feature was made; plain values.
+        How the feature was computed; plain values.
     """
 
     dtype: np.dtype[Any]
@@ -116,13 +116,13 @@ class Array:
 
 @dataclass(frozen=True)
 class SegmentTable:
-    """What the rows of every array are.
+    """The segments that the rows of every array stand for.
 
     Attributes
     ----------
     track_id : sequence of str (n_segments,)
     segment : sequence of int (n_segments,)
-        Number within the track.
+        Its number within the track.
     start : sequence of int (n_segments,)
         Its first sample in the track.
     label : sequence of str (n_segments,)
@@ -136,7 +136,7 @@ class SegmentTable:
 
 
 class NewFeatures:
-    """A features file that is being written, feature by feature and from the first row to the last.
+    """A new features file, written feature by feature from the first row to the last.
 
     Parameters
     ----------
@@ -145,10 +145,10 @@ class NewFeatures:
     arrays : mapping of str to Array
     table : SegmentTable
     attributes : mapping
-        Everything that holds for all features; nested values are stored as JSON.
+        What is common to all features; nested values are stored as JSON.
     compression : {'none', 'lzf', 'gzip'}
     variants : sequence of str
-        Names of variants of the same segments, each of which has the same arrays.
+        Names of variants of the segments; each variant has the same arrays.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class NewFeatures:
     def _create(self, name: str, array: Array, n_segments: int, compression: str) -> None:
         shape = (n_segments, len(array.bins.values), len(array.time.values))
         how: dict[str, Any] = {}
-        if compression != "none":  # else in one piece, which reads fastest whatever the order
+        if compression != "none":  # else contiguous, which is the fastest to read in any order
             per_chunk = max(1, CHUNK_BYTES // (array.dtype.itemsize * shape[1] * shape[2]))
             how = {
                 "compression": compression,
@@ -209,12 +209,12 @@ class NewFeatures:
             Number of the first row.
         values : ndarray (n_rows, n_bins, n_frames)
         variant : str or None
-            Of which variant; None: of the music as it is.
+            Name of the variant; None for the original music.
 
         Raises
         ------
         EncoreError
-            If a number is too great for the array's dtype.
+            If a number is too large for the array's dtype.
         """
         dataset = self._file[_place(name, variant)]
         with np.errstate(over="ignore"):
@@ -234,7 +234,7 @@ class NewFeatures:
 
 
 def _place(name: str, variant: str | None) -> str:
-    """Where a feature lies: variants lie apart, so that who reads the others cannot meet them."""
+    """Return the path of a dataset: variants have a group of their own, so that no reader mistakes them."""
     return name if variant is None else f"variants/{variant}/{name}"
 
 
@@ -243,7 +243,7 @@ def _attribute(value: Any) -> Any:
 
 
 def _value(attribute: Any) -> Any:
-    """What `_attribute` was given."""
+    """Invert `_attribute`."""
     if isinstance(attribute, str) and (attribute == "null" or attribute.startswith(("[", "{"))):
         return json.loads(attribute)
     return attribute.item() if isinstance(attribute, np.generic) else attribute
@@ -260,9 +260,9 @@ class Features:
     segment, label : ndarray of int (n_segments,)
         `label` is -1 for unlabelled tracks.
     attributes : dict
-        Everything that was set when the features were made.
+        The attributes that the file was created with.
     variants : list of str
-        Names of the variants of the music that the file has beside the music as it is.
+        Names of the variants that the file has besides the original music.
     """
 
     def __init__(self, path: Path):
@@ -287,30 +287,30 @@ class Features:
         return [name for name, value in self._file.items() if getattr(value, "ndim", 0) == 3]
 
     def shape(self, name: str) -> tuple[int, int]:
-        """(n_bins, n_frames) of a feature."""
+        """Return (n_bins, n_frames) of a feature."""
         _, n_bins, n_frames = self._file[name].shape
         return int(n_bins), int(n_frames)
 
     def unit(self, name: str) -> str:
-        """Unit of a feature."""
+        """Return the unit of a feature."""
         return str(self._file[name].attrs["unit"])
 
     def settings(self, name: str) -> dict[str, Any]:
-        """How a feature was made, as `Array.settings` says."""
+        """Return how a feature was computed; see `Array.settings`."""
         return {
             key: _value(value)
             for key, value in self._file[name].attrs.items()
-            if key.islower() and key != "unit"  # HDF5's own are in capitals
+            if key.islower() and key != "unit"  # attributes of HDF5 itself are in capitals
         }
 
     def read(self, name: str, rows: NDArray[np.intp], variants: Sequence[str] = ()) -> NDArray[Any]:
-        """Some segments of a feature.
+        """Read some segments of a feature.
 
         Parameters
         ----------
         name : str
         rows : ndarray of int (n,)
-            Ascending; those of the first of `variants` are numbered on from the last segment, and so on.
+            Ascending. Rows from n_segments on are those of the first of `variants`, and so on.
         variants : sequence of str
 
         Returns
@@ -331,7 +331,7 @@ class Features:
 
 
 def runs(rows: NDArray[np.intp]) -> Iterable[NDArray[np.intp]]:
-    """Cut ascending integers where they are not consecutive; HDF5 reads a run in one go."""
+    """Cut ascending integers where they are not consecutive; HDF5 reads a run with one call."""
     if len(rows) == 0:
         return []
     return np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)

@@ -28,8 +28,9 @@ import numpy as np
 from stages.core.params import flat, read
 from stages.core.tables import Epoch, read_rows
 from stages.core.workspace import root, work_cache, work_cache_path
-from stages.entry.command import run_without_params
+from stages.entry.command import run_command
 from stages.entry.registry import SECTIONS
+from stages.tracking.page import page
 from stages.training.description import Description
 
 if TYPE_CHECKING:
@@ -132,8 +133,8 @@ class Tracker:
         # MLflow's comparison of runs shows the artifacts at the top side by side: figures and overview.
         self._client.log_artifacts(self.run_id, str(Path(evaluation, "figures")))
         self._client.log_artifacts(self.run_id, pictures)
-        for file in sorted(path for path in Path(evaluation).iterdir() if path.is_file()):
-            self._client.log_artifact(self.run_id, str(file), "evaluation")
+        self._client.log_artifacts(self.run_id, evaluation, "evaluation")
+        self._client.log_text(self.run_id, page(Path(evaluation, "README.md")), "evaluation/card.html")
         _log_model(self.run_id, description, Path(model))
         self.end("FINISHED")
 
@@ -264,4 +265,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_without_params(main)
+    run_command(main)

@@ -17,7 +17,8 @@ from random import Random
 
 import numpy as np
 
-from stages.audio.decode import Rendering, decode
+from stages.audio.decode import decode
+from stages.audio.params import RenderParams
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows
 from stages.parallel.processes import Lost, isolated_map
 from stages.storage import hdf5
@@ -168,7 +169,7 @@ def _taken(path: Path) -> tuple[float, float]:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what libraries print was seen when the stage ran
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak memory so far
     started = time.perf_counter()
-    decode(path, 22050, 3600.0, Rendering(30.0, 1, control=False))
+    decode(path, 22050, 3600.0, RenderParams(window_s=30.0, windows=1, control=False))
     return time.perf_counter() - started, peak_mb(os.getpid())
 
 

@@ -102,7 +102,7 @@ class Campaign:
             f"processes of {stage} outlived it by {GONE_S:g} s after {len(outliving)} of {n_killed} kills, "
             f"such as {outliving[-1:]}",
         )
-        done = len(list(folder.glob(".encore/pieces/*/*.npz")))
+        done = len(list(folder.glob(".encore/entries/*/*.npz")))
         ended = run(stage, folder)
         self.expect(ended.status == 0, f"{stage} ends with {ended.status}: {ended.stderr}")
         self.expect(digests(output) == expected, f"{stage} writes the same bytes")
@@ -110,7 +110,7 @@ class Campaign:
         self.expect(not strays, f"{stage} leaves nothing unfinished: {strays}")
         print(
             f"{stage} killed {n_killed} times: output absent {n_absent} times; last run {ended.seconds:.1f} s"
-            f" with {done} pieces in the work cache"
+            f" with {done} entries in the work cache"
         )
 
     def is_killed(self, stage: str, folder: Path, after_s: float) -> bool:

@@ -74,7 +74,7 @@ def main() -> None:
     peaks_mb: dict[int, float] = {}
     is_wrong = False
     print(f"seed {given.seed}, tracks of {given.seconds:g} s, work cache of at most {CACHE_GB:g} GB")
-    print("tracks  peak MB  of a worker  extract s  nothing new s  one more s  pieces GB  features.h5 GB")
+    print("tracks  peak MB  of a worker  extract s  nothing new s  one more s   cache GB  features.h5 GB")
     for n_tracks in given.tracks:
         with tempfile.TemporaryDirectory() as name:
             folder = new_workspace(Path(name, "workspace"), f"runtime.cache_gb={CACHE_GB}")
@@ -87,11 +87,11 @@ def main() -> None:
             write_tracks(folder, n_tracks + 1, given.seconds, given.seed)
             more = extract(folder)
             is_wrong |= digest_of(folder, n_tracks) != before
-            pieces_gb = sum(path.stat().st_size for path in folder.glob(".encore/pieces/*/*")) / 1e9
+            cache_gb = sum(path.stat().st_size for path in folder.glob(".encore/entries/*/*")) / 1e9
             size_gb = (folder / "data/features/features.h5").stat().st_size / 1e9
         print(
             f"{n_tracks:6d} {peaks_mb[n_tracks]:8.0f} {worker_mb:12.0f} {first.seconds:10.1f}"
-            f" {again.seconds:14.1f} {more.seconds:11.1f} {pieces_gb:10.2f} {size_gb:15.2f}",
+            f" {again.seconds:14.1f} {more.seconds:11.1f} {cache_gb:10.2f} {size_gb:15.2f}",
             flush=True,
         )
     if len(peaks_mb) > 1:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import EncoreError
-from stages.entry.command import run, run_without_params
+from stages.entry.command import run, run_command
 from tests.synthetic import REPO, edit_params, run_stage, write_params
 
-RUNNERS = [run, run_without_params]
+RUNNERS = [run, run_command]
 
 
 @pytest.fixture(autouse=True)
@@ -112,17 +112,17 @@ def test_any_stage_refuses_a_wrong_value_of_any_section(workspace, stage, sectio
     assert not Path("data").exists()
 
 
-def test_command_without_parameters_ignores_a_wrong_params_yaml():
+def test_command_that_is_not_a_stage_runs_despite_wrong_parameters():
     edit_params("train", epochs=0)
     called = []
-    run_without_params(lambda: called.append(True))
+    run_command(lambda: called.append(True))
     assert called
 
 
 PROBE = """
 import sys
-from stages.entry.registry import check_all
-check_all()
+from stages.entry.registry import check_params
+check_params()
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 

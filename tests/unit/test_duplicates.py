@@ -1,4 +1,4 @@
-"""Near-duplicates among made-up fingerprints; what really happens to audio is the campaign's matter."""
+"""Near-duplicates among synthetic fingerprints; the campaign tests changes of real audio."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_unrelated_tracks_make_no_pair(rng):
     assert near_duplicates([random_words(rng) for _ in range(50)]) == []
 
 
-def test_an_exact_copy_differs_in_no_bit(rng):
+def test_an_exact_copy_has_no_bit_errors(rng):
     tracks = [random_words(rng) for _ in range(5)]
     assert near_duplicates([*tracks, tracks[2]]) == [(2, 5, 0.0)]
 
@@ -43,7 +43,7 @@ def test_a_cut_copy_with_errors_is_found_at_its_offset(rng, cut, copy_first):
     assert rate == pytest.approx(0.08, abs=0.01)
 
 
-def test_a_shared_phrase_is_not_enough(rng):
+def test_a_short_shared_phrase_makes_no_pair(rng):
     """Four seconds in common, as in a sampled loop; six make a pair."""
     for seconds, n_pairs in ((4, 0), (6, 1)):
         phrase = random_words(rng, seconds * SECOND)
@@ -52,7 +52,7 @@ def test_a_shared_phrase_is_not_enough(rng):
         assert len(near_duplicates([tail, head])) == n_pairs
 
 
-def test_shared_words_alone_are_not_enough(rng):
+def test_a_few_shared_words_make_no_pair(rng):
     """Twenty words agree at one offset, all other bits are of different music."""
     first, second = random_words(rng), random_words(rng)
     second[100:120] = first[100:120]
@@ -66,7 +66,7 @@ def test_too_many_errors_make_no_pair(rng):
     assert near_duplicates([first, second]) == []
 
 
-def test_silence_in_common_says_nothing(rng):
+def test_common_silence_makes_no_pair(rng):
     tracks = [random_words(rng) for _ in range(10)]
     for words in tracks:
         words[100:] = 0
@@ -74,7 +74,7 @@ def test_silence_in_common_says_nothing(rng):
     assert near_duplicates([np.zeros(N_FRAMES, np.uint32)] * 3) == []
 
 
-def test_a_held_word_does_not_hide_a_copy(rng):
+def test_a_repeated_word_does_not_hide_a_copy(rng):
     original = random_words(rng)
     original[:600] = original[0]
     others = [random_words(rng) for _ in range(3 * NEIGHBOURS)]
@@ -101,7 +101,7 @@ def test_lengths_may_differ_and_be_zero(rng):
     assert near_duplicates(tracks) == [(1, 3, 0.0)]
 
 
-def test_groups_join_what_is_connected_and_name_the_first():
+def test_groups_join_connected_tracks_and_name_the_first():
     assert groups(7, [(1, 4, 0.0), (4, 6, 0.1), (2, 3, 0.2)]) == [0, 1, 2, 2, 1, 5, 1]
     assert groups(3, []) == [0, 1, 2]
     assert groups(0, []) == []

@@ -149,7 +149,7 @@ class TestOutputs:
             "MLP",
             f"**{accuracy:.3f}**",
             "9 test tracks",
-            "| all segments | 36 | 18 | 27 |",
+            "- Tracks (segments): train 12 (36), valid 6 (18), test 9 (27).",
             *CLASSES,
         ):
             assert part in text

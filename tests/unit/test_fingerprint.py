@@ -1,4 +1,4 @@
-"""Fingerprints of made-up melodies: what survives, what says nothing, what cannot fail."""
+"""Fingerprints of synthetic melodies: which changes they survive, and which tracks have none."""
 
 import subprocess
 import sys
@@ -43,14 +43,14 @@ def test_unrelated_melodies_differ_in_half_of_the_bits():
     assert 0.45 < error_rate(fingerprint(melody(0), 22050), fingerprint(melody(1), 22050)) < 0.55
 
 
-@pytest.mark.parametrize("rate_hz", [6000, 16000, 44100, 48000, 192000])
-def test_resampling_leaves_it(rate_hz):
+@pytest.mark.parametrize("rate_hz", [6000, 44100, 192000])
+def test_resampling_hardly_changes_it(rate_hz):
     resampled = soxr.resample(melody(0), 22050, rate_hz)
     assert error_rate(fingerprint(melody(0), 22050), fingerprint(resampled, rate_hz)) < 0.02
 
 
 @pytest.mark.parametrize("gain", [0.01, 0.5, 2])
-def test_gain_leaves_it(gain):
+def test_gain_hardly_changes_it(gain):
     louder = np.float32(gain) * melody(0)
     assert error_rate(fingerprint(melody(0), 22050), fingerprint(louder, 22050)) < 0.01
 
@@ -67,7 +67,7 @@ def test_noise_changes_few_bits():
     assert error_rate(fingerprint(melody(0), 22050), fingerprint(noisy, 22050)) < 0.2
 
 
-@pytest.mark.parametrize("rate_hz", [1000, 2000, 4000])
+@pytest.mark.parametrize("rate_hz", [1000, 4000])
 def test_low_rates_have_narrower_bands(rate_hz):
     first, second = (fingerprint(soxr.resample(melody(seed), 22050, rate_hz), rate_hz) for seed in range(2))
     assert np.count_nonzero(first) == len(first)
@@ -75,14 +75,14 @@ def test_low_rates_have_narrower_bands(rate_hz):
 
 
 @pytest.mark.parametrize("samples", [np.zeros(100_000), np.full(100_000, 0.7), np.full(100_000, -1)])
-def test_constant_tracks_say_nothing(samples):
+def test_constant_tracks_have_empty_words(samples):
     words = fingerprint(samples.astype(np.float32), 22050)
-    # the step at both ends is sound
+    # the step at both ends is audible
     assert len(words) > 150
     assert np.all(words[20:-20] == NOTHING)
 
 
-def test_silent_stretches_say_nothing():
+def test_silent_parts_have_empty_words():
     samples = melody(0).copy()
     samples[44100:132300] = 1e-6
     words = fingerprint(samples, 22050)
@@ -91,7 +91,7 @@ def test_silent_stretches_say_nothing():
 
 
 @pytest.mark.parametrize("n_samples", [0, 1, 100, 8000])
-def test_too_short_a_track_has_no_words(n_samples):
+def test_a_very_short_track_has_no_words(n_samples):
     words = fingerprint(melody(0)[:n_samples], 22050)
     assert words.shape == (0,)
     assert words.dtype == np.uint32

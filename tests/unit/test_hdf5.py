@@ -1,4 +1,4 @@
-"""The HDF5 schema: what other tools find in the files, and that what is written is what is read."""
+"""The HDF5 schema: what other tools find in the files, and that reading inverts writing."""
 
 import json
 from pathlib import Path
@@ -89,7 +89,7 @@ def test_features_share_an_axis_of_one_name(path):
         }
 
 
-def test_each_feature_says_its_unit_and_how_it_was_made(path):
+def test_each_feature_has_its_unit_and_settings(path):
     with h5py.File(path) as file:
         assert {name: file[name].attrs["unit"] for name in VALUES} == {
             "mel": "dB",
@@ -106,15 +106,15 @@ def test_each_feature_says_its_unit_and_how_it_was_made(path):
         assert features.settings("mfcc") == {}
 
 
-@pytest.mark.parametrize("name", VALUES)
 @pytest.mark.parametrize(
     "rows", [[], [0], [29], [3, 4, 5], [0, 2, 4], [0, 1, 5, 6, 7, 20, 29], list(range(N_SEGMENTS))]
 )
-def test_any_rows_come_back(path, name, rows):
+def test_any_rows_are_read(path, rows):
     with hdf5.Features(path) as features:
-        values = features.read(name, np.array(rows, np.intp))
-    assert values.dtype == (np.uint8 if name == "mel_levels" else np.float32)
-    assert np.array_equal(values, VALUES[name][rows])
+        for name, stored in VALUES.items():
+            values = features.read(name, np.array(rows, np.intp))
+            assert values.dtype == (np.uint8 if name == "mel_levels" else np.float32)
+            assert np.array_equal(values, stored[rows])
 
 
 @pytest.fixture(scope="module", params=["none", "gzip"])
@@ -131,7 +131,7 @@ def with_variants(tmp_path_factory, request):
 VARIANTS = ["pitch_shift=2.0", "a=1e-05"]
 
 
-def test_variants_leave_what_stands_beside_them_as_it_is(with_variants, path):
+def test_variants_do_not_change_the_original_features(with_variants, path):
     with h5py.File(with_variants) as file, h5py.File(path) as before:
         assert set(file) == {*before, "variants"}
         for name in set(before):
@@ -161,15 +161,15 @@ def test_rows_of_variants_are_numbered_on(with_variants, asked):
                 assert np.array_equal(features.read(name, rows, asked), everything[rows])
 
 
-def test_random_rows_come_back(path):
+def test_random_rows_are_read(path):
     random = np.random.default_rng(0)
     with hdf5.Features(path) as features:
-        for _ in range(50):
+        for _ in range(20):
             rows = np.flatnonzero(random.random(N_SEGMENTS) < random.random())
             assert np.array_equal(features.read("mel", rows), VALUES["mel"][rows])
 
 
-def test_features_know_what_they_are(path):
+def test_features_have_names_labels_shapes_and_attributes(path):
     with hdf5.Features(path) as features:
         assert features.names == ["mel", "mel_levels", "mfcc"]
         assert features.labels == ["jazz", "rock"]
@@ -185,7 +185,7 @@ def test_features_know_what_they_are(path):
         }
 
 
-@pytest.mark.parametrize("compression", ["none", "lzf", "gzip"])
+@pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_rows_written_in_parts_are_the_same_numbers(tmp_path, compression):
     one, other = (write(tmp_path / f"{at_once}.h5", compression, at_once) for at_once in (3, N_SEGMENTS))
     with h5py.File(one) as first, h5py.File(other) as second:
@@ -193,13 +193,13 @@ def test_rows_written_in_parts_are_the_same_numbers(tmp_path, compression):
             np.testing.assert_array_equal(first[name][:], second[name][:])
 
 
-@pytest.mark.parametrize("compression", ["none", "lzf", "gzip"])
-def test_the_same_is_written_as_the_same_bytes(tmp_path, compression):
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_equal_features_are_equal_bytes(tmp_path, compression):
     one, again = (write(tmp_path / f"{name}.h5", compression) for name in ("one", "again"))
     assert one.read_bytes() == again.read_bytes()
 
 
-def test_uncompressed_features_lie_in_one_piece(tmp_path):
+def test_uncompressed_features_are_contiguous(tmp_path):
     with h5py.File(write(tmp_path / "features.h5")) as file:
         for name in VALUES:
             assert file[name].chunks is None
@@ -231,15 +231,15 @@ def test_chunks_are_whole_segments(tmp_path, compression):
     assert 9 * 13 * 130 * 4 <= hdf5.CHUNK_BYTES < 10 * 13 * 130 * 4
 
 
-def test_compression_makes_what_repeats_smaller(tmp_path):
+def test_compression_makes_repeated_values_smaller(tmp_path):
     constant = {name: np.ones_like(values) for name, values in VALUES.items()}
     sizes = {}
     for compression in ("none", "lzf", "gzip"):
         path = tmp_path / f"{compression}.h5"
         arrays = {"mel": hdf5.Array(np.dtype(np.float32), "1", MEL_HZ, TIME_S, {})}
-        table = hdf5.SegmentTable(*([entries[0]] * 30_000 for entries in vars(TABLE).values()))
+        table = hdf5.SegmentTable(*([entries[0]] * 3_000 for entries in vars(TABLE).values()))
         with hdf5.NewFeatures(path, arrays, table, {}, compression) as file:
-            for first in range(0, 30_000, N_SEGMENTS):
+            for first in range(0, 3_000, N_SEGMENTS):
                 file.write("mel", first, constant["mel"])
         with h5py.File(path) as file:
             sizes[compression] = file["mel"].id.get_storage_size()
@@ -262,7 +262,7 @@ def test_float16_rounds(tmp_path):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("value", [65520.0, -1e9])
-def test_what_float16_cannot_hold_is_refused_in_a_line(tmp_path, value):
+def test_values_too_large_for_float16_are_refused_in_one_line(tmp_path, value):
     with float16(tmp_path / "features.h5") as file:
         file.write("pitch", 0, np.full((1, N_BINS, N_FRAMES), 65519, np.float32))  # rounds to 65504
         values = FLOATS.copy()
@@ -287,15 +287,15 @@ def rename_schema(path: Path) -> Path:
     return path
 
 
-def test_features_of_another_schema_are_refused_in_a_line(tmp_path):
+def test_features_of_another_schema_are_refused_in_one_line(tmp_path):
     path = rename_schema(write(tmp_path / "features.h5"))
     with pytest.raises(EncoreError, match=r"^\S*features\.h5 .*schema encore/1, not encore/2.*dvc repro"):
         hdf5.Features(path)
-    with h5py.File(path, "a"):  # nobody holds it open
+    with h5py.File(path, "a"):  # it is not open any more
         pass
 
 
-def test_audio_of_another_schema_is_refused_in_a_line(tmp_path):
+def test_audio_of_another_schema_is_refused_in_one_line(tmp_path):
     path = tmp_path / "audio.h5"
     hdf5.create_audio(path, 8000).close()
     rename_schema(path)
@@ -309,7 +309,7 @@ def test_runs_are_cut_where_numbers_jump():
     assert cut == [[1, 2, 3], [7], [9, 10]]
 
 
-def test_waveforms_come_back_at_full_scale_one(tmp_path):
+def test_waveforms_are_read_at_full_scale_one(tmp_path):
     exact = np.array([-32768, 0, 16384], np.int16)
     floats = np.array([0.1, -0.2], np.float32)
     with hdf5.create_audio(tmp_path / "audio.h5", 8000) as file:

@@ -10,7 +10,7 @@ from stages.audio.params import AudioParams
 from stages.core.errors import EncoreError
 from stages.core.params import Params, check, check_named, load, read
 from stages.entry.registry import SECTIONS, check_section
-from stages.segment import SegmentParams
+from stages.features.segments import SegmentParams
 from stages.training.recipe import SCHEDULES, load_recipe
 from tests.synthetic import composed_sections, edit_params, line_of, write_params
 

@@ -12,9 +12,10 @@ import soundfile
 from stages import baseline, decode, evaluate, extract, fetch, segment, split, train
 from stages.core.errors import EncoreError
 from stages.core.params import check
-from stages.features.catalogue import CATALOGUE
+from stages.features.catalogue import CATALOGUE, rebuild
 from stages.features.params import FeaturesParams, build
-from stages.inference.prediction import predict, rebuild
+from stages.features.writing import stored_as
+from stages.inference.prediction import predict
 from tests.synthetic import CLASSES, RATE_HZ, composed_sections, noise, write_music, write_params
 
 
@@ -110,8 +111,8 @@ class TestCard:
 
     def test_it_tells_the_framing_of_the_models_feature(self):
         text = Path("data/evaluation/README.md").read_text("utf-8")
-        assert "13 bins by 63 frames, of a segment of 1 s of mono audio at 8,000 Hz" in text
-        assert "begins every 128 (16 ms)" in text
+        assert "13 bins by 63 frames, of 1 s of mono audio at 8,000 Hz" in text
+        assert "every 128 samples (16 ms)" in text
         assert "`mel.n_mels=32`" in text
 
 
@@ -121,6 +122,6 @@ def test_a_feature_is_rebuilt_from_its_settings(name):
     section[name] = {**section[name], "framing": {"hop_length": 256, "pad_mode": "reflect"}}
     params = check(section, FeaturesParams, "features")
     feature = build(params, 22050, 66150)[name]
-    settings = extract.stored_as(name, feature, params, 66150).settings
+    settings = stored_as(name, feature, params, 66150).settings
     written = json.loads(json.dumps({"sample_rate_hz": 22050, "include": [name], **settings}))
     assert rebuild(name, written) == feature

@@ -15,8 +15,8 @@ from models import Classifier
 from models.nearest_prototype import NearestPrototype
 from stages.core.params import check
 from stages.features.params import FeaturesParams, build
+from stages.features.segments import cut
 from stages.features.spectra import Segments
-from stages.segment import cut
 from stages.training import loop, recipe
 from stages.training.augmentation import Augmentation
 from stages.training.batches import Resident

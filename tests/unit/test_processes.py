@@ -1,4 +1,4 @@
-"""A process that dies or hangs costs its item, and no other."""
+"""A process that dies or hangs loses its item, and no other."""
 
 import os
 import signal
@@ -13,6 +13,7 @@ import pytest
 from stages.core.errors import EncoreError
 from stages.parallel import processes
 from stages.parallel.processes import Lost, isolated_map
+from stages.parallel.window import AHEAD
 from tests.synthetic import REPO, write_params
 
 
@@ -40,22 +41,22 @@ def answers(*items: object) -> list[object]:
     return list(isolated_map(answer, items, len(items), "test", timeout_s=1.0))
 
 
-def test_answers_come_in_order():
+def test_results_come_in_order():
     assert answers(*range(200)) == list(range(200))
 
 
-def test_a_death_and_a_hang_are_told_and_the_others_answered():
-    first, died, left, hung, last = answers(1, "segfault", "exit", "hang", 2)
+def test_dead_and_hanging_processes_lose_only_their_items():
+    first, died, exited, hung, last = answers(1, "segfault", "exit", "hang", 2)
     assert (first, last) == (1, 2)
     assert died == Lost("kills the process that reads it (SIGSEGV)")
-    assert left == Lost("kills the process that reads it (3)")
+    assert exited == Lost("kills the process that reads it (3)")
     assert hung == Lost("keeps the process that reads it busy for over 1 s")
 
 
 PREPARED = """
 import sys
 from stages.parallel.processes import isolated_map, prepare
-from tests.unit.test_isolated import has_loaded
+from tests.unit.test_processes import has_loaded
 if __name__ == "__main__":
     prepare(["colorsys"])
     print(list(isolated_map(has_loaded, ["colorsys", "sndhdr"], 2, "test", 5.0)))
@@ -66,7 +67,7 @@ def has_loaded(module: str) -> bool:
     return module in sys.modules
 
 
-def test_processes_have_what_was_prepared(workspace):
+def test_processes_have_the_prepared_modules(workspace):
     write_params()
     Path("script.py").write_text(PREPARED)
     done = subprocess.run(
@@ -78,11 +79,11 @@ def test_processes_have_what_was_prepared(workspace):
     assert done.stdout == "[True, False]\n", done.stderr
 
 
-def test_many_deaths_end_no_run():
+def test_many_deaths_do_not_end_the_run():
     assert [type(answer) for answer in answers(*["segfault"] * 3)] == [Lost] * 3
 
 
-def test_a_neighbour_that_dies_or_a_single_mishap_costs_nothing(tmp_path):
+def test_an_item_that_kills_once_is_done_again(tmp_path):
     """The first process that takes an item is killed; the second is not."""
     done = isolated_map(partial(answer_once_killed, folder=tmp_path), range(4), 4, "test", 5.0)
     assert list(done) == list(range(4))
@@ -95,11 +96,28 @@ def answer_once_killed(item: int, folder: Path) -> int:
     return item
 
 
-def test_what_something_outside_keeps_killing_is_no_verdict_on_the_item():
+def test_a_repeated_kill_from_outside_ends_the_run_in_one_line():
     with pytest.raises(EncoreError, match="SIGKILL from outside"):
         answers("kill")
 
 
-def test_an_exception_is_raised_here():
+def test_an_exception_of_the_function_is_raised_here():
     with pytest.raises(ValueError, match="from inside"):
         answers(1, "raise", 2)
+
+
+def pid_of(item: int) -> int:
+    return os.getpid()
+
+
+def test_processes_killed_while_idle_are_replaced():
+    """The reader is slow, all submitted items are done, and then the processes die."""
+    pids = isolated_map(pid_of, range(40), 40, "test", 5.0)
+    before = {next(pids) for _ in range(2 * AHEAD)}
+    time.sleep(0.5)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.5)
+    rest = list(pids)
+    assert len(rest) == 40 - 2 * AHEAD
+    assert not {*rest[2 * AHEAD :]} & before

@@ -1,3 +1,5 @@
+"""MIDI is played at the right pitch, level and length, and bad files are refused."""
+
 import contextlib
 import io
 
@@ -35,7 +37,7 @@ def test_length_and_level():
     assert np.sqrt(np.mean(samples.astype(float) ** 2)) == pytest.approx(TARGET_RMS, rel=1e-4)
 
 
-def test_quiet_and_loud_files_come_out_alike():
+def test_quiet_and_loud_files_are_levelled_to_the_same_samples():
     quiet, loud = (render(song(*note(60, velocity, beats=4)), RATE, 1.0) for velocity in (20, 120))
     np.testing.assert_allclose(quiet, loud, atol=1e-4)
 
@@ -56,7 +58,7 @@ def test_every_channel_sounds_without_a_program_change(channel):
     assert np.abs(samples).max() > 0.1
 
 
-def test_a_spike_is_turned_down_rather_than_clipped():
+def test_a_track_with_a_spike_does_not_clip():
     samples = np.zeros(10_000)
     samples[5_000] = 3.0
     assert np.abs(levelled(samples)).max() == pytest.approx(TARGET_PEAK)
@@ -68,7 +70,7 @@ def test_same_bytes_twice():
 
 
 @pytest.mark.parametrize("midi", [b"", b"not MIDI at all", b"MThd", song(*note(60))[:10]])
-def test_unreadable_midi_is_one_clear_line(midi):
+def test_unreadable_midi_is_refused_in_one_line(midi):
     with pytest.raises(EncoreError, match=r"^not a readable MIDI file \(.+\); leave it out$") as caught:
         render(midi, RATE, 1.0)
     assert "\n" not in str(caught.value)
@@ -86,7 +88,7 @@ def test_silence_is_refused():
         render(song(mido.Message("program_change", program=3)), RATE, 0.5)
 
 
-def test_a_missing_font_is_one_clear_line(monkeypatch):
+def test_a_missing_font_is_one_line(monkeypatch):
     monkeypatch.setattr(rendering, "FONT", "Gone.sf2")
     with pytest.raises(EncoreError, match=r"^Gone\.sf2: not found .* reinstall"):
         render(song(*note(60)), RATE, 0.5)
@@ -143,7 +145,7 @@ def pitch_hz(samples):
     return np.argmax(np.abs(np.fft.rfft(samples * np.hanning(len(samples))))) * RATE / len(samples)
 
 
-def test_windows_are_counted_measured_and_levelled():
+def test_windows_have_their_number_length_and_level():
     rendered = windows(score(*scale(20)), n_windows=3)
     assert rendered.samples.dtype == np.float32
     assert rendered.samples.shape == (3 * 4 * RATE,)
@@ -162,7 +164,7 @@ def test_windows_are_counted_measured_and_levelled():
         (3.5, 1, 1, 4 * RATE),
     ],
 )
-def test_a_piece_gets_as_many_windows_as_it_has_room_for(duration_s, wanted, n_windows, n_samples):
+def test_only_windows_that_fit_are_played(duration_s, wanted, n_windows, n_samples):
     rendered = windows(score(*tone(60, 0, duration_s)), n_windows=wanted)
     assert (rendered.n_windows, len(rendered.samples)) == (n_windows, n_samples)
 
@@ -172,7 +174,7 @@ def test_a_single_window_is_the_start():
     np.testing.assert_array_equal(windows(midi).samples, render(midi, RATE, 4.0))
 
 
-def test_windows_sound_as_the_whole_piece_does_there():
+def test_windows_sound_like_the_same_part_of_the_whole():
     # every controller before the windows matters in them: volume, pan, bend range through its number, bend
     setting = [(0, program(48)), (0.1, controller(7, 90)), (0.1, controller(10, 20))]
     bend = [(0.2, controller(101, 0)), (0.3, controller(100, 0)), (0.4, controller(6, 12))]
@@ -194,7 +196,7 @@ def test_windows_sound_as_the_whole_piece_does_there():
 
 
 @pytest.mark.parametrize("note_program", [19, 48])
-def test_a_note_held_since_before_a_window_is_heard_in_it(note_program):
+def test_a_note_held_from_before_a_window_sounds_in_it(note_program):
     midi = score((0, program(note_program)), *tone(69, 0.5, 19), *tone(40, 19.5, 20, velocity=1))
     held = windows(midi, n_windows=3).samples.reshape(3, -1)[1]
     assert loudness(held[:RATE]) > 0.02
@@ -202,47 +204,47 @@ def test_a_note_held_since_before_a_window_is_heard_in_it(note_program):
     assert octaves == pytest.approx(round(octaves), abs=0.02)
 
 
-def test_a_note_that_ended_or_never_ends_does_not_come_again():
+def test_an_ended_or_endless_note_is_not_played_again():
     (forgotten, _), over, late = tone(69, 1, 2), tone(72, 1, 2), tone(40, 19, 20)
     middle = windows(score(forgotten, *over, *late), n_windows=3).samples.reshape(3, -1)[1]
     assert loudness(middle) < 1e-3
 
 
-def test_a_note_sounds_with_the_program_it_was_struck_with():
+def test_a_note_keeps_the_program_it_was_played_with():
     organ = [(0, program(19)), *tone(69, 1, 20)]
     changed = windows(score(*organ, (3, program(115))), n_windows=3).samples
     np.testing.assert_allclose(changed, windows(score(*organ), n_windows=3).samples, atol=1e-3)
 
 
 @pytest.mark.parametrize("control", [False, True])
-def test_a_note_struck_at_no_velocity_is_its_end(control):
-    def piece(end):
+def test_a_note_on_with_velocity_zero_ends_the_note(control):
+    def scale_ended_by(end):
         return score(
             *(pair for i in range(12) for pair in [tone(48 + i, i, i)[0], (i + 2, end.copy(note=48 + i))])
         )
 
     ends = mido.Message("note_off"), mido.Message("note_on", velocity=0)
-    one, other = (windows(piece(end), n_windows=3, control=control) for end in ends)
+    one, other = (windows(scale_ended_by(end), n_windows=3, control=control) for end in ends)
     np.testing.assert_array_equal(one.samples, other.samples)
     assert one.duration_s == other.duration_s == pytest.approx(13.0, abs=2e-3)
 
 
-def test_the_control_hears_the_notes_alone():
-    def piece(velocity, *extra):
+def test_the_control_plays_only_the_notes():
+    def two_voices(velocity, *extra):
         drums = [(0.25, mido.Message("note_on", channel=9, note=38, velocity=velocity))]
         return score(
             *scale(12, velocity=velocity), *scale(12, 2, channel=3, velocity=velocity), *drums, *extra
         )
 
-    plain = piece(64)
+    plain = two_voices(64)
     bend = mido.Message("pitchwheel", channel=3, pitch=5000)
-    styled = piece(111, (0, program(56)), (2, controller(7, 30, 3)), (3, bend), (4, controller(64, 127)))
+    styled = two_voices(111, (0, program(56)), (2, controller(7, 30, 3)), (3, bend), (4, controller(64, 127)))
     one, other = (windows(midi, n_windows=2, control=True).samples for midi in (plain, styled))
     np.testing.assert_array_equal(one, other)
     assert (windows(plain, n_windows=2).samples != windows(styled, n_windows=2).samples).any()
 
 
-def test_the_control_leaves_drums_out_and_keeps_the_windows():
+def test_the_control_omits_drums_and_keeps_the_windows():
     midi = score(*scale(8), *tone(38, 18, 20, channel=9))
     rendered = [windows(midi, n_windows=5, control=alone) for alone in (False, True)]
     assert [r.duration_s for r in rendered] == [pytest.approx(20.0, abs=2e-3)] * 2
@@ -267,7 +269,7 @@ def test_windows_have_the_same_bytes_in_another_process():
     assert done.stdout.decode().strip() == hashlib.sha256(windows(midi, n_windows=2).samples).hexdigest()
 
 
-def test_a_first_track_that_starts_late_is_heard():
+def test_a_first_track_that_starts_late_is_played():
     file = mido.MidiFile(type=1, ticks_per_beat=500)
     for pitch, start in [(60, 3000), (72, 0)]:
         on, off = note(pitch)
@@ -309,7 +311,7 @@ LONG_NOTE = LONGEST + bytes.fromhex("90 3C 50") + LONGEST + bytes.fromhex("80 3C
         (header() + chunk(bytes.fromhex("00 80 3C 00")), r"^MIDI file plays as silence; leave it out$"),
     ],
 )
-def test_unusable_files_are_one_clear_line(midi, reason):
+def test_unusable_files_are_refused_in_one_line(midi, reason):
     with pytest.raises(EncoreError, match=reason) as caught:
         windows(midi, n_windows=5)
     assert "\n" not in str(caught.value)

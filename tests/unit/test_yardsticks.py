@@ -3,6 +3,7 @@
 import csv
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,19 +57,30 @@ def samples_of(track_id: str) -> np.ndarray:
     return samples
 
 
+def common(pad_mode: str) -> dict[str, Any]:
+    """Settings of every feature."""
+    framing = Framing(n_fft=2048, hop_length=512, window="hann", pad_mode=pad_mode)
+    return {"sample_rate_hz": RATE_HZ, "framing": framing}
+
+
+def mfcc(n_mfcc: int, pad_mode: str) -> Mfcc:
+    every = common(pad_mode)
+    mel = Mel(**every, n_mels=128, fmin_hz=0.0, fmax_hz=None, htk=False, norm="slaney", top_db=80.0, ref=1.0)
+    return Mfcc(**every, mel=mel, n_mfcc=n_mfcc, deltas=0, delta_width=9)
+
+
 def figures(track_id: str, pad_mode: str = "reflect", tuning: float | str = "estimate") -> dict[str, float]:
     """Mean and variance over all frames of a clip, named as in the table."""
     samples = samples_of(track_id)
-    every = (RATE_HZ, Framing(2048, 512, "hann", pad_mode))
-    mel = Mel(*every, n_mels=128, fmin_hz=0.0, fmax_hz=None, htk=False, norm="slaney", top_db=80.0, ref=1.0)
+    every = common(pad_mode)
     features = {
-        "chroma_stft": Chroma(*every, tuning=tuning),
-        "rms": Rms(*every),
-        "spectral_centroid": Centroid(*every),
-        "spectral_bandwidth": Bandwidth(*every),
-        "rolloff": Rolloff(*every, roll_percent=0.85),
-        "zero_crossing_rate": ZeroCrossingRate(*every),
-        "mfcc": Mfcc(*every, mel, n_mfcc=20),
+        "chroma_stft": Chroma(**every, tuning=tuning),
+        "rms": Rms(**every),
+        "spectral_centroid": Centroid(**every),
+        "spectral_bandwidth": Bandwidth(**every),
+        "rolloff": Rolloff(**every, roll_percent=0.85),
+        "zero_crossing_rate": ZeroCrossingRate(**every),
+        "mfcc": mfcc(20, pad_mode),
     }
     found = {}
     for name, [values] in extract(samples, [0], len(samples), features).items():
@@ -131,10 +143,9 @@ def test_a_frame_equals_the_quoted_one(figure):
     quoted = [float(figure[f"mfcc{number}"]) for number in range(1, 14)]
 
     def frame(pad_mode: str) -> np.ndarray:
-        every = (RATE_HZ, Framing(2048, 512, "hann", pad_mode))
-        mfcc = Mfcc(*every, Mel(*every, 128, 0.0, None, False, "slaney", 80.0, 1.0), n_mfcc=13)
+        feature = {"mfcc": mfcc(13, pad_mode)}
         samples = samples_of(figure["track_id"])
-        values = extract(samples, [start], stop - start, {"mfcc": mfcc})["mfcc"][0]
+        values = extract(samples, [start], stop - start, feature)["mfcc"][0]
         return values[:, int(figure["frame"])]
 
     np.testing.assert_allclose(frame(figure["pad_mode"]), quoted, rtol=0, atol=FIGURES_TOLERANCE)

@@ -1,0 +1,58 @@
+"""A bounded window over futures: results in order, and few items and results in memory at a time."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Protocol, TypeVar
+
+AHEAD = 4  # items per worker that are submitted before their results are read: bounds the memory
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Future(Protocol[Result_co]):
+    """What `in_order` needs of a future; `concurrent.futures.Future` is one."""
+
+    def result(self) -> Result_co:
+        """Wait for the result and return it, or raise what the work raised."""
+
+
+def in_order(
+    submit: Callable[[Item], Future[Result]],
+    items: Iterable[Item],
+    n_workers: Callable[[], int],
+    total: int,
+    doing: str,
+) -> Iterator[Result]:
+    """Yield the results of all items in the order of `items`, with a progress bar.
+
+    At most `AHEAD` items per worker are submitted and not yet yielded. So a slow reader holds up the work,
+    and neither items nor results pile up.
+
+    Parameters
+    ----------
+    submit : callable
+        Starts the work on an item and returns its future.
+    items : iterable
+        Read only as far as items are submitted.
+    n_workers : callable
+        Returns the current number of workers.
+    total : int
+        Number of items, for the progress bar.
+    doing : str
+        Name of the progress bar.
+    """
+    from tqdm import tqdm
+
+    rest = iter(items)
+    waiting: deque[Future[Result]] = deque()
+    with tqdm(total=total, desc=doing, unit="track", disable=None) as bar:
+        while True:
+            n_free = AHEAD * max(1, n_workers()) - len(waiting)
+            waiting.extend(submit(item) for item in islice(rest, max(0, n_free)))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+            bar.update()
