@@ -35,6 +35,10 @@ lint: environment ## ruff, and the layers of imports
 types: environment ## mypy
 	@mypy
 
+.PHONY: validate
+validate: environment ## compare the music at hand with what its source publishes
+	@python -m stages.validate
+
 .PHONY: bench
 bench: environment ## time the pipeline's parts against the obvious way
 	@python -m tests.benchmarks.run

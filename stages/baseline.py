@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stages.core.errors import run
 from stages.core.params import load
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.evaluation import baseline
 from stages.evaluation.params import BaselineParams
 from stages.evaluation.predictions import write_segments

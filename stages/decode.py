@@ -8,11 +8,11 @@ from stages.audio import cached
 from stages.audio.files import DecodedFiles, decode_files
 from stages.audio.params import AudioParams, RenderParams
 from stages.audio.quality import QualityParams
-from stages.core.errors import run
 from stages.core.params import load
 from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.storage import cache, hdf5
 
 MUSIC = Path("data/raw/music")

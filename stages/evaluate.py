@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.core.errors import run
 from stages.core.params import load, read
 from stages.core.runtime import prepare_for_torch, runtime
 from stages.core.tables import (
@@ -19,6 +18,7 @@ from stages.core.tables import (
     write_rows,
 )
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.evaluation.metrics import ClassScores, confusion
 from stages.evaluation.params import EvaluateParams
 from stages.evaluation.predictions import read_segments, write_tracks

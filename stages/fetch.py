@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
 from stages.core.params import read
 from stages.core.tables import RawTrack, write_rows
 from stages.core.workspace import outputs
-from stages.sources import Source, build
+from stages.entry.command import run
+from stages.sources.choices import build
+from stages.sources.source import Source
 
 RAW = Path("data/raw")
 

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.core.errors import run
 from stages.core.params import read
 from stages.core.tables import Assignment, SegmentedTrack, read_rows, write_rows
 from stages.core.workspace import outputs
+from stages.entry.command import run
 from stages.splitting.assignment import NOT_SCORED, assign_tracks
 from stages.splitting.params import check_split
 from stages.splitting.schemes import SPLITS

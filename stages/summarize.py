@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from stages.core.errors import EncoreError, run
+from stages.core.errors import EncoreError
+from stages.entry.command import run_command
 from stages.reports.summary import headline
 
 METRICS = Path("data/evaluation/metrics.json")
@@ -26,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

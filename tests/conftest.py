@@ -9,6 +9,8 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from tests.synthetic import NO_GTZAN
+
 
 class _Scheduling(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
@@ -26,6 +28,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files of slow tests: no worker is left with one when the others are done."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end that tests on real music were skipped, which nobody sees in a column of dots."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if n := sum(NO_GTZAN in str(report.longrepr) for report in skipped):
+        terminalreporter.section(f"{n} tests were SKIPPED: {NO_GTZAN}", yellow=True, bold=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""A Kaggle on 127.0.0.1 that serves GTZAN to the real client, and can be made to misbehave."""
+"""A Kaggle on 127.0.0.1 that serves GTZAN to the real client, with faults on request."""
 
 import base64
 import csv
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.loopback import serving
+from tests.synthetic import composed_sections
 
 REPO = Path(__file__).parents[1]
 ARTISTS = REPO / "data/facts/gtzan_artists.csv"
@@ -26,7 +27,7 @@ USER, KEY, TOKEN = "someone", "right-key", "right-token"
 
 @dataclass
 class Kaggle:
-    """What the server serves, how it misbehaves, and what it was asked.
+    """What the server serves, its faults, and the requests it received.
 
     Attributes
     ----------
@@ -41,7 +42,7 @@ class Kaggle:
     cut_at : int or None
         The byte of the archive at which it cuts every connection; None: none.
     is_silent : bool
-        It falls silent where it would cut; cut at byte 0, from the first request on.
+        It sends nothing more where it would cut; cut at byte 0, from the first request on.
     asked : list of (str, str, int)
         Of each request its path, its ``Range`` header, and how many bytes the answer announced.
     """
@@ -119,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Keep the terminal clean."""
+        """Print nothing."""
 
 
 def _basic() -> str:
@@ -127,12 +128,12 @@ def _basic() -> str:
 
 
 def member(track_id: str, folder: str = "Data/genres_original", suffix: str = ".wav") -> str:
-    """Where Kaggle's archive has a clip."""
+    """Return the path of a clip in Kaggle's archive."""
     return f"{folder}/{track_id.partition('.')[0]}/{track_id}{suffix}"
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
-    """A zip archive."""
+    """Return a zip archive."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, content in members.items():
@@ -141,7 +142,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
 
 
 def write_artists(path: Path, track_ids: Iterable[str]) -> None:
-    """A table of artists with these clips only, for archives with these clips only."""
+    """Write a table of artists with these clips only, for archives with these clips only."""
     with ARTISTS.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.reader(file) if row[0] in {"track_id", *track_ids}]
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -149,7 +150,7 @@ def write_artists(path: Path, track_ids: Iterable[str]) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """A home and a workspace below `folder`, and credentials that are right."""
+    """Return variables for a home and a workspace below `folder`, and valid credentials."""
     settings = folder / "home" / ".kaggle"
     settings.mkdir(parents=True, exist_ok=True)
     return {
@@ -169,9 +170,9 @@ import time
 time.sleep = lambda seconds: None  # between the client's retries
 from kagglesdk.kaggle_env import KaggleEnv, _env_to_endpoint as endpoints
 endpoints[KaggleEnv.LOCAL] = {url!r}
-from stages.sources import gtzan
-gtzan.SILENCE_S = 1.0
-from stages.core.errors import run
+from stages.sources import kaggle
+kaggle.SILENCE_S = 1.0
+from stages.entry.command import run
 from stages.fetch import main
 run(main)
 """
@@ -180,7 +181,7 @@ run(main)
 def run_stage(
     folder: Path, url: str, without: str = "", **more: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """Run stage fetch in a process of its own, in `folder`, which has an artists.csv.
+    """Run stage fetch in a new process, in `folder`, which has an artists.csv.
 
     Parameters
     ----------
@@ -203,7 +204,7 @@ def run_stage(
         "watch_metadata": "artists.csv",
         **more,
     }
-    (folder / "params.yaml").write_text(json.dumps({"dataset": dataset}), "utf-8")
+    (folder / "params.yaml").write_text(json.dumps({**composed_sections(), "dataset": dataset}), "utf-8")
     variables = {name: value for name, value in environment(folder).items() if name != without}
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(url=url)],

@@ -20,7 +20,7 @@ from stages.core.params import check
 from stages.core.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
 from stages.storage import hdf5
 from stages.training.description import Description, InputFeature
-from stages.training.recipe import LOSSES, SCHEDULES, AugmentParams, Recipe, TrainParams, check_named
+from stages.training.recipe import AugmentParams, Recipe, TrainParams, check_loss, check_schedule
 from stages.training.scaler import Scaler
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 REPO = Path(__file__).parents[1]
 RATE_HZ = 8000
+# Real music for the tests that need it: the folder `genres_original` of GTZAN, or of a part of it.
+GTZAN = Path(os.environ["ENCORE_GTZAN"]) if "ENCORE_GTZAN" in os.environ else None
+NO_GTZAN = "needs real music: set ENCORE_GTZAN to the folder genres_original of GTZAN"
+needs_gtzan = pytest.mark.skipif(GTZAN is None, reason=NO_GTZAN)
 CLASSES = ("blues", "jazz", "rock")
 # What fits audio of a few seconds at 8 kHz, and touches nothing outside the test's folder.
 SMALL = (
@@ -78,10 +82,8 @@ def recipe(
     sections = composed_sections()
     return Recipe(
         train=check({**sections["train"], **(train or {})}, TrainParams, "train"),
-        schedule=check_named(
-            {"warmup_epochs": 0.0, **(schedule or sections["schedule"])}, SCHEDULES, "schedule"
-        ),
-        loss=check_named(_loss(sections["loss"], loss or {}), LOSSES, "loss"),
+        schedule=check_schedule({"warmup_epochs": 0.0, **(schedule or sections["schedule"])}),
+        loss=check_loss(_loss(sections["loss"], loss or {})),
         augment=check({**sections["augment"], **(augment or {})}, AugmentParams, "augment"),
     )
 

@@ -18,7 +18,7 @@ class Params(pydantic.BaseModel):
     Attributes
     ----------
     renamed : dict of str to str
-        The new name of each key that used to have another one.
+        The new name of each key that used to have another one; with a dot: in full, of another section.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -81,8 +81,8 @@ def check(values: Any, model: type[P], section: str) -> P:
     raise EncoreError(f"params.yaml: {_reason(errors[0], model, section)}")
 
 
-def check_named(values: Any, choices: Mapping[str, type[P]], section: str, key: str = "name") -> P:
-    """Check a section against the parameters of what its `key` chooses.
+def check_named(values: Any, choices: Mapping[str, type[P]], section: str) -> P:
+    """Check a section against the parameters of the choice that it names with its key `name`.
 
     Raises
     ------
@@ -90,13 +90,13 @@ def check_named(values: Any, choices: Mapping[str, type[P]], section: str, key: 
         If there is no such choice, or one of its parameters is wrong.
     """
     given = values if isinstance(values, dict) else {}
-    if key not in given:
+    if "name" not in given:
         for old, new in (item for model in choices.values() for item in model.renamed.items()):
-            if old in given and new == key:
+            if old in given and new == "name":
                 raise _renamed([section, old], new)
-    name = given.get(key)
+    name = given.get("name")
     if not isinstance(name, str) or name not in choices:
-        raise EncoreError(f"params.yaml: {section}.{key} is {name!r}, should be one of {', '.join(choices)}")
+        raise EncoreError(f"params.yaml: {section}.name is {name!r}, should be one of {', '.join(choices)}")
     return check(values, choices[name], section)
 
 
@@ -117,9 +117,10 @@ def load(section: str, model: type[P]) -> P:
 
 
 def _renamed(location: list[str], new: str) -> EncoreError:
-    old, new = ".".join(location), ".".join([*location[:-1], new])
+    full = new if "." in new else ".".join([*location[:-1], new])
     return EncoreError(
-        f"params.yaml: {old} is now called {new}; rename it, or `make params` rewrites the file from conf/"
+        f"params.yaml: {'.'.join(location)} is now {full}; change it, or `make params` rewrites the file "
+        "from conf/"
     )
 
 

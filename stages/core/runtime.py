@@ -1,4 +1,4 @@
-"""The `runtime` group: what differs between machines and changes no result."""
+"""The `runtime` section: settings of the machine, which change no result."""
 
 import os
 import re
@@ -19,19 +19,20 @@ class RuntimeParams(Params):
     Attributes
     ----------
     device : {'auto', 'cpu', 'cuda', 'mps'}
-        Where models run; auto takes the first of CUDA, MPS and CPU that is there.
+        Where models run; auto: the first available one of CUDA, MPS and CPU.
     devices : int
-        How many of that kind train together (DDP); on a CPU, processes.
+        Number of devices that train together (DDP); on a CPU, of processes.
     memory_gb : float
-        Features of a side up to this size (10⁹ bytes) stay in memory in training; larger are streamed.
+        Maximum size, in 10⁹ bytes, of a split's features that training keeps in memory; larger ones are
+        streamed.
     workers : int
-        Workers for audio on this machine; 0 means one per core.
+        Number of workers for audio on this machine; 0: one per core.
     backend : {'local', 'dask'}
         Where features are extracted: on this machine, or on a Dask cluster.
     scheduler : str or None
         Address of the cluster's scheduler.
     tracking : {'on', 'off'}
-        Whether runs go to MLflow.
+        Whether runs are logged to MLflow.
     cache_gb : float
         Size of the work cache's entries in 10⁹ bytes; the longest unused are deleted first.
     """
@@ -56,16 +57,16 @@ class RuntimeParams(Params):
 
 
 def runtime() -> RuntimeParams:
-    """The checked `runtime` section of params.yaml."""
+    """Read and check the `runtime` section of params.yaml."""
     return load("runtime", RuntimeParams)
 
 
 def prepare_for_torch() -> None:
-    """Let idle threads sleep and freed memory be used again; call it before torch is imported.
+    """Make idle threads sleep and freed memory reusable; call it before torch is imported.
 
-    By default threads spin, which next to other work (``dvc queue start -j 2``) slows training several times.
-    And glibc gives large blocks back to the kernel, which clears their pages anew for the next step: up to a
-    third of an epoch. See mallopt(3); other C libraries are left alone.
+    By default idle threads spin, which slows training several times beside other work, such as
+    ``dvc queue start -j 2``. And glibc returns large blocks to the kernel, which must clear their pages again
+    for the next step, up to a third of an epoch. See mallopt(3). Other C libraries are not changed.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with suppress(OSError):
@@ -75,7 +76,7 @@ def prepare_for_torch() -> None:
 
 
 def workers() -> int:
-    """How many workers to use for audio, at least one."""
+    """Return the number of workers for audio, at least one."""
     from joblib import cpu_count
 
-    return runtime().workers or int(cpu_count())  # as containers and affinity allow
+    return runtime().workers or int(cpu_count())  # that containers and CPU affinity allow

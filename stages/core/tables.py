@@ -1,4 +1,4 @@
-"""The CSV tables that stages hand to one another, a dataclass for each row."""
+"""The CSV tables between stages; each row is a dataclass."""
 
 import csv
 import dataclasses
@@ -14,11 +14,11 @@ class RawTrack:
     """A file that a source found (``data/raw/tracks.csv``)."""
 
     track_id: str
-    path: str  # relative to data/raw
+    path: str  # relative to data/raw/music
     label: str  # empty: unlabelled
     group: str  # artist, album or work; empty: unknown
     split: str  # train, valid or test, as the dataset publishes it; empty: not published
-    fault: str  # what is known to be wrong with it, such as "replica of disco.00050"; empty: nothing
+    fault: str  # a published fault, such as "replica of disco.00050"; empty: none
     sha256: str
     bytes: int
     source: str
@@ -26,27 +26,27 @@ class RawTrack:
 
 @dataclasses.dataclass(frozen=True)
 class AudioTrack:
-    """A track that decoded well (``data/audio/tracks.csv``); row i is dataset i of audio.h5."""
+    """A usable track (``data/audio/tracks.csv``); row i is dataset i of audio.h5."""
 
     track_id: str
     label: str
     group: str
-    recording: str  # track_id of the first track with the same recording; its own if it is the only one
+    recording: str  # track_id of the first track with the same recording, which may be this one
     split: str
     n_samples: int
-    n_windows: int  # equal stretches side by side, cut from different places of the music; 1: all of it
+    n_windows: int  # excerpts of equal length, one after the other; 1: the whole track
 
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """What became of a file (``data/audio/quality.csv``)."""
+    """Whether a file is used, and why (``data/audio/quality.csv``)."""
 
     track_id: str
     path: str
     outcome: str  # kept or dropped
-    verdict: str  # good, or the gravest finding
-    reason: str  # all findings in a sentence, with numbers; empty: none
-    same_as: str  # track_id of the first file with the same recording; empty: this one is the first, or alone
+    verdict: str  # good, or the most serious finding
+    reason: str  # all findings with numbers; empty: none
+    same_as: str  # track_id of the first file with the same recording; empty: no earlier one
     encoding: str  # such as WAV/PCM_16 or MIDI; empty: not readable
     sample_rate_hz: int  # of the file; 0: not readable, or MIDI
     n_channels: int
@@ -60,7 +60,7 @@ class Quality:
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """A cut (``data/segments/segments.csv``), in samples; `stop` may pass the track's end (zero padding)."""
+    """A segment of a track (``data/segments/segments.csv``), in samples; past the track's end, zeros."""
 
     track_id: str
     segment: int
@@ -70,7 +70,7 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True)
 class SegmentedTrack:
-    """How a track was cut (``data/segments/tracks.csv``); no segments means it is too short."""
+    """A track and its number of segments (``data/segments/tracks.csv``); 0: it is too short."""
 
     track_id: str
     label: str
@@ -82,22 +82,22 @@ class SegmentedTrack:
 
 @dataclasses.dataclass(frozen=True)
 class Assignment:
-    """Where a track stands (``data/split/split.csv``)."""
+    """The split of a track (``data/split/split.csv``)."""
 
     track_id: str
     label: str
-    unit: str  # what the scheme keeps on one side: group, recording or, where sides are given, the track
+    unit: str  # what stays in one split: group or recording; the track, if the split is given
     split: str  # train, valid, test, unknown, unlabelled or excluded
     fold: int  # -1: the scheme has no folds
 
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """An epoch of a training (``data/model/history.csv``)."""
+    """An epoch of training (``data/model/history.csv``)."""
 
     epoch: int
-    train_loss: float  # mean over segments as it is minimised, with dropout and augmentation at work
-    train_accuracy: float  # per segment, likewise
+    train_loss: float  # mean over segments as it is minimised, with dropout and augmentation
+    train_accuracy: float  # per segment, with dropout and augmentation
     valid_loss: float  # without label smoothing and class weights
     valid_accuracy: float
     learning_rate: float  # after the epoch
@@ -112,12 +112,12 @@ class Novelty:
     label: str
     nearest: str  # the most probable of the known classes
     novelty: float  # distance to the nearest class, or one minus the highest probability
-    is_new: str  # yes: the novelty is over the threshold; or no
+    is_new: str  # yes: the novelty exceeds the threshold; or no
 
 
 @dataclasses.dataclass(frozen=True)
 class Confused:
-    """Tracks of a class that were taken for one (``data/evaluation/confusion.csv``)."""
+    """How many tracks of a class were predicted as a class (``data/evaluation/confusion.csv``)."""
 
     split: str
     label: str
@@ -154,15 +154,15 @@ def each_row(path: Path, row_type: type[Row]) -> Iterator[Row]:
 
 
 def read_pairs(path: Path, key: str, value: str, parameter: str) -> dict[str, str]:
-    """Two columns of a CSV file that a user wrote, as a mapping.
+    """Read two columns of a user's CSV file as a mapping.
 
     Parameters
     ----------
     path : Path
     key, value : str
-        Names of the columns; others are passed over.
+        Names of the columns; others are ignored.
     parameter : str
-        What the file was given as, for messages.
+        The parameter that names the file, for messages.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where things live: the workspace's root, the work cache, and outputs that appear whole or not at all."""
+"""The workspace's root, its work cache, and outputs that are published whole or not at all."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def root() -> Path:
-    """The workspace's root.
+    """Return the workspace's root.
 
     Under ``dvc exp run --temp`` and ``--queue`` a stage runs in a copy below ``.dvc/tmp``; DVC names
     the workspace it came from in ``DVC_ROOT``. Outside DVC it is the nearest folder with a ``.dvc``.
@@ -20,24 +20,24 @@ def root() -> Path:
 
 
 def work_cache(name: str) -> Path:
-    """A folder for work worth keeping across kills and runs; may be deleted at any time."""
+    """Return a folder of the work cache, created if needed; it may be deleted at any time."""
     folder = work_cache_path() / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def work_cache_path() -> Path:
-    """Where the work cache is, if there is one."""
+    """Return where the work cache is, or would be."""
     return root() / ".encore"
 
 
 @contextmanager
 def outputs(folder: Path) -> Iterator[Path]:
-    """A temporary folder, whose files and folders go into `folder` when the block ends without an error.
+    """Yield a temporary folder; its files and folders move into `folder` if the block ends without an error.
 
-    Each replaces the one of its name there, whole; whatever else lies in `folder` stays. A block that fails,
-    or a process that is killed, leaves `folder` as it was. A process that is killed at the very end may leave
-    some outputs old and some new, each of them whole; DVC has recorded none, and runs the stage again.
+    Each replaces the one of the same name, as a whole; what else is in `folder` stays. If the block fails, or
+    the process is killed, `folder` stays as it was. A kill while they move may leave some old and some new;
+    DVC has recorded none of them, and runs the stage again.
     """
     with _temporary(folder) as partial:
         yield partial
@@ -48,10 +48,10 @@ def outputs(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its place when the block ends without an error.
+    """Yield a temporary folder beside `path`; it replaces `path` if the block ends without an error.
 
-    A block that fails, or a process that is killed, leaves `path` as it was, or for a moment at the very
-    end absent; it is never seen in part.
+    If the block fails, `path` stays as it was. If the process is killed, too; or, while the folders are
+    renamed, `path` is absent. It is never there in part.
     """
     with _temporary(path) as partial:
         yield partial
@@ -60,10 +60,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """An empty folder beside `path`, gone when the block ends, and what killed processes left of others."""
-    for left in path.parent.glob(f".{path.name}.*.partial"):
-        shutil.rmtree(left, ignore_errors=True)
-    # named for the process, since workers of one that was killed may still write for a second
+    """Yield an empty folder beside `path`, removed afterwards, as are those that killed processes left."""
+    for leftover in path.parent.glob(f".{path.name}.*.partial"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    # the process in the name: workers of a killed process may still write for a second
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     try:
@@ -73,7 +73,7 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 def _publish(made: Path, path: Path, old: Path) -> None:
-    """Rename the file or folder `made` to `path`; a folder that is there becomes `old` for a moment."""
+    """Rename the file or folder `made` to `path`; a folder there is renamed to `old` first, then removed."""
     if path.is_dir() and not path.is_symlink():
         path.rename(old)
     made.replace(path)

@@ -1,14 +1,15 @@
-"""Extracts each feature of a stretch of music once: what is extracted is kept in the work cache."""
+"""Features of a chunk of music, computed once: the work cache keeps what is computed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.features.catalogue import Feature, extract
+from stages.features.catalogue import extract
+from stages.features.feature import Feature
 from stages.features.variants import Variant, vary
 from stages.storage import cache, hdf5
 
@@ -17,8 +18,8 @@ PACKAGES = ("librosa", "numpy", "scipy", "soxr", "torch")
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Where neighbouring segments of a track are, and what to extract of them.
+class Chunk:
+    """Neighbouring segments of a track: where they are, and what to extract from them.
 
     Attributes
     ----------
@@ -27,14 +28,14 @@ class Stretch:
     starts : sequence of int
         Where the segments begin in the track, in samples.
     stop : int
-        Where the music ends that they are made of; silence follows.
+        Where the music of the segments ends; silence follows.
     length : int
         Of each segment, in samples.
     variant : Variant or None
-        Of the music between the first start and `stop`; None: as it is.
+        Of the music between the first start and `stop`; None: the original.
     features : mapping of str to Feature
     keys : mapping of str to str
-        Name of the piece that each feature becomes.
+        Cache key of each feature.
     """
 
     row: int
@@ -45,51 +46,55 @@ class Stretch:
     features: Mapping[str, Feature]
     keys: Mapping[str, str]
 
+    def only(self, names: Sequence[str]) -> "Chunk":
+        """Return the same chunk with some of its features."""
+        return replace(self, features={name: self.features[name] for name in names})
+
 
 @dataclass(frozen=True)
-class Music:
-    """A stretch and what it sounds like.
+class LoadedChunk:
+    """A chunk with its music.
 
     Attributes
     ----------
-    stretch : Stretch
+    chunk : Chunk
     samples : ndarray of float32 (n_samples,)
         From the first segment's start on, full scale 1; may end before the last segment does.
     """
 
-    stretch: Stretch
+    chunk: Chunk
     samples: NDArray[np.float32]
 
 
-def read(stretch: Stretch, audio: Path) -> Music:
-    """A stretch with its samples in the file `audio`."""
+def read(chunk: Chunk, audio: Path) -> LoadedChunk:
+    """Read the samples of a chunk from the file `audio`."""
     with hdf5.open_audio(audio) as file:
-        return Music(stretch, hdf5.read_waveform(file, stretch.row, stretch.starts[0], stretch.stop))
+        return LoadedChunk(chunk, hdf5.read_waveform(file, chunk.row, chunk.starts[0], chunk.stop))
 
 
-def compute(music: Music) -> dict[str, NDArray[Any]]:
-    """The features of a stretch, (n_segments, n_bins, n_frames) by name; pure, for any worker anywhere."""
-    stretch, samples = music.stretch, music.samples
-    starts = [start - stretch.starts[0] for start in stretch.starts]
-    if stretch.variant is not None:
-        samples, starts = vary(samples, starts, stretch.length, stretch.variant)
-    return extract(samples, starts, stretch.length, stretch.features)
+def compute(loaded: LoadedChunk) -> dict[str, NDArray[Any]]:
+    """Compute the features of a chunk, (n_segments, n_bins, n_frames) by name; pure, for any worker."""
+    chunk, samples = loaded.chunk, loaded.samples
+    starts = [start - chunk.starts[0] for start in chunk.starts]
+    if chunk.variant is not None:
+        samples, starts = vary(samples, starts, chunk.length, chunk.variant)
+    return extract(samples, starts, chunk.length, chunk.features)
 
 
-def compute_and_save(stretch: Stretch, audio: Path) -> dict[str, NDArray[Any]]:
-    """The same, kept in the work cache: for workers that share it and the file `audio`."""
-    values = compute(read(stretch, audio))
-    save(values, stretch.keys)
+def compute_and_save(chunk: Chunk, audio: Path) -> dict[str, NDArray[Any]]:
+    """Read, compute and save a chunk: for workers that share the work cache and the file `audio`."""
+    values = compute(read(chunk, audio))
+    save(values, chunk.keys)
     return values
 
 
 def code() -> str:
-    """The digest of the code that extracts and of its packages' versions."""
+    """Return the digest of the code that extracts and of its packages' versions."""
     return cache.code_key("stages.features.cached", PACKAGES)
 
 
-def recipe(feature: Feature, variant: Variant | None, length: int, code: str) -> str:
-    """A digest of everything but the samples that a feature of segments of `length` samples depends on.
+def settings_key(feature: Feature, variant: Variant | None, length: int, code: str) -> str:
+    """Return a digest of everything but the samples that a feature depends on.
 
     Parameters
     ----------
@@ -100,34 +105,32 @@ def recipe(feature: Feature, variant: Variant | None, length: int, code: str) ->
     code : str
         See `code`.
     """
-    how = None if variant is None else asdict(variant)
-    return cache.entry_key(type(feature).__name__, asdict(feature), how, length, code)
+    altered = None if variant is None else asdict(variant)
+    return cache.entry_key(type(feature).__name__, feature.model_dump(), altered, length, code)
 
 
-def key(digest: str, starts: Sequence[int], stop: int, recipe: str) -> str:
-    """Name of a piece.
+def key(digest: str, starts: Sequence[int], stop: int, settings_key: str) -> str:
+    """Return the cache key of a feature of a chunk.
 
     Parameters
     ----------
     digest : str
         Of the track's samples.
-    starts : sequence of int
-        Where the segments begin in the track, in samples.
-    stop : int
-        Where the music ends that they are made of.
-    recipe : str
-        See `recipe`.
+    starts, stop
+        See `Chunk`.
+    settings_key : str
+        See `settings_key`.
     """
-    return cache.entry_key(digest, list(starts), stop, recipe)
+    return cache.entry_key(digest, list(starts), stop, settings_key)
 
 
 def save(values: Mapping[str, NDArray[Any]], keys: Mapping[str, str]) -> None:
-    """Keep the features of a stretch."""
+    """Save the features of a chunk in the work cache."""
     for name, value in values.items():
         cache.save(keys[name], {"values": value}, {})
 
 
 def load(key: str) -> NDArray[Any] | None:
-    """A feature that was kept, or None."""
-    kept = cache.load(key, ["values"])
-    return None if kept is None else kept[0].get("values")
+    """Load a feature of a chunk; None if the work cache does not have it."""
+    entry = cache.load(key, ["values"])
+    return None if entry is None else entry[0].get("values")

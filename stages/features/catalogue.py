@@ -1,4 +1,4 @@
-"""The features: what can be computed of a segment.
+"""The features that can be computed of a segment; the only list of them.
 
 Definitions are librosa's (McFee et al., 2015), so that values can be compared; each class names the
 function that it equals. All work on (n_segments, n_frames, n_bins), frequency last.
@@ -6,15 +6,15 @@ function that it equals. All work on (n_segments, n_frames, n_bins), frequency l
 
 import math
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from stages.features.feature import Feature
 from stages.features.spectra import FilterBank, Framing, Segments
 
 AMIN = 1e-10  # the least power in decibels, -100 dB
@@ -26,51 +26,42 @@ N_NOTES = 128
 A4_HZ, A4_NOTE = 440.0, 69
 
 
-@dataclass(frozen=True)
-class Feature(ABC):
-    """A feature with its settings; two with equal settings are equal and computed once.
+def _allows(what: str) -> WrapValidator:
+    """Say what a union allows, where pydantic would name one of its members."""
 
-    Attributes
-    ----------
-    sample_rate_hz : int
-    framing : Framing
-    """
+    def validate(value: Any, inner: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return inner(value)
+        except ValidationError:
+            raise ValueError(f"should be {what}") from None
 
-    sample_rate_hz: int
-    framing: Framing
-    dtype: ClassVar[type[np.generic]] = np.float32
+    return WrapValidator(validate)
 
-    @property
-    @abstractmethod
-    def unit(self) -> str:
-        """Unit of the values; "1" where they have none."""
 
-    @abstractmethod
-    def bins(self) -> tuple[str, NDArray[np.float64]]:
-        """Name and values of the axis that is not time, one for each of the feature's bins."""
+def _assert_odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("should be odd")
+    return value
 
-    def n_empty_bands(self) -> int:
-        """How many mel bands behind the feature are narrower than a bin and hold none."""
-        return 0
 
-    def of(self, segments: Segments) -> NDArray[Any]:
-        """The feature of each segment, (n_segments, n_frames, n_bins)."""
-        return segments.once(self, self._compute)
-
-    @abstractmethod
-    def _compute(self, segments: Segments) -> NDArray[Any]: ...
+TopDb = Annotated[float, Field(gt=0, le=1000)] | None
+Ref = Annotated[Literal["max"] | Annotated[float, Field(gt=0)], _allows("'max' or a number greater than 0")]
+Tuning = Annotated[
+    Literal["estimate"] | Annotated[float, Field(ge=-0.5, le=0.5)],
+    _allows("'estimate' or a number from -0.5 to 0.5"),
+]
 
 
 def decibels(power: NDArray[np.float32], top_db: float | None, ref: float | str = 1.0) -> NDArray[np.float32]:
-    """``10 * log10(power / ref)``, as `librosa.power_to_db` has it.
+    """Return ``10 * log10(power / ref)``, as `librosa.power_to_db` has it.
 
     Parameters
     ----------
     power : ndarray of float32 (n_segments, n_frames, n_bins)
     top_db : float or None
-        What lies deeper below a segment's maximum is raised to that.
+        Values further below the segment's maximum than this are raised to that floor.
     ref : float or 'max'
-        'max' stands for the segment's maximum.
+        'max': the segment's maximum.
     """
     import torch
 
@@ -88,7 +79,6 @@ def decibels(power: NDArray[np.float32], top_db: float | None, ref: float | str 
     return result
 
 
-@dataclass(frozen=True)
 class Mel(Feature):
     """Mel spectrum: `librosa.feature.melspectrogram` in decibels by `librosa.power_to_db`.
 
@@ -106,13 +96,13 @@ class Mel(Feature):
         See `decibels`.
     """
 
-    n_mels: int
-    fmin_hz: float
-    fmax_hz: float | None
+    n_mels: int = Field(ge=1, le=1024)
+    fmin_hz: float = Field(ge=0)
+    fmax_hz: Annotated[float, Field(gt=0)] | None
     htk: bool
-    norm: str
-    top_db: float | None
-    ref: float | str
+    norm: Literal["slaney", "none"]
+    top_db: TopDb
+    ref: Ref
     unit: ClassVar[str] = "dB"
 
     def bins(self) -> tuple[str, NDArray[np.float64]]:
@@ -124,13 +114,29 @@ class Mel(Feature):
         stop = np.searchsorted(bins_hz, edges_hz[2:], "left")
         return int((first >= stop).sum())
 
+    @property
+    def top_hz(self) -> float:
+        """Where the highest band ends."""
+        return self.sample_rate_hz / 2 if self.fmax_hz is None else self.fmax_hz
+
+    def check_music(self, length: int) -> None:
+        highest_hz = self.sample_rate_hz / 2
+        if self.top_hz > highest_hz:
+            raise ValueError(
+                f"mel.fmax_hz is {self.top_hz}, but at {self.sample_rate_hz} Hz there is nothing above "
+                f"{highest_hz:g}"
+            )
+        if self.fmin_hz >= self.top_hz:
+            raise ValueError(
+                f"mel.fmin_hz is {self.fmin_hz}, but the highest band ends at {self.top_hz:g}; choose less"
+            )
+
     def _edges_hz(self) -> NDArray[np.float64]:
-        """Where the bands begin, peak and end: each begins at the peak of the one before."""
+        """Return where the bands begin, peak and end: each begins at the peak of the one before."""
         import librosa
 
-        fmax_hz = self.sample_rate_hz / 2 if self.fmax_hz is None else self.fmax_hz
         edges_hz: NDArray[np.float64] = librosa.mel_frequencies(
-            self.n_mels + 2, fmin=self.fmin_hz, fmax=fmax_hz, htk=self.htk
+            self.n_mels + 2, fmin=self.fmin_hz, fmax=self.top_hz, htk=self.htk
         )
         return edges_hz
 
@@ -155,7 +161,6 @@ def _mel_filters(mel: Mel) -> FilterBank:
     return FilterBank(weights)
 
 
-@dataclass(frozen=True)
 class Mfcc(Feature):
     """Mel-frequency cepstral coefficients: `librosa.feature.mfcc`, the orthonormal DCT-II of mel decibels.
 
@@ -170,13 +175,25 @@ class Mfcc(Feature):
     """
 
     mel: Mel
-    n_mfcc: int
-    deltas: int = 0
-    delta_width: int = 9
+    n_mfcc: int = Field(ge=1)
+    deltas: int = Field(ge=0, le=2)
+    delta_width: Annotated[int, Field(ge=3), AfterValidator(_assert_odd)]
     unit: ClassVar[str] = "1"
 
     def bins(self) -> tuple[str, NDArray[np.float64]]:
         return "mfcc_coefficient", np.arange(self.n_mfcc * (1 + self.deltas), dtype=np.float64)
+
+    def check_settings(self) -> None:
+        if self.n_mfcc > self.mel.n_mels:
+            raise ValueError(f"mfcc.n_mfcc is {self.n_mfcc}, should be at most mel.n_mels, {self.mel.n_mels}")
+
+    def check_music(self, length: int) -> None:
+        super().check_music(length)
+        n_frames = self.framing.n_frames(length)
+        if self.deltas and n_frames < self.delta_width:
+            raise ValueError(
+                f"mfcc.delta_width is {self.delta_width}, but a segment has {n_frames} frames; choose less"
+            )
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
         # in float32 the sum over bands would err by over 1e-3 where all are at the floor
@@ -189,9 +206,6 @@ class Mfcc(Feature):
                 scipy.signal.savgol_filter(mfcc, self.delta_width, order, deriv=order, axis=1, mode="interp")
             )
         return np.concatenate(parts, axis=2, dtype=np.float32)
-
-    def n_empty_bands(self) -> int:
-        return self.mel.n_empty_bands()
 
 
 @lru_cache(maxsize=4)
@@ -209,7 +223,6 @@ def _times(values: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[
     return product
 
 
-@dataclass(frozen=True)
 class MelLevels(Feature):
     """Mel levels in equal steps of decibels, as codes for a one-hot input layer.
 
@@ -223,10 +236,10 @@ class MelLevels(Feature):
     """
 
     mel: Mel
-    n_levels: int
-    range_db: float
+    n_levels: int = Field(ge=2, le=256)
+    range_db: float = Field(ge=0.001, le=1000)
     unit: ClassVar[str] = "level"
-    dtype = np.uint8
+    dtype: ClassVar[type[np.generic]] = np.uint8
 
     def bins(self) -> tuple[str, NDArray[np.float64]]:
         return self.mel.bins()
@@ -238,11 +251,7 @@ class MelLevels(Feature):
         codes: NDArray[np.uint8] = np.clip(steps, 0, self.n_levels - 1).astype(np.uint8)
         return codes
 
-    def n_empty_bands(self) -> int:
-        return self.mel.n_empty_bands()
 
-
-@dataclass(frozen=True)
 class Chroma(Feature):
     """Energy of the twelve pitch classes, the strongest of a frame at 1: `librosa.feature.chroma_stft`.
 
@@ -250,10 +259,10 @@ class Chroma(Feature):
     ----------
     tuning : float or 'estimate'
         Deviation from A4 = 440 Hz in semitones; 'estimate' measures it in each segment, as librosa does
-        unless told otherwise, at several times the cost.
+        by default, at several times the cost.
     """
 
-    tuning: float | str
+    tuning: Tuning
     unit: ClassVar[str] = "1"
 
     def bins(self) -> tuple[str, NDArray[np.float64]]:
@@ -275,7 +284,7 @@ class Chroma(Feature):
 
 
 def _tuning(chroma: Chroma, power: NDArray[np.float32]) -> float:
-    """As `librosa.estimate_tuning`, which warns of a segment without any pitch, such as silence."""
+    """Estimate the tuning as `librosa.estimate_tuning`, which warns of a segment without pitch (silence)."""
     import librosa
 
     pitch_hz, strength = librosa.piptrack(S=power.T, sr=chroma.sample_rate_hz)
@@ -293,7 +302,6 @@ def _chroma_filters(sample_rate_hz: int, n_fft: int, tuning: float) -> FilterBan
     return FilterBank(librosa.filters.chroma(sr=sample_rate_hz, n_fft=n_fft, tuning=tuning))
 
 
-@dataclass(frozen=True)
 class Pitch(Feature):
     """Power of the 128 MIDI notes.
 
@@ -307,12 +315,12 @@ class Pitch(Feature):
         See `decibels`; for 'db'.
     """
 
-    scale: str
-    top_db: float | None
+    scale: Literal["db", "power"]
+    top_db: TopDb
 
     @property
     def unit(self) -> str:
-        """That of the scale."""
+        """Unit of the scale."""
         return "dB" if self.scale == "db" else "1"
 
     def bins(self) -> tuple[str, NDArray[np.float64]]:
@@ -329,7 +337,6 @@ class Pitch(Feature):
         return decibels(power, self.top_db) if self.scale == "db" else power
 
 
-@dataclass(frozen=True)
 class PitchChroma(Pitch):
     """`Pitch` folded to pitch classes, C first: class c is the sum of the notes p with p mod 12 = c."""
 
@@ -351,7 +358,6 @@ def _note_filters(sample_rate_hz: int, framing: Framing) -> FilterBank:
     return FilterBank(inside.astype(np.float32))
 
 
-@dataclass(frozen=True)
 class Contrast(Feature):
     """Peaks against valleys in bands of an octave: `librosa.feature.spectral_contrast` (Jiang et al., 2002).
 
@@ -364,16 +370,31 @@ class Contrast(Feature):
         Share of a band's bins that make its peak, and its valley.
     """
 
-    n_bands: int
-    fmin_hz: float
-    quantile: float
+    n_bands: int = Field(ge=1, le=16)
+    fmin_hz: float = Field(gt=0)
+    quantile: float = Field(gt=0, lt=1)
     unit: ClassVar[str] = "dB"
 
     def bins(self) -> tuple[str, NDArray[np.float64]]:
         return "contrast_band_hz", self._edges_hz()[:-1]
 
+    def check_music(self, length: int) -> None:
+        highest_hz = self.framing.frequency_hz(self.sample_rate_hz)[-1]
+        bin_hz = self.sample_rate_hz / self.framing.n_fft
+        if self.fmin_hz * 2 ** (self.n_bands - 1) >= highest_hz:
+            raise ValueError(
+                f"contrast.n_bands is {self.n_bands}, but from {self.fmin_hz:g} Hz so many octaves pass "
+                f"{highest_hz:g} Hz, where the spectrum ends; choose less of either, or include "
+                "no feature with contrast"
+            )
+        if self.fmin_hz < 2 * bin_hz:
+            raise ValueError(
+                f"contrast.fmin_hz is {self.fmin_hz}, but bins are {bin_hz:g} Hz wide, which leaves the "
+                "lowest bands empty; choose more, or a larger n_fft"
+            )
+
     def _edges_hz(self) -> NDArray[np.float64]:
-        """Where the bands begin, and the last one ends."""
+        """Return where the bands begin, and where the last one ends."""
         return np.concatenate([[0.0], self.fmin_hz * 2.0 ** np.arange(self.n_bands + 1)])
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
@@ -392,7 +413,6 @@ class Contrast(Feature):
         return decibels(peak, TOP_DB) - decibels(valley, TOP_DB)
 
 
-@dataclass(frozen=True)
 class _OneNumber(Feature):
     """A feature of one number per frame."""
 
@@ -400,7 +420,6 @@ class _OneNumber(Feature):
         return "value", np.zeros(1)
 
 
-@dataclass(frozen=True)
 class Centroid(_OneNumber):
     """Mean frequency of the magnitude spectrum: `librosa.feature.spectral_centroid`."""
 
@@ -413,7 +432,6 @@ class Centroid(_OneNumber):
         return _column(moment / _total(segments, self.framing))
 
 
-@dataclass(frozen=True)
 class Bandwidth(_OneNumber):
     """Spread about the centroid, the root of the mean square: `librosa.feature.spectral_bandwidth`."""
 
@@ -422,7 +440,8 @@ class Bandwidth(_OneNumber):
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
         magnitude = segments.magnitude(self.framing)
         bins_hz = self.framing.frequency_hz(self.sample_rate_hz).astype(np.float32)
-        away_hz = bins_hz - Centroid(self.sample_rate_hz, self.framing).of(segments)
+        centroid = Centroid(sample_rate_hz=self.sample_rate_hz, framing=self.framing)
+        away_hz = bins_hz - centroid.of(segments)
         np.square(away_hz, out=away_hz)
         spread = np.einsum("sfk,sfk->sf", magnitude, away_hz)
         return _column(np.sqrt(spread / _total(segments, self.framing)))
@@ -433,7 +452,7 @@ def _column(values: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _total(segments: Segments, framing: Framing) -> NDArray[np.float32]:
-    """Sum of each frame's magnitudes, or 1 where there is nothing to divide."""
+    """Return the sum of each frame's magnitudes, or 1 where it is zero, as a divisor."""
 
     def compute(known: Segments) -> NDArray[np.float32]:
         sums = known.magnitude(framing).sum(axis=2)
@@ -442,7 +461,6 @@ def _total(segments: Segments, framing: Framing) -> NDArray[np.float32]:
     return segments.once(("total", framing), compute)
 
 
-@dataclass(frozen=True)
 class Rolloff(_OneNumber):
     """Frequency below which a share of the magnitudes lies: `librosa.feature.spectral_rolloff`.
 
@@ -452,7 +470,7 @@ class Rolloff(_OneNumber):
         That share, between 0 and 1.
     """
 
-    roll_percent: float
+    roll_percent: float = Field(gt=0, lt=1)
     unit: ClassVar[str] = "Hz"
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
@@ -461,13 +479,13 @@ class Rolloff(_OneNumber):
         return _column(self.framing.frequency_hz(self.sample_rate_hz)[reached])
 
 
-@dataclass(frozen=True)
 class ZeroCrossingRate(_OneNumber):
     """Share of a frame's samples at which the sign changes: `librosa.feature.zero_crossing_rate`.
 
-    Beyond the ends stands the outermost sample, whatever the framing's `pad_mode`, as in librosa.
+    Both ends are padded with the outermost sample, whatever the framing's `pad_mode`, as in librosa.
     """
 
+    uses_pad_mode: ClassVar[bool] = False
     unit: ClassVar[str] = "1"
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
@@ -480,7 +498,6 @@ class ZeroCrossingRate(_OneNumber):
         return _column(crossings / np.float32(self.framing.n_fft))
 
 
-@dataclass(frozen=True)
 class Rms(_OneNumber):
     """Root of a frame's mean square: `librosa.feature.rms` of the samples."""
 
@@ -492,15 +509,15 @@ class Rms(_OneNumber):
         return _column(np.sqrt(energy / np.float32(self.framing.n_fft)))
 
 
-@dataclass(frozen=True)
 class Timbre33(Feature):
-    """13 MFCC, centroid, 12 chroma and 7 contrast bands, side by side: the input of the well-known LSTM."""
+    """13 MFCC, centroid, 12 chroma and 7 contrast bands, side by side: the input of a widely used LSTM."""
 
     mfcc: Mfcc
     centroid: Centroid
     chroma: Chroma
     contrast: Contrast
     unit: ClassVar[str] = "mixed"
+    fixed: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mfcc": {"n_mfcc": 13, "deltas": 0, "delta_width": 9}}
 
     def bins(self) -> tuple[str, NDArray[np.float64]]:
         return "timbre_dimension", np.arange(33, dtype=np.float64)
@@ -509,8 +526,13 @@ class Timbre33(Feature):
         parts = (self.mfcc, self.centroid, self.chroma, self.contrast)
         return np.concatenate([part.of(segments) for part in parts], axis=2)
 
-    def n_empty_bands(self) -> int:
-        return self.mfcc.n_empty_bands()
+    def check_settings(self) -> None:
+        n_mels, n_bands = self.mfcc.mel.n_mels, self.contrast.n_bands
+        if n_mels < self.mfcc.n_mfcc or n_bands != 6:
+            raise ValueError(
+                "include has 'timbre33', whose 33 dimensions take mel.n_mels of at least 13 and "
+                f"contrast.n_bands of 6, not {n_mels} and {n_bands}"
+            )
 
 
 CATALOGUE: dict[str, type[Feature]] = {
@@ -533,7 +555,7 @@ CATALOGUE: dict[str, type[Feature]] = {
 def extract(
     samples: NDArray[np.float32], starts: Sequence[int], length: int, features: Mapping[str, Feature]
 ) -> dict[str, NDArray[Any]]:
-    """Features of segments of one track; pure, and on one thread, so that tracks can run side by side.
+    """Compute features of segments of one track; pure, and on one thread, so that tracks can run in parallel.
 
     Parameters
     ----------
@@ -542,7 +564,7 @@ def extract(
     starts : sequence of int
         Where the segments begin, in samples, ascending.
     length : int
-        Of each, in samples; what lies beyond the end is silence.
+        Of each, in samples; silence follows the end of the samples.
     features : mapping of str to Feature
 
     Returns
@@ -567,3 +589,18 @@ def extract(
         for name, feature in features.items():
             results[name][rows] = feature.of(segments).transpose(0, 2, 1)
     return results
+
+
+def rebuild(name: str, settings: Mapping[str, Any]) -> Feature:
+    """Return the feature that was made with `settings`.
+
+    Parameters
+    ----------
+    name : str
+        In `CATALOGUE`.
+    settings : mapping
+        ``sample_rate_hz`` and what `Feature.stored_settings` returns; other keys are ignored.
+    """
+    feature = CATALOGUE[name]
+    given = {key: settings[key] for key in feature.model_fields if key in settings}
+    return feature.model_validate(given | {"framing": {key: settings[key] for key in Framing.model_fields}})

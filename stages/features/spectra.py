@@ -1,22 +1,25 @@
 """Power spectra of segments: one transform for each framing, shared by all features."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-if TYPE_CHECKING:
-    pass
+from stages.core.params import Params
+
+NFft = Annotated[int, Field(ge=16, le=65536)]
+HopLength = Annotated[int, Field(ge=1)]
+Window = Literal["hann", "hamming", "blackman", "boxcar"]
+PadMode = Literal["constant", "reflect"]
 
 FRAMES_PER_CALL = 256  # what a transform works on stays in a core's cache
 FILTERS_PER_PRODUCT = 16
 
 
-@dataclass(frozen=True)
-class Framing:
+class Framing(Params):
     """How a segment is cut into frames.
 
     Frames are centred on their time stamps, as librosa's are: frame t is about sample ``t * hop_length``.
@@ -25,37 +28,37 @@ class Framing:
     ----------
     n_fft, hop_length : int
         Length of a frame and of the step to the next one, in samples.
-    window : str
-        One that `scipy.signal.get_window` knows, periodic.
+    window : {'hann', 'hamming', 'blackman', 'boxcar'}
+        As in `scipy.signal.get_window`, periodic.
     pad_mode : {'constant', 'reflect'}
         What stands beyond both ends of a segment.
     """
 
-    n_fft: int
-    hop_length: int
-    window: str
-    pad_mode: str
+    n_fft: NFft
+    hop_length: HopLength
+    window: Window
+    pad_mode: PadMode
 
     def n_frames(self, length: int) -> int:
-        """Frames of a segment of `length` samples, padded by half a frame at both ends."""
+        """Count the frames of a segment of `length` samples, padded by half a frame at both ends."""
         return 1 + (length + 2 * (self.n_fft // 2) - self.n_fft) // self.hop_length
 
     def time_s(self, length: int, sample_rate_hz: int) -> NDArray[np.float64]:
-        """Centre of each frame of a segment of `length` samples, from the segment's start."""
+        """Return the centre of each frame of a segment of `length` samples, from the segment's start."""
         return np.arange(self.n_frames(length)) * self.hop_length / sample_rate_hz
 
     def frequency_hz(self, sample_rate_hz: int) -> NDArray[np.float64]:
-        """Centre of each of the ``1 + n_fft // 2`` bins."""
+        """Return the centre of each of the ``1 + n_fft // 2`` bins."""
         return np.arange(1 + self.n_fft // 2, dtype=np.float64) * (sample_rate_hz / self.n_fft)
 
     def frames(self, samples: NDArray[np.float32], pad_mode: str = "") -> NDArray[np.float32]:
-        """A view of padded segments, frame by frame.
+        """Return a view of padded segments, frame by frame.
 
         Parameters
         ----------
         samples : ndarray of float32 (n_segments, length)
         pad_mode : str
-            Instead of the framing's own, one of `numpy.pad`.
+            A mode of `numpy.pad` that replaces the framing's.
 
         Returns
         -------
@@ -69,7 +72,7 @@ class Framing:
 
 
 class Segments:
-    """Segments of one length, with all that has been computed of them.
+    """Segments of one length, and what has been computed of them.
 
     Parameters
     ----------
@@ -82,17 +85,17 @@ class Segments:
         self._known: dict[Any, NDArray[Any]] = {}
 
     def once(self, key: Any, compute: Callable[["Segments"], NDArray[Any]]) -> NDArray[Any]:
-        """``compute(self)``, or what it returned before under the same key."""
+        """Return ``compute(self)``, or what it returned before under the same key."""
         if key not in self._known:
             self._known[key] = compute(self)
         return self._known[key]
 
     def power(self, framing: Framing) -> NDArray[np.float32]:
-        """Squared magnitudes of the windowed Fourier transform, (n_segments, n_frames, 1 + n_fft // 2)."""
+        """Return squared magnitudes of the windowed transform, (n_segments, n_frames, 1 + n_fft // 2)."""
         return self.once(framing, lambda segments: _power(segments.samples, framing))
 
     def magnitude(self, framing: Framing) -> NDArray[np.float32]:
-        """Magnitudes of the same."""
+        """Return the magnitudes of the same transform."""
         return self.once((framing, "magnitude"), lambda segments: np.sqrt(segments.power(framing)))
 
 
@@ -105,7 +108,7 @@ def _power(samples: NDArray[np.float32], framing: Framing) -> NDArray[np.float32
     power = np.empty((n_segments, n_frames, 1 + n_fft // 2), np.float32)
     at_once = max(1, FRAMES_PER_CALL // n_frames)
     block = (min(at_once, n_segments), min(n_frames, FRAMES_PER_CALL))
-    # the same memory again and again: new one would cost more than the transform
+    # reused for each block, since new memory would cost more than the transform
     windowed, spectra = torch.empty(*block, n_fft), torch.empty(*block, 1 + n_fft // 2, dtype=torch.complex64)
     for segment in range(0, n_segments, at_once):
         for frame in range(0, n_frames, FRAMES_PER_CALL):
@@ -129,7 +132,7 @@ def _window(name: str, n_fft: int) -> NDArray[np.float32]:
 
 
 class FilterBank:
-    """Weighted sums over frequency; filters that stand side by side share only the bins that they need.
+    """Weighted sums over frequency; neighbouring filters are computed together, over the bins that they need.
 
     Parameters
     ----------
@@ -150,7 +153,7 @@ class FilterBank:
                 self._parts.append((filters, used, torch.from_numpy(part[:, used].T.copy())))
 
     def __call__(self, power: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The sums of (n_segments, n_frames, n_bins): (n_segments, n_frames, n_filters), float32."""
+        """Sum (n_segments, n_frames, n_bins) to (n_segments, n_frames, n_filters), float32."""
         import torch
 
         rows = torch.from_numpy(power.reshape(-1, power.shape[-1]))

@@ -1,7 +1,8 @@
-"""Variants of music to learn from: at another pitch, or at another pace.
+"""Variants of music for training: at another pitch, or at another tempo.
 
-Both are librosa's phase vocoder. A segment of a variant begins where the original's music begins in it and
-is as long as every segment: sped up it takes in some of the music that follows, slowed down it ends earlier.
+Both use librosa's phase vocoder. A segment of a variant begins at the same music as the original segment and
+has the same length: if it is sped up, it contains some of the music that follows; if it is slowed down, it
+ends earlier in the music.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-N_FFT = 2048  # librosa's, which warns of less music than that
+N_FFT = 2048  # of librosa's phase vocoder, which warns of fewer samples
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,15 @@ class Variant:
 
     @property
     def rate(self) -> float:
-        """How many times as fast the music goes by."""
+        """How many times as fast the music is."""
         return self.amount if self.kind == "time_stretch" else 1.0
 
     def reach(self, length: int) -> int:
-        """How far into the original, in samples, a segment of `length` samples or its variant reaches."""
+        """Return how many samples of the original a segment of `length` samples or its variant needs."""
         return math.ceil(length * max(1.0, self.rate))
 
     def of(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The waveform of `N_FFT` samples or more altered, (round(n_samples / rate),), as loud as before."""
+        """Alter a waveform of `N_FFT` samples or more; return (round(n_samples / rate),), as loud."""
         from librosa import effects
 
         altered: NDArray[np.float32]
@@ -62,12 +63,12 @@ class Variant:
 def vary(
     samples: NDArray[np.float32], starts: Sequence[int], length: int, variant: Variant
 ) -> tuple[NDArray[np.float32], list[int]]:
-    """Segments of music under a variant.
+    """Alter the music of segments.
 
     Parameters
     ----------
     samples : ndarray of float32 (n_samples,)
-        Full scale 1; music that belongs together.
+        Full scale 1; continuous music.
     starts : sequence of int
         Where the segments begin, ascending.
     length : int
@@ -78,7 +79,7 @@ def vary(
     -------
     samples : ndarray of float32
     starts : list of int
-        Where the segments begin there: no later than their length before the end, if there is so much.
+        Where the segments begin there: early enough for the last to be complete, if there is enough music.
     """
     missing = N_FFT - len(samples)
     altered = variant.of(np.pad(samples, (0, missing)) if missing > 0 else samples)

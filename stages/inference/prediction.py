@@ -1,14 +1,11 @@
-"""What a trained model says of a file, wherever that is: all but the file comes from the model's folder."""
+"""Predictions of a trained model for any file, from the model's folder alone."""
 
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from stages.audio.decode import decode
 from stages.core.errors import EncoreError
-from stages.features.catalogue import CATALOGUE, Feature, extract
-from stages.features.spectra import Framing
+from stages.features.catalogue import extract, rebuild
+from stages.features.segments import cut
 from stages.storage.hdf5 import at_full_scale
 from stages.training.trained import TrainedModel
 
@@ -16,14 +13,14 @@ MAX_DURATION_S = 3600.0
 
 
 def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
-    """Class probabilities of a file: the mean over its whole segments, side by side from the start.
+    """Return the class probabilities of a file: the mean over its segments, without gaps from the start.
 
     Parameters
     ----------
     path : Path
-        Music in any format that the decode stage reads; of MIDI the first 30 s are played.
+        Music in any format that the decode stage reads; MIDI is rendered as it was for the training.
     model : Path
-        What the train stage wrote.
+        Output folder of the train stage.
 
     Returns
     -------
@@ -33,8 +30,8 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     Raises
     ------
     EncoreError
-        If the file cannot be read or decoded, has samples that are no numbers, or is shorter than one
-        segment.
+        If the file cannot be read or decoded, has samples that are not finite, or is shorter than one
+        segment; or if the model is missing or has an old model.json.
     """
     trained = TrainedModel.load(model)
     about = trained.description
@@ -45,34 +42,16 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
         raise EncoreError(f"{path}: cannot be read: {error.strerror or error}") from None
     if decoded.samples is None:
         raise EncoreError(f"{path} {decoded.info.reason}")
-    if decoded.info.not_finite:  # decode makes zeros of them
-        raise EncoreError(f"{path} has samples that are infinite or no numbers")
+    if decoded.info.not_finite:  # decode replaces them with zeros
+        raise EncoreError(f"{path} has samples that are infinite or not a number")
     samples = at_full_scale(decoded.samples)
-    starts = range(0, len(samples) - length + 1, length)
+    n_windows = decoded.info.n_windows
+    starts = [start for start, _ in cut(len(samples), n_windows, length, tail=0.0, max_per_track=None)]
     if not starts:
         raise EncoreError(
-            f"{path} lasts {len(samples) / rate_hz:.3g} s, but the model takes segments of "
+            f"{path} lasts {len(samples) / n_windows / rate_hz:.3g} s, but the model takes segments of "
             f"{length / rate_hz:g} s"
         )
     feature = rebuild(about.feature.name, {**about.feature.settings, "sample_rate_hz": rate_hz})
     probability = trained.predict(extract(samples, starts, length, {"": feature})[""])
     return dict(zip(about.labels, probability.mean(axis=0).tolist(), strict=True))
-
-
-def rebuild(name: str, settings: Mapping[str, Any]) -> Feature:
-    """The feature that was made with `settings`, as model.json has them.
-
-    Parameters
-    ----------
-    name : str
-        As in the catalogue.
-    settings : mapping
-        The feature's fields; those of its framing stand among them or under "framing".
-    """
-    framing = settings.get("framing", settings)
-    parts: dict[str, Any] = {"framing": Framing(**{f.name: framing[f.name] for f in fields(Framing)})}
-    for field in fields(CATALOGUE[name]):
-        if field.name not in parts:
-            value = settings[field.name]
-            parts[field.name] = rebuild(field.name, value) if isinstance(value, Mapping) else value
-    return CATALOGUE[name](**parts)

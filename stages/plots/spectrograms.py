@@ -13,27 +13,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-    from stages.features.catalogue import Feature, Mel
+    from stages.features.catalogue import Mel
+    from stages.features.feature import Feature
 
 PAGE = ("mel", "mfcc", "chroma")  # the features of a page
-FLOOR_DB = -80.0  # below a picture's maximum; what is deeper is as dark
-MAX_DEVIATION = 3.0  # of a coefficient, in standard deviations; what is farther off is as dark
+FLOOR_DB = -80.0  # relative to a picture's maximum; lower values have the same shade
+MAX_DEVIATION = 3.0  # of a coefficient, in standard deviations; greater ones have the same shade
 WAVE_COLUMNS = 1000
 OCTAVES_HZ = 125.0 * 2 ** np.arange(10)
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 def page(samples: NDArray[np.float32], features: Mapping[str, Any], label: str, track_id: str) -> "Figure":
-    """Waveform, mel spectrogram, MFCC and chroma of a stretch of music over one time axis.
+    """Draw waveform, mel spectrogram, MFCC and chroma of an excerpt over one time axis.
 
     Parameters
     ----------
     samples : ndarray of float32 (n_samples,)
-        Full scale 1. Taken as one segment; one shorter than a frame is followed by silence.
+        Full scale 1. Treated as one segment; silence is appended if it is shorter than a frame.
     features : mapping of str to Feature
         Those in `PAGE`.
     label, track_id : str
-        Where the stretch is from; an empty label means that the track has none.
+        Of the excerpt; an empty label means that the track has none.
     """
     from matplotlib.figure import Figure
 
@@ -76,31 +77,31 @@ def page(samples: NDArray[np.float32], features: Mapping[str, Any], label: str, 
     return figure
 
 
-def overview(stretches: Mapping[str, NDArray[np.float32]], mel: "Mel", columns: int = 5) -> "Figure":
-    """Mel spectrograms of a stretch of each class.
+def overview(excerpts: Mapping[str, NDArray[np.float32]], mel: "Mel", columns: int = 5) -> "Figure":
+    """Draw mel spectrograms of one excerpt of each class side by side.
 
     Parameters
     ----------
-    stretches : mapping of str to ndarray of float32 (n_samples,)
-        By class, full scale 1.
+    excerpts : mapping of str to ndarray of float32 (n_samples,)
+        By title, full scale 1.
     mel : Mel
     columns : int
         Panels side by side.
     """
     from matplotlib.figure import Figure
 
-    columns = min(columns, len(stretches))
-    rows = -(-len(stretches) // columns)
+    columns = min(columns, len(excerpts))
+    rows = -(-len(excerpts) // columns)
     figure = Figure(figsize=(2.2 * columns + 1.2, 2.1 * rows + 0.5), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes in grid[len(stretches) :]:
+    for axes in grid[len(excerpts) :]:
         axes.set_visible(False)
-    panels = list(grid[: len(stretches)])
-    for index, (axes, (label, samples)) in enumerate(zip(panels, stretches.items(), strict=True)):
+    panels = list(grid[: len(excerpts)])
+    for index, (axes, (label, samples)) in enumerate(zip(panels, excerpts.items(), strict=True)):
         image = _draw_mel(axes, _values(samples, {"mel": mel})["mel"], mel, apart=0.07)
         axes.set_title(_short(label, 24), size=10, parse_math=False)
-        axes.tick_params(labelsize=8, labelbottom=index + columns >= len(stretches))
-    panels[0].set_xlim(0, max(map(len, stretches.values())) / mel.sample_rate_hz)
+        axes.tick_params(labelsize=8, labelbottom=index + columns >= len(excerpts))
+    panels[0].set_xlim(0, max(map(len, excerpts.values())) / mel.sample_rate_hz)
     figure.supxlabel("time in s", size=9)
     figure.supylabel("frequency in Hz (mel scale)", size=9)
     bar = figure.colorbar(image, ax=panels, fraction=0.02, pad=0.01)
@@ -110,7 +111,7 @@ def overview(stretches: Mapping[str, NDArray[np.float32]], mel: "Mel", columns: 
 
 
 def _values(samples: NDArray[np.float32], features: Mapping[str, "Feature"]) -> dict[str, NDArray[Any]]:
-    """Each feature of a stretch that is one segment, (n_bins, n_frames)."""
+    """Compute each feature of an excerpt as one segment, (n_bins, n_frames)."""
     from stages.features.catalogue import extract
 
     length = max(len(samples), *(feature.framing.n_fft for feature in features.values()))
@@ -125,15 +126,14 @@ def _draw_wave(axes: "Axes", samples: NDArray[np.float32], sample_rate_hz: int) 
 
 
 def _draw_mel(axes: "Axes", values: NDArray[np.float32], mel: "Mel", apart: float) -> "AxesImage":
-    """Draw over an axis that counts in mel and is labelled in Hz, with ticks at least `apart` of it apart."""
+    """Draw on an axis in mel, labelled in Hz; `apart`: least distance of ticks as a share of the axis."""
     from librosa import hz_to_mel, mel_to_hz
     from matplotlib.ticker import MaxNLocator
 
-    fmax_hz = mel.sample_rate_hz / 2 if mel.fmax_hz is None else mel.fmax_hz
-    first, last = hz_to_mel([mel.fmin_hz, fmax_hz], htk=mel.htk)  # ends of the outermost bands
+    first, last = hz_to_mel([mel.fmin_hz, mel.top_hz], htk=mel.htk)  # ends of the outermost bands
     half = (last - first) / (mel.n_mels + 1) / 2
     low, high = first + half, last - half
-    # where all is the same, which is silence, there is no maximum to measure from
+    # all values are equal in silence, which has no maximum to measure from
     level = values - values.max() if np.ptp(values) else np.full_like(values, FLOOR_DB)
     image = _draw(axes, level, mel, (low, high), "magma", 32, (FLOOR_DB, 0))
 
@@ -152,12 +152,12 @@ def _draw_mel(axes: "Axes", values: NDArray[np.float32], mel: "Mel", apart: floa
 
 
 def _draw_mfcc(axes: "Axes", values: NDArray[np.float32], mfcc: "Feature") -> "AxesImage":
-    spread = values.std(axis=1, keepdims=True)
-    spread[spread < 1e-3] = 1  # rounding errors of a coefficient that stays the same
-    # each about its own mean, else the lowest would leave the others in one shade
-    deviation = (values - values.mean(axis=1, keepdims=True)) / spread
+    std = values.std(axis=1, keepdims=True)
+    std[std < 1e-3] = 1  # rounding errors of a constant coefficient
+    # each coefficient is standardised, else the lowest would leave the others in one shade
+    standardised = (values - values.mean(axis=1, keepdims=True)) / std
     limits = (-MAX_DEVIATION, MAX_DEVIATION)
-    image = _draw(axes, deviation, mfcc, (-0.5, len(values) - 0.5), "RdBu_r", 15, limits)
+    image = _draw(axes, standardised, mfcc, (-0.5, len(values) - 0.5), "RdBu_r", 15, limits)
     axes.set_yticks(range(0, len(values), -(-len(values) // 8)))
     return image
 
@@ -177,7 +177,7 @@ def _draw(
     n_shades: int,
     limits: tuple[float, float],
 ) -> "AxesImage":
-    """Draw (n_bins, n_frames) with each frame about its time in seconds.
+    """Draw (n_bins, n_frames) with each frame centred on its time in seconds.
 
     Few shades and sharp edges make a file a third as large.
     """
@@ -197,6 +197,6 @@ def _draw(
 
 
 def _short(text: str, n: int) -> str:
-    """At most `n` characters of a text, all of which show."""
+    """Return at most `n` characters of a text, all of them printable."""
     text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
     return text if len(text) <= n else f"{text[: n // 2]} … {text[-(n // 2) :]}"

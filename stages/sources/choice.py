@@ -2,22 +2,31 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable
 
 from stages.core.errors import EncoreError
+from stages.core.tables import RawTrack
 from stages.sources.params import SourceParams
 
 
-def choose(labels: Mapping[str, str], params: SourceParams, place: str) -> list[str]:
-    """The track_ids to take, sorted.
+def choose(tracks: Collection[RawTrack], params: SourceParams, place: str) -> list[RawTrack]:
+    """Return `chosen`, and print how many of the tracks these are if some are left out."""
+    taken = chosen(tracks, params, place)
+    if len(taken) < len(tracks):
+        print(f"fetch: chose {len(taken)} of the {len(tracks)} tracks in {place}")
+    return taken
 
-    A class is put in an order that depends on the seed and the track_ids alone, and is taken from its
-    start: a larger share contains the smaller one, and a track more does not shuffle the others.
+
+def chosen(tracks: Iterable[RawTrack], params: SourceParams, place: str) -> list[RawTrack]:
+    """Return the tracks to take, sorted by track_id.
+
+    The order within a class depends on the seed and the track_ids alone, and the class is taken from its
+    start: a larger share contains the smaller one, and a new track changes the choice by at most one.
 
     Parameters
     ----------
-    labels : mapping of str to str
-        Label of each track_id that there is; empty: unlabelled.
+    tracks : iterable of RawTrack
+        Every track that there is.
     params : SourceParams
     place : str
         Where the tracks are, for the message.
@@ -27,25 +36,22 @@ def choose(labels: Mapping[str, str], params: SourceParams, place: str) -> list[
     EncoreError
         If one of `params.classes` is not there.
     """
-    wanted = wanted_classes(labels, params, place)
     classes = defaultdict(list)
-    for track_id, label in labels.items():
-        if label in wanted | {""}:
-            classes[label].append(track_id)
-    chosen = []
-    for track_ids in classes.values():
-        n_wanted = max(1, round(params.fraction * len(track_ids)))
+    for track in tracks:
+        classes[track.label].append(track)
+    wanted = wanted_classes(classes, params, place)
+    taken = []
+    for label in wanted | {""} & classes.keys():
+        n_wanted = max(1, round(params.fraction * len(classes[label])))
         if params.tracks_per_class is not None:
             n_wanted = min(n_wanted, params.tracks_per_class)
-        chosen += sorted(track_ids, key=lambda track_id: _rank(params.seed, track_id))[:n_wanted]
-    if len(chosen) < len(labels):
-        print(f"fetch: chose {len(chosen)} of the {len(labels)} tracks in {place}")
-    return sorted(chosen)
+        taken += sorted(classes[label], key=lambda track: _rank(params.seed, track.track_id))[:n_wanted]
+    return sorted(taken, key=lambda track: track.track_id)
 
 
-def wanted_classes(labels: Mapping[str, str], params: SourceParams, place: str) -> set[str]:
-    """The classes to take; the parameters and the error are those of `choose`."""
-    there = set(labels.values()) - {""}
+def wanted_classes(labels: Iterable[str], params: SourceParams, place: str) -> set[str]:
+    """Return the classes to take of those in `labels`; parameters and error are those of `chosen`."""
+    there = set(labels) - {""}
     wanted = there if params.classes is None else set(params.classes)
     if missing := sorted(wanted - there):
         raise EncoreError(

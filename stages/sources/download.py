@@ -1,6 +1,5 @@
-"""A large file from the web: resumed where it was cut off, in a later process too, and checked when whole."""
+"""Download of a large file: resumed where it was cut off, also by a later process, and checked when whole."""
 
-import errno
 import hashlib
 import shutil
 from collections.abc import Mapping
@@ -8,15 +7,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stages.core.errors import EncoreError
+from stages.sources.disk import disk_errors_in_one_line, disk_full
 
-SILENCE_S = 60.0  # how long a server may say nothing before we give up on it
+SILENCE_S = 60.0  # how long a server may send nothing before the download is given up
 
 
 def download(url: str, sha1: str, into: Path) -> None:
     """Download `url` to the file `into`, unless it is there already.
 
-    What has come is kept beside it as ``NAME.partial``, and the server is asked for the rest only. A cut
-    connection is taken up again at once as long as every try brings something.
+    What is downloaded is kept beside it as ``NAME.partial``, and the server is asked for the rest only. After
+    a cut connection the download resumes at once, as long as every attempt brings something.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def download(url: str, sha1: str, into: Path) -> None:
     if into.exists():
         return
     partial = into.with_name(f"{into.name}.partial")
-    try:
+    with disk_errors_in_one_line(into, f"no room left in {into.parent}"):
         while True:
             before = _size(partial)
             try:
@@ -45,24 +45,25 @@ def download(url: str, sha1: str, into: Path) -> None:
             except RequestException as error:
                 if _size(partial) <= before:
                     raise EncoreError(_explain(error, url, _size(partial))) from None
-        with partial.open("rb") as file:
-            found = hashlib.file_digest(file, "sha1").hexdigest()
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise EncoreError(_disk_full(partial)) from None
-        raise EncoreError(f"{error.filename or into}: {error.strerror or error}") from None
+        found = sha1_of(partial)
     _validator(partial).unlink(missing_ok=True)
     if found != sha1:
         partial.unlink()
         raise EncoreError(
-            f"{url}: damaged on the way, or another file than expected (its sha1 is {found}, should be "
-            f"{sha1}); deleted, run again to download it anew"
+            f"{url}: damaged in transit, or another file than expected (its sha1 is {found}, should be "
+            f"{sha1}); deleted, run again to download a new copy"
         )
     partial.replace(into)
 
 
+def sha1_of(path: Path) -> str:
+    """Return the SHA-1 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha1").hexdigest()
+
+
 def _receive(url: str, partial: Path) -> None:
-    """Append to `partial` what it lacks of `url`, or start anew if another file is there by now."""
+    """Append to `partial` what it lacks of `url`, or start again if the server has another file by now."""
     import requests
     from tqdm import tqdm
 
@@ -75,18 +76,19 @@ def _receive(url: str, partial: Path) -> None:
             headers["If-Range"] = _validator(partial).read_text("utf-8")
     with requests.get(url, headers=headers, stream=True, timeout=SILENCE_S) as answer:
         if kept and answer.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # nothing is lacking, or so the checksum will say
+            return  # nothing is missing, or the checksum will differ
         answer.raise_for_status()
         if answer.status_code != requests.codes.partial_content:
             kept = 0
-        lacking = int(answer.headers.get("Content-Length", 0))
-        if lacking > shutil.disk_usage(partial.parent).free + (0 if kept else _size(partial)):
-            raise EncoreError(_disk_full(partial, lacking))
+        missing = int(answer.headers.get("Content-Length", 0))
+        if missing > shutil.disk_usage(partial.parent).free + (0 if kept else _size(partial)):
+            needs = f"{partial.stem} needs {missing / 1e9:.1f} GB more in {partial.parent}"
+            raise disk_full(needs)
         with (
             partial.open("ab" if kept else "wb") as file,
             tqdm(
                 desc=f"download {partial.stem}",
-                total=kept + lacking or None,
+                total=kept + missing or None,
                 initial=kept,
                 unit="B",
                 unit_scale=True,
@@ -101,13 +103,13 @@ def _receive(url: str, partial: Path) -> None:
 
 
 def _validator(partial: Path) -> Path:
-    """Where the server's name for this version of the file is kept."""
+    """Return the file that keeps the server's name for this version of the download."""
     return partial.with_name(f"{partial.name}.etag")
 
 
 def _remember_validator(headers: Mapping[str, str], partial: Path) -> None:
     etag = headers.get("ETag", "W/")
-    # A weak ETag does not promise the same bytes, and If-Range takes none.
+    # A weak ETag does not promise the same bytes, and If-Range does not accept one.
     known = headers.get("Last-Modified", "") if etag.startswith("W/") else etag
     if known:
         _validator(partial).write_text(known, "utf-8")
@@ -120,7 +122,7 @@ def _size(path: Path) -> int:
 
 
 def _explain(error: Exception, url: str, kept: int) -> str:
-    """What a failed request means and what to do about it."""
+    """Return what a failed request means and what to do about it."""
     from requests import exceptions
 
     keeps = f"{kept / 1e6:.0f} MB are kept, " if kept else ""
@@ -138,14 +140,9 @@ def _explain(error: Exception, url: str, kept: int) -> str:
 
 
 def broken_by(error: Exception, silence_s: float) -> str:
-    """What lies at the bottom of a failed connection: "Connection refused", "silent for 60 s", "cut off"."""
+    """Return the root cause of a failed connection: "Connection refused", "silent for 60 s", "cut off"."""
     cause: BaseException = error
     while inner := cause.__cause__ or cause.__context__:
         cause = inner
     unnamed = f"silent for {silence_s:g} s" if isinstance(cause, TimeoutError) else "cut off"
     return getattr(cause, "strerror", None) or unnamed
-
-
-def _disk_full(partial: Path, lacking: int = 0) -> str:
-    needs = f"{partial.stem} needs {lacking / 1e9:.1f} GB more in" if lacking else "no room left in"
-    return f"disk full: {needs} {partial.parent}; make room and run again, what is downloaded is kept"

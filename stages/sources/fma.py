@@ -1,26 +1,25 @@
-"""The Free Music Archive: clips of 30 s with a published split, downloaded or from a copy of one's own."""
+"""The Free Music Archive: clips of 30 s with a published split, downloaded or from the user's own copy."""
 
 import csv
-import errno
-import hashlib
 import io
 import re
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from stages.core.errors import EncoreError
-from stages.core.tables import RawTrack, read_rows
+from stages.core.tables import RawTrack, read_pairs
 from stages.core.workspace import new_folder, work_cache
-from stages.sources import Contents
+from stages.sources import archive
 from stages.sources.choice import choose, wanted_classes
-from stages.sources.download import download
+from stages.sources.disk import disk_errors_in_one_line
+from stages.sources.download import download, sha1_of
 from stages.sources.params import SourceParams, absolute
+from stages.sources.source import Published
 
 SERVER = "https://os.unil.cloud.switch.ch/fma"
 FAULTS = Path(__file__).parents[2] / "data" / "facts" / "fma_faults.csv"
@@ -34,6 +33,7 @@ SHA1 = {
     "fma_medium": "c67b69ea232021025fca9231fc1c7c1a063ab50b",
     "fma_large": "497109f4dd721066b5ce5e5f250ec604dc78939e",
 }
+SPLIT_SIZES = {"small": {"train": 6_400, "valid": 800, "test": 800}}  # as the README and the paper give them
 SPLITS = {"training": "train", "validation": "valid", "test": "test"}
 
 # The columns of tracks.csv that we read, each by what stands in its three header lines.
@@ -44,10 +44,7 @@ GENRE = ("track", "genre_top", "")
 ARTIST = ("artist", "id", "")
 
 LONGEST_FIELD = 1 << 24  # characters; biographies pass the csv module's limit of 131,072
-LARGEST_CLIP = 64_000_000  # bytes, some fifty times a clip of 30 s
-
-# What zipfile raises for damaged archives.
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
+MAX_CLIP_BYTES = 64_000_000  # some fifty times a clip of 30 s
 
 
 class FmaParams(SourceParams):
@@ -68,14 +65,6 @@ class FmaParams(SourceParams):
     metadata_path: str | None = None
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with a clip (``data/facts/fma_faults.csv``)."""
-
-    track_id: str
-    fault: str
-
-
 class Fma:
     """Clips of 30 s from the Free Music Archive; the label is the top genre, the group the artist."""
 
@@ -93,9 +82,20 @@ class Fma:
         self.params = params
         self._clips = f"fma_{params.subset}"
         self._place = f"FMA {params.subset}"
-        self.expected = Contents(
-            n_tracks=N_TRACKS[params.subset],
-            checksums={f"{name}.zip": f"sha1:{SHA1[name]}" for name in (METADATA, self._clips)},
+
+    def published(self) -> Published:
+        """Return FMA's numbers, and the tracks of its metadata if that is on this machine."""
+        metadata = _folder_of(METADATA, self.params.metadata_path, "metadata_path")
+        tracks = None
+        if metadata is not None or _archive(METADATA).exists():
+            with _opened(METADATA, metadata) as root:
+                tracks = _read_tracks(root, self.params.subset)
+        return Published(
+            tracks=tracks,
+            n_tracks=N_TRACKS[self.params.subset],
+            split_sizes=SPLIT_SIZES.get(self.params.subset, {}),
+            sha1={f"{name}.zip": SHA1[name] for name in (METADATA, self._clips)},
+            original=_folder_of(self._clips, self.params.path, "path"),
         )
 
     def fetch(self, into: Path) -> list[RawTrack]:
@@ -107,38 +107,27 @@ class Fma:
             If a copy is not where it is said to be, a class of `classes` is not in the subset, the
             server does not deliver, an archive is damaged, or the disk is full.
         """
-        try:
+        needs = (
+            f"no room for the clips of {self._clips} in data/raw and in DVC's cache "
+            "(dataset.fraction takes fewer of them)"
+        )
+        with disk_errors_in_one_line(into, needs):
             metadata = _folder_of(METADATA, self.params.metadata_path, "metadata_path")
             clips = _folder_of(self._clips, self.params.path, "path")
             with _opened(METADATA, metadata) as root:
-                known = _read_tracks(root, self.params.subset)
-            # known before the download, so that a slip costs no gigabytes
-            wanted_classes(_labels(known), self.params, self._place)
+                tracks = _read_tracks(root, self.params.subset)
+            # Before the download, so that a wrong class costs no gigabytes.
+            wanted_classes((track.label for track in tracks), self.params, self._place)
             with _opened(self._clips, clips) as root, new_folder(into) as folder:
-                there = {
-                    track_id: track for track_id, track in known.items() if (root / track.path).is_file()
-                }
-                _report_missing(sorted(known.keys() - there.keys()), len(known), root)
+                there = _those_in(root, tracks)
                 from tqdm import tqdm
 
-                chosen = choose(_labels(there), self.params, self._place)
-                bar = tqdm(chosen, "fetch", unit="track", disable=None)
-                return [_copy(root, there[track_id], folder) for track_id in bar]
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise EncoreError(
-                    f"disk full: no room for the clips of {self._clips} in data/raw and in DVC's cache; make "
-                    "room, or take less with dataset.fraction, and run again; what is downloaded is kept"
-                ) from None
-            raise EncoreError(f"{error.filename or into}: {error.strerror or error}") from None
-
-
-def _labels(tracks: dict[str, RawTrack]) -> dict[str, str]:
-    return {track_id: track.label for track_id, track in tracks.items()}
+                bar = tqdm(choose(there, self.params, self._place), "fetch", unit="track", disable=None)
+                return [_copy(root, track, folder) for track in bar]
 
 
 def _folder_of(name: str, copy: str | None, key: str) -> Path | None:
-    """What a user's path stands for: FMA's folder `name`, one that holds it, or the file tracks.csv."""
+    """Return what a user's path means: FMA's folder `name`, one that contains it, or the file tracks.csv."""
     if copy is None:
         return None
     path = absolute(copy, key)
@@ -149,52 +138,55 @@ def _folder_of(name: str, copy: str | None, key: str) -> Path | None:
     return path / name if (path / name).is_dir() else path
 
 
+def _archive(name: str) -> Path:
+    return work_cache("downloads") / f"{name}.zip"
+
+
 @contextmanager
 def _opened(name: str, folder: Path | None) -> Iterator[Path | zipfile.Path]:
-    """FMA's folder `name`: the user's, or else the one in the archive, which is downloaded where it lacks."""
+    """Open FMA's folder `name`: the user's, or the one in the archive, which is downloaded if missing."""
     if folder is not None:
         yield folder
         return
     from filelock import FileLock
 
-    archive = work_cache("downloads") / f"{name}.zip"
+    path = _archive(name)
     # Queued experiments share the cache: one downloads, the others wait for it.
     with FileLock(work_cache("locks") / "fma.lock"):
-        download(f"{SERVER}/{name}.zip", SHA1[name], archive)
+        download(f"{SERVER}/{name}.zip", SHA1[name], path)
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with archive.opened(path) as opened:
             yield zipfile.Path(opened, f"{name}/")
-    except (*DAMAGE, OSError) as error:
-        # Damage makes bz2 raise an OSError without a number and zipfile seek out of bounds (EINVAL);
-        # any other OSError is the disk's.
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise
-        archive.unlink()
-        raise EncoreError(f"{archive}: damaged ({error}); deleted, run again to download it anew") from None
+    except archive.UnusableError as error:
+        if sha1_of(path) == SHA1[name]:
+            raise  # the fault is not in the archive
+        raise archive.deleted(path, error) from None
 
 
-def _read_tracks(root: Path | zipfile.Path, subset: str) -> dict[str, RawTrack]:
-    """What tracks.csv says of the tracks of `subset`; how large the clips are is not known yet."""
+def _read_tracks(root: Path | zipfile.Path, subset: str) -> list[RawTrack]:
+    """Read the tracks of `subset` from tracks.csv; hash and size of the clips are not known yet."""
     table = root if root.is_file() else root / "tracks.csv"
     if not table.is_file():
         raise EncoreError(f"dataset.metadata_path: no tracks.csv in {root}; give FMA's folder fma_metadata")
     subsets = list(N_TRACKS)[: list(N_TRACKS).index(subset) + 1]
-    faults = {row.track_id: row.fault for row in read_rows(FAULTS, Fault)}
-    tracks = {}
+    faults = read_pairs(FAULTS, "track_id", "fault", "facts")
+    tracks = []
     with table.open("rb") as file, _long_fields_allowed():
         for row in _read_rows(io.TextIOWrapper(file, "utf-8", newline=""), table):
             if row[SUBSET] in subsets:
                 track_id = row[TRACK_ID].zfill(6)
-                tracks[track_id] = RawTrack(
-                    track_id=track_id,
-                    path=f"{track_id[:3]}/{track_id}.mp3",
-                    label=row[GENRE],
-                    group=row[ARTIST],
-                    split=SPLITS.get(row[SPLIT], ""),
-                    fault=faults.get(track_id, ""),
-                    sha256="",
-                    bytes=0,
-                    source=Fma.name,
+                tracks.append(
+                    RawTrack(
+                        track_id=track_id,
+                        path=f"{track_id[:3]}/{track_id}.mp3",
+                        label=row[GENRE],
+                        group=row[ARTIST],
+                        split=SPLITS.get(row[SPLIT], ""),
+                        fault=faults.get(track_id, ""),
+                        sha256="",
+                        bytes=0,
+                        source=Fma.name,
+                    )
                 )
     if not tracks:
         raise EncoreError(f"{table}: has no track of FMA {subset}; give FMA's own tracks.csv")
@@ -211,7 +203,7 @@ def _long_fields_allowed() -> Iterator[None]:
 
 
 def _read_rows(text: io.TextIOWrapper, table: Path | zipfile.Path) -> Iterator[dict[tuple[str, ...], str]]:
-    """The columns that we need, of every track."""
+    """Yield the columns that are needed, of every track."""
     lines = csv.reader(text)
     try:
         header = list(zip(*islice(lines, 3), strict=False))
@@ -230,29 +222,30 @@ def _read_rows(text: io.TextIOWrapper, table: Path | zipfile.Path) -> Iterator[d
         ) from None
 
 
-def _report_missing(track_ids: list[str], n_known: int, root: Path | zipfile.Path) -> None:
-    """Say which tracks are not there; raise `EncoreError` if none is."""
-    if len(track_ids) == n_known:
+def _those_in(root: Path | zipfile.Path, tracks: Iterable[RawTrack]) -> list[RawTrack]:
+    """Return the tracks whose clip is in `root`, and print which are not; `EncoreError` if none is."""
+    there: list[RawTrack] = []
+    missing: list[RawTrack] = []
+    for track in tracks:
+        (there if (root / track.path).is_file() else missing).append(track)
+    if not there:
         raise EncoreError(f"dataset.path: {root} has no clip of the subset, such as 000/000002.mp3")
-    if track_ids:
-        first = ", ".join(track_ids[:5]) + (", …" if len(track_ids) > 5 else "")
-        print(f"  warning: {len(track_ids)} of {n_known} tracks are not in {root}: {first}")
+    if missing:
+        names = sorted(track.track_id for track in missing)
+        first = ", ".join(names[:5]) + (", …" if names[5:] else "")
+        n_all = len(there) + len(missing)
+        print(f"  warning: {len(missing)} of {n_all} tracks are not in {root}: {first}")
+    return there
 
 
 def _copy(root: Path | zipfile.Path, track: RawTrack, folder: Path) -> RawTrack:
-    """Copy a clip; its row, now with hash and size."""
-    target = folder / track.path
-    target.parent.mkdir(exist_ok=True)
-    digest = hashlib.sha256()
-    n_bytes = 0
-    with (root / track.path).open("rb") as clip, target.open("wb") as file:
-        while block := clip.read(1 << 20):
-            n_bytes += len(block)
-            if n_bytes > LARGEST_CLIP:
-                raise EncoreError(
-                    f"{root / track.path}: over {LARGEST_CLIP / 1e6:.0f} MB, too large for a clip of 30 s; "
-                    "use FMA's own file"
-                )
-            digest.update(block)
-            file.write(block)
-    return replace(track, sha256=digest.hexdigest(), bytes=n_bytes)
+    """Copy a clip; return its row, now with hash and size."""
+    clip = root / track.path
+    try:
+        with clip.open("rb") as packed:
+            sha256, n_bytes = archive.copy(packed, folder / track.path, MAX_CLIP_BYTES)
+    except archive.TooLargeError:
+        raise EncoreError(
+            f"{clip}: over {MAX_CLIP_BYTES / 1e6:.0f} MB, too large for a clip of 30 s; use FMA's own file"
+        ) from None
+    return replace(track, sha256=sha256, bytes=n_bytes)

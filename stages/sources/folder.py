@@ -1,4 +1,4 @@
-"""Any folder of music: one sub-folder per class, or a table of labels."""
+"""Any folder of music: one sub-folder for each class, or a table of labels."""
 
 import hashlib
 import os
@@ -6,8 +6,8 @@ import re
 import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +16,9 @@ from pydantic import field_validator
 from stages.audio.formats import is_music
 from stages.core.errors import EncoreError
 from stages.core.tables import RawTrack, read_pairs
-from stages.sources import Contents
 from stages.sources.choice import choose
 from stages.sources.params import SourceParams, absolute
+from stages.sources.source import Published
 
 
 class FolderParams(SourceParams):
@@ -58,13 +58,17 @@ class Folder:
     """Music below a folder: the first folder name is the class, files outside any are unlabelled."""
 
     name = "folder"
-    licence = "unknown: yours to know"
+    licence = "unknown: for the user to know"
     citation = "none"
     caveat = ""
-    expected = Contents()
 
     def __init__(self, params: FolderParams):
         self.params = params
+
+    def published(self) -> Published:
+        """Return what is in the folder now."""
+        root = self._root()
+        return Published(tracks=self._tracks(root, _Found()), original=root)
 
     def fetch(self, into: Path) -> list[RawTrack]:
         """Copy the music; track_id is the path below the folder.
@@ -75,101 +79,112 @@ class Folder:
             If the folder is not absolute or not there, a class of `classes` is not in it, the table of
             labels is wrong, a file cannot be read, or the disk is full.
         """
+        from tqdm import tqdm
+
+        root, found = self._root(), _Found()
+        tracks = self._tracks(root, found)
+        found.report()
+        if self.params.group_pattern and (lone := [track.track_id for track in tracks if not track.group]):
+            print(f"fetch: dataset.group_pattern finds no group in {_some(lone)}")
+        chosen = choose(tracks, self.params, str(root))
+        return [_copy(root, track, into) for track in tqdm(chosen, "fetch", unit="track", disable=None)]
+
+    def _root(self) -> Path:
         root = absolute(self.params.path, "path")
         if not root.is_dir():
             raise EncoreError(f"dataset.path: no folder {root}")
-        from tqdm import tqdm
+        return root
 
-        found = _Found()
+    def _tracks(self, root: Path, found: "_Found") -> list[RawTrack]:
+        """List the music below `root`; hash and size of the files are not known yet."""
         try:
-            files = {path.relative_to(root).as_posix(): path for path in _walk(root, root.resolve(), found)}
+            paths = [path.relative_to(root).as_posix() for path in _walk(root, root.resolve(), found)]
         except OSError as error:
             raise EncoreError(
                 f"dataset.path: cannot look into {error.filename}: {error.strerror or error}"
             ) from None
         except RecursionError:
             raise EncoreError(f"dataset.path: {root} has folders in folders without end") from None
-        labels = self._labels(files)
-        groups = {track_id: self._group(track_id) for track_id in files}
-        found.report()
-        if self.params.group_pattern is not None and (lone := [t for t in files if not groups[t]]):
-            print(f"fetch: dataset.group_pattern finds no group in {_some(lone)}")
+        labels = self._labels(paths, found)
         return [
-            self._copy(files[track_id], track_id, labels[track_id], groups[track_id], into)
-            for track_id in tqdm(choose(labels, self.params, str(root)), "fetch", unit="track", disable=None)
+            RawTrack(
+                track_id=path,
+                path=path,
+                label=labels[path],
+                group=self._group(path),
+                split="",
+                fault="",
+                sha256="",
+                bytes=0,
+                source=self.name,
+            )
+            for path in paths
         ]
 
-    def _labels(self, files: Mapping[str, Path]) -> dict[str, str]:
+    def _labels(self, paths: Iterable[str], found: "_Found") -> dict[str, str]:
+        names = {path: _spelled(path) for path in paths}
         if self.params.labels is None:
-            return {name: _spelled(name.partition("/")[0]) if "/" in name else "" for name in files}
+            return {path: name.partition("/")[0] if "/" in name else "" for path, name in names.items()}
         table = Path(self.params.labels)
         given = {
             _spelled(path): label
             for path, label in read_pairs(table, "path", "label", "dataset.labels").items()
         }
-        names = {track_id: _spelled(track_id) for track_id in files}
         if strangers := sorted(given.keys() - set(names.values())):
-            print(f"fetch: {table} names files that are not there: {_some(strangers)}")
-        labels = {track_id: given.get(name, "") for track_id, name in names.items()}
-        if files and not any(labels.values()):
+            found.strangers = f"{table} names files that are not there: {_some(strangers)}"
+        labels = {path: given.get(name, "") for path, name in names.items()}
+        if labels and not any(labels.values()):
             raise EncoreError(
-                f"dataset.labels: {table} labels none of the files; its paths should look like {min(files)}"
+                f"dataset.labels: {table} labels none of the files; its paths should look like {min(labels)}"
             )
         return labels
 
-    def _group(self, track_id: str) -> str:
-        match = (
-            re.search(self.params.group_pattern, _spelled(track_id)) if self.params.group_pattern else None
-        )
+    def _group(self, path: str) -> str:
+        match = re.search(self.params.group_pattern, _spelled(path)) if self.params.group_pattern else None
         return " / ".join(part for part in match.groupdict().values() if part) if match else ""
 
-    def _copy(self, path: Path, track_id: str, label: str, group: str, into: Path) -> RawTrack:
-        copy = into / track_id
-        try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
-            with copy.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise EncoreError(f"dataset.path: cannot copy {path}: {error.strerror or error}") from None
-        return RawTrack(
-            track_id=track_id,
-            path=track_id,
-            label=label,
-            group=group,
-            split="",
-            fault="",
-            sha256=sha256,
-            bytes=copy.stat().st_size,
-            source=self.name,
-        )
+
+def _copy(root: Path, track: RawTrack, into: Path) -> RawTrack:
+    """Copy a file; return its row, now with hash and size."""
+    path, copy = root / track.path, into / track.path
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+        with copy.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EncoreError(f"dataset.path: cannot copy {path}: {error.strerror or error}") from None
+    return replace(track, sha256=sha256, bytes=copy.stat().st_size)
 
 
 @dataclass
 class _Found:
-    """What lies below the folder and is not taken."""
+    """What was found beside the music, to be printed."""
 
-    astray: list[str] = field(default_factory=list)  # links
-    others: Counter[str] = field(default_factory=Counter)  # files that hold no music, by suffix
+    astray: list[str] = field(default_factory=list)  # links that are not followed
+    others: Counter[str] = field(default_factory=Counter)  # files that are no music, by suffix
+    strangers: str = ""  # what the table of labels names and the folder lacks
 
     def report(self) -> None:
+        if self.strangers:
+            print(f"fetch: {self.strangers}")
         if self.astray:
             print(
-                "fetch: left out links that lead out of the folder or nowhere, or on from another link: "
-                f"{_some(self.astray)}"
+                "fetch: left out links that lead outside the folder or to nothing, or that lie below another "
+                f"link: {_some(self.astray)}"
             )
         if self.others:
             kinds = ", ".join(f"{_some([suffix])} {n}" for suffix, n in self.others.most_common(5))
-            print(f"fetch: left out {self.others.total()} files that are no music by their names: {kinds}")
+            print(f"fetch: left out {self.others.total()} files without the suffix of music: {kinds}")
 
 
 def _walk(
     folder: Path, root: Path, found: _Found, above: tuple[str, ...] = (), is_linked: bool = False
 ) -> Iterator[Path]:
-    """Music below `folder` in sorted order, hidden files apart.
+    """Yield the music below `folder` in sorted order, without hidden files.
 
-    Links are followed inside `root` only, and not on from where a link has led, since folders that are
-    linked to one another would multiply.
+    Links are followed inside `root` only, and no link is followed below a link, since folders that are linked
+    to one another would multiply.
     """
     here = os.path.realpath(folder)
     for path in sorted(folder.iterdir()):
@@ -181,7 +196,7 @@ def _walk(
         elif target.is_dir():
             if path.is_symlink() and is_linked:
                 found.astray.append(str(path))
-            elif str(target) not in (*above, here):  # a link to a folder above would lead round in circles
+            elif str(target) not in (*above, here):  # a link to a folder above would never end
                 _assert_nameable(path.name)
                 yield from _walk(path, root, found, (*above, here), is_linked or path.is_symlink())
         elif is_music(path) and target.is_file():
@@ -202,7 +217,7 @@ def _assert_nameable(name: str) -> None:
 
 
 def _spelled(name: str) -> str:
-    """Systems differ in how they spell an accent; to the user it is one name."""
+    """Return a name in the one spelling (NFC) of its accents; systems differ in how they spell them."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -17,13 +17,13 @@ class SourceParams(Params):
     name : str
         Which source.
     classes : list of str or None
-        Only these classes; None for all. Unlabelled tracks stay in either case.
+        Only these classes; None for all. Unlabelled tracks are kept in both cases.
     tracks_per_class : int or None
-        At most so many tracks of each class, and of those without one; None for all.
+        At most so many tracks of each class, and of the unlabelled ones; None for all.
     fraction : float
-        Share of each class, and of the tracks without one, to take.
+        Share of each class, and of the unlabelled tracks, to take.
     seed : int
-        Which tracks these are.
+        Decides which tracks these are.
     watch, watch_metadata : str
         Files or folders that DVC watches for changes: the music, and what is said about it elsewhere.
     """
@@ -43,7 +43,7 @@ class SourceParams(Params):
 
 
 def absolute(path: str, key: str) -> Path:
-    """The path that the user gives as ``dataset.KEY``.
+    """Return the path that the user gives as ``dataset.KEY``.
 
     Raises
     ------

@@ -1,9 +1,10 @@
-"""The embedded toy dataset: ten genres of made-up artists, composed and rendered on the spot."""
+"""The embedded toy dataset: ten genres of made-up artists, composed and rendered when it is fetched."""
 
 import functools
 import hashlib
 import io
 import wave
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,11 +13,11 @@ from pydantic import Field
 from stages.core.errors import EncoreError
 from stages.core.tables import RawTrack
 from stages.parallel.processes import Lost, isolated_map
-from stages.sources import Contents
 from stages.sources.choice import choose
-from stages.sources.composer.artists import artists
+from stages.sources.composer.artists import Artist, artists
 from stages.sources.composer.styles import GENRES
 from stages.sources.params import SourceParams
+from stages.sources.source import Published
 
 SAMPLE_RATE_HZ = 22_050
 DURATION_S = 30.0
@@ -52,17 +53,19 @@ class Sample:
         "The sample dataset is a toy, composed by rules and synthesised: a check of the pipeline, "
         "no evidence about models."
     )
-    expected = Contents(n_tracks=len(GENRES) * SONGS_PER_GENRE)
 
     def __init__(self, params: SampleParams) -> None:
         self.params = params
 
+    def published(self) -> Published:
+        """Return every track that `tracks_per_class` lets be composed."""
+        tracks = self._tracks()
+        return Published(tracks=tracks, n_tracks=len(tracks))
+
     def fetch(self, into: Path) -> list[RawTrack]:
         """Compose and render every track; any number of workers writes the same bytes."""
-        numbers = range(self.params.tracks_per_class or SONGS_PER_GENRE)
-        songs = {f"{genre}.{number:05d}": genre for genre in GENRES for number in numbers}
-        wanted = choose(songs, self.params, "the sample")
-        for genre in sorted({songs[track_id] for track_id in wanted}):
+        wanted = choose(self._tracks(), self.params, "the sample")
+        for genre in sorted({track.label for track in wanted}):
             (into / genre).mkdir()
         make = functools.partial(_make, seed=self.params.seed, into=into)
         tracks = []
@@ -72,36 +75,54 @@ class Sample:
             tracks.append(track)
         return tracks
 
+    def _tracks(self) -> list[RawTrack]:
+        numbers = range(self.params.tracks_per_class or SONGS_PER_GENRE)
+        return [
+            RawTrack(
+                track_id=f"{genre}.{number:05d}",
+                path=f"{genre}/{genre}.{number:05d}.wav",
+                label=genre,
+                group=_artist(genre, number).artist,
+                split="",
+                fault="",
+                sha256="",
+                bytes=0,
+                source=self.name,
+            )
+            for genre in GENRES
+            for number in numbers
+        ]
+
+
+def _artist(genre: str, number: int) -> Artist:
+    return artists()[genre][number % len(artists()[genre])]
+
 
 def track_seed(seed: int, track_id: str) -> int:
-    """The seed of one track, whatever other tracks there are."""
+    """Return the seed of one track, which no other track changes."""
     return int.from_bytes(hashlib.sha256(f"{seed} {track_id}".encode()).digest()[:8], "big")
 
 
-def _make(track_id: str, seed: int, into: Path) -> RawTrack:
-    """One track on disk; it depends on nothing but these arguments."""
+def _make(track: RawTrack, seed: int, into: Path) -> RawTrack:
+    """Compose one track, write it, and return its row with hash and size; nothing else changes its bytes."""
     import numpy as np
 
     from stages.audio.render import levelled, render
     from stages.sources.composer.room import reverberated
     from stages.sources.composer.song import compose
 
-    genre, _, number = track_id.partition(".")
-    artist = artists()[genre][int(number) % len(artists()[genre])]
-    midi = compose(artist, track_seed(seed, track_id), DURATION_S).midi
+    artist = _artist(track.label, int(track.track_id.partition(".")[2]))
+    midi = compose(artist, track_seed(seed, track.track_id), DURATION_S).midi
     dry = render(midi, SAMPLE_RATE_HZ, DURATION_S)
     samples = levelled(reverberated(dry, SAMPLE_RATE_HZ, artist.reverb_s, artist.reverb_db))
     scale = 32767 * 10 ** (artist.loudness_db / 20)
-    frames = np.rint(samples * scale).astype("<i2").tobytes()
-    content = _wav(frames)
-    path = f"{genre}/{track_id}.wav"
-    (into / path).write_bytes(content)
-    digest = hashlib.sha256(content).hexdigest()
-    return RawTrack(track_id, path, genre, artist.artist, "", "", digest, len(content), Sample.name)
+    content = _wav(np.rint(samples * scale).astype("<i2").tobytes())
+    (into / track.path).write_bytes(content)
+    return replace(track, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
 
 
 def _wav(frames: bytes) -> bytes:
-    """A mono 16-bit WAV file; the standard library writes no date or name into it."""
+    """Return a mono 16-bit WAV file; the standard library writes no date or name into it."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)

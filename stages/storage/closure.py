@@ -1,19 +1,18 @@
-"""Which files of the project a module runs: its imports, and theirs, read from the source."""
+"""Import closures: which files of the project a module imports, directly or not, read from the source."""
 
 import ast
 from functools import cache
 from pathlib import Path
 
 PACKAGES = ("stages", "models")
-# What these do changes no result: how a command starts and ends, and what is told to MLflow.
+# Packages that change no result: how a command starts and ends, and logging to MLflow.
 NEUTRAL = ("stages.entry", "stages.tracking")
 
 
 def import_closure(module: str, root: Path = Path()) -> list[Path]:
-    """Files of `module` and of everything in the project that it imports, anywhere in its code.
+    """Find the file of `module` and of everything in the project that it imports, anywhere in its code.
 
-    Imports of `NEUTRAL` packages are not followed, and an ``__init__.py`` with nothing but a docstring does
-    not count.
+    `NEUTRAL` packages are left out, and so is an ``__init__.py`` that has only a docstring.
 
     Parameters
     ----------
@@ -25,7 +24,7 @@ def import_closure(module: str, root: Path = Path()) -> list[Path]:
     Returns
     -------
     list of Path
-        Sorted, relative to `root`; the ``__init__.py`` of each package on the way is among them.
+        Sorted, relative to `root`; with the ``__init__.py`` of each package.
     """
     found: set[Path] = set()
     seen: set[str] = set()
@@ -45,7 +44,7 @@ def import_closure(module: str, root: Path = Path()) -> list[Path]:
 
 @cache
 def _read(path: Path, changed_ns: int) -> tuple[list[str], bool]:
-    """Dotted names of all that a file imports, and whether it does anything; `changed_ns` is its time."""
+    """Return the dotted names that a file imports, and whether it has code; `changed_ns` makes edits seen."""
     tree = ast.parse(path.read_text("utf-8"))
     imported = []
     for node in ast.walk(tree):

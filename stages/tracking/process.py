@@ -1,9 +1,9 @@
-"""MLflow; the only module that imports it, in a process that `stages.tracking.client` starts.
+"""Logs runs to MLflow, in a process that `stages.tracking.client` starts; the only module that imports it.
 
-One run per training: `train` opens it, `evaluate` completes it. The two find each other by the content
-key of the training, because nothing that DVC hashes may hold a run's id. When DVC restored the model
-from its cache and no run is there, `evaluate` makes one from the files. Tracking that fails warns and
-never ends a training.
+There is one run for each training: `train` starts it, `evaluate` completes it. Evaluate finds it by the
+content key of the training, because no file that DVC hashes may contain a run's id. If DVC restored the model
+from its cache and there is no run, `evaluate` creates one from the files. If tracking fails, it prints a
+warning, and training goes on.
 """
 
 import hashlib
@@ -25,32 +25,21 @@ from urllib.parse import quote
 
 import numpy as np
 
-from stages.core.errors import run
 from stages.core.params import flat, read
 from stages.core.tables import Epoch, read_rows
 from stages.core.workspace import root, work_cache, work_cache_path
+from stages.entry.command import run_command
+from stages.entry.registry import SECTIONS
+from stages.tracking.page import page
 from stages.training.description import Description
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "encore"
-SECTIONS = (  # without `pictures`: one page more makes no other experiment
-    "dataset",
-    "audio",
-    "segment",
-    "split",
-    "features",
-    "baseline",
-    "model",
-    "train",
-    "schedule",
-    "loss",
-    "augment",
-    "evaluate",
-    "runtime",
-)
-MAX_VALUE = 500  # characters of a parameter; MLflow refuses the whole batch over a longer one
+NOT_LOGGED = {"pictures"}  # more pictures do not make another experiment
+NEEDED = ("mlflow", "numpy", "pydantic", "ruamel.yaml", "safetensors", "torch")  # to load a logged model
+MAX_VALUE = 500  # characters of a parameter; MLflow rejects the whole batch if one is longer
 
 
 class Tracker:
@@ -61,21 +50,21 @@ class Tracker:
     run_id : str
         Empty: no run has been started.
     now_ms : int
-        When what it is told next has happened, since 1970.
+        When the next event happened, in milliseconds since 1970.
     """
 
     def __init__(self) -> None:
         self._client, self._experiment_id = _connect()
-        self._n_epochs = 0  # that the run has already
+        self._n_logged = 0  # epochs that the run already has
         self.run_id = ""
         self.now_ms = int(time.time() * 1000)
 
     def start(self, content_key: str, killed: str = "", note: str | None = None) -> None:
-        """Start a run, or go on with the one in which this training was killed; see `Tracking.start`."""
+        """Start a run, or continue the one in which this training was killed; see `Tracking.start`."""
         from mlflow.entities import Param
 
         tags = _tags(content_key)
-        if not (killed and self._go_on(killed, tags)):
+        if not (killed and self._continue(killed, tags)):
             name = tags["mlflow.runName"]
             self.run_id = self._client.create_run(self._experiment_id, self.now_ms, tags, name).info.run_id
             if note:
@@ -83,8 +72,8 @@ class Tracker:
                     Path(note).write_text(self.run_id, "utf-8")
             self._client.log_batch(self.run_id, params=[Param(*item) for item in _parameters().items()])
 
-    def _go_on(self, killed: str, tags: Mapping[str, str]) -> bool:
-        """Whether the run of a training that was killed is still there, and of the same parameters."""
+    def _continue(self, killed: str, tags: Mapping[str, str]) -> bool:
+        """Continue the run of a training that was killed; False if it is gone or has other parameters."""
         from mlflow import MlflowException
 
         try:
@@ -97,20 +86,20 @@ class Tracker:
         for key, value in tags.items():
             self._client.set_tag(killed, key, value)
         self._client.update_run(killed, status="RUNNING")
-        self._take(killed)
+        self._select(killed)
         return True
 
-    def _take(self, run_id: str) -> None:
-        """Go on with a run that may have epochs."""
+    def _select(self, run_id: str) -> None:
+        """Make a run, which may have epochs already, the one that is logged to."""
         logged = self._client.get_metric_history(run_id, "valid_loss")
-        self._n_epochs = max((metric.step for metric in logged), default=0)
+        self._n_logged = max((metric.step for metric in logged), default=0)
         self.run_id = run_id
 
     def log_epoch(self, row: Mapping[str, float], seconds: float | None = None) -> None:
-        """Log a row of the history, unless it was logged before a training was killed."""
+        """Log a row of the history, unless the run already has that epoch."""
         metrics = dict(row) | ({} if seconds is None else {"seconds": seconds})
         epoch = int(metrics.pop("epoch"))
-        if epoch > self._n_epochs:
+        if epoch > self._n_logged:
             self._log_metrics(metrics, epoch)
 
     def _log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -125,36 +114,38 @@ class Tracker:
             self._client.set_terminated(self.run_id, status, self.now_ms)
 
     def complete(self, metrics: Mapping[str, float], evaluation: str, pictures: str, model: str) -> None:
-        """Complete the run of a training with what `evaluate` found; see `Tracking.complete`."""
+        """Add the results of `evaluate` to the run of the training; see `Tracking.complete`."""
         description = Description.load(Path(model))
         key = f"tags.content_key = '{description.content_key}'"
         found = self._client.search_runs([self._experiment_id], key, order_by=["start_time DESC"])
-        # A run whose other parameters differ (of the baseline, the evaluation) tells of another experiment.
+        # A run whose other parameters differ (of the baseline, the evaluation) belongs to another experiment.
         wanted = _result_parameters(_parameters())
-        mine = [run for run in found if _result_parameters(run.data.params) == wanted]
-        mine.sort(key=lambda run: run.data.tags.get("dvc.exp_name", "") != os.environ.get("DVC_EXP_NAME", ""))
-        if mine:
-            self._take(mine[0].info.run_id)
+        matching = [run for run in found if _result_parameters(run.data.params) == wanted]
+        matching.sort(
+            key=lambda run: run.data.tags.get("dvc.exp_name", "") != os.environ.get("DVC_EXP_NAME", "")
+        )
+        if matching:
+            self._select(matching[0].info.run_id)
         else:
             self.start(description.content_key)
-        for epoch in read_rows(Path(model, "history.csv"), Epoch):  # those that are not there yet
+        for epoch in read_rows(Path(model, "history.csv"), Epoch):  # those that are not logged yet
             self.log_epoch(asdict(epoch))
         self._log_metrics(metrics)
         # MLflow's comparison of runs shows the artifacts at the top side by side: figures and overview.
         self._client.log_artifacts(self.run_id, str(Path(evaluation, "figures")))
         self._client.log_artifacts(self.run_id, pictures)
-        for file in sorted(path for path in Path(evaluation).iterdir() if path.is_file()):
-            self._client.log_artifact(self.run_id, str(file), "evaluation")
+        self._client.log_artifacts(self.run_id, evaluation, "evaluation")
+        self._client.log_text(self.run_id, page(Path(evaluation, "README.md")), "evaluation/card.html")
         _log_model(self.run_id, description, Path(model))
         self.end("FINISHED")
 
 
 def _connect() -> "tuple[MlflowClient, str]":
-    """A client and the experiment's id, both made if need be.
+    """Return a client and the experiment's id; create the store and the experiment if necessary.
 
-    The store and its artifacts are at the workspace's root, whatever folder a stage runs in. A fresh
-    SQLite store breaks if processes create it at once or one is killed half-way, so it is created under
-    a lock and a temporary name.
+    The store and its artifacts are at the workspace's root, whatever folder a stage runs in. A new SQLite
+    store is damaged if several processes create it at the same time or if one is killed meanwhile, so it is
+    created under a lock and a temporary name.
     """
     import mlflow
     from filelock import FileLock
@@ -173,7 +164,7 @@ def _connect() -> "tuple[MlflowClient, str]":
         client = mlflow.MlflowClient()
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI takes it for GenAI
+            kind = {"mlflow.experimentKind": "custom_model_development"}  # the UI takes others for GenAI
             return client, client.create_experiment(name, artifacts, kind)
     return client, experiment.experiment_id
 
@@ -196,7 +187,7 @@ def _tags(content_key: str) -> dict[str, str]:
     }
     for data in ("features/features.h5", "split/split.csv"):
         with Path("data", data).open("rb") as file:
-            # MD5, to be found again in dvc.lock
+            # MD5, as in dvc.lock
             tags[f"data.{Path(data).name}.md5"] = hashlib.file_digest(file, "md5").hexdigest()
     return {key: value for key, value in tags.items() if value}
 
@@ -220,7 +211,6 @@ def _log_model(run_id: str, description: Description, model: Path) -> None:
         outputs=Schema([TensorSpec(np.dtype(np.float64), (-1, len(description.labels)))]),
     )
     here = Path(__file__).parents[1]
-    needed = ("mlflow", "numpy", "safetensors", "torch")
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
         warnings.simplefilter("ignore")  # about the optional input example
         mlflow.pyfunc.log_model(
@@ -229,37 +219,37 @@ def _log_model(run_id: str, description: Description, model: Path) -> None:
             data_path=str(model),
             code_paths=[str(here), str(here.parent / "models")],
             signature=signature,
-            pip_requirements=[f"{name}=={version(name)}" for name in needed],
+            pip_requirements=[f"{name}=={version(name)}" for name in NEEDED],
         )
 
 
 def _parameters() -> dict[str, str]:
-    """params.yaml by flat name, as MLflow keeps it."""
-    values = flat({section: read(section) for section in SECTIONS})
+    """Return the parameters by flat name, as MLflow stores them."""
+    values = flat({section: read(section) for section in SECTIONS if section not in NOT_LOGGED})
     return {key: str(value)[:MAX_VALUE] for key, value in values.items()}
 
 
 def _result_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Those that can change a result."""
+    """Return those that can change a result."""
     return {key: value for key, value in parameters.items() if not key.startswith("runtime.")}
 
 
-def _read(told: "SimpleQueue[str]") -> None:
+def _read(received: "SimpleQueue[str]") -> None:
     for line in sys.stdin:
-        told.put(line)
-    told.put("")
+        received.put(line)
+    received.put("")
 
 
 def main() -> None:
-    """Do what standard input says: first the id of the process that writes, then a method a line."""
-    told: SimpleQueue[str] = SimpleQueue()
-    Thread(target=_read, args=[told]).start()  # whoever writes need not wait until this process is ready
-    lines, tracker = iter(told.get, ""), None
-    writer = next(lines, "")
+    """Log what standard input says: the sender's process id, then one method and its arguments a line."""
+    received: SimpleQueue[str] = SimpleQueue()
+    Thread(target=_read, args=[received]).start()  # the sender never waits for this process to be ready
+    lines, tracker = iter(received.get, ""), None
+    sender = next(lines, "")
     try:
         tracker = Tracker()
         for line in lines:
-            if f"{os.getppid()}\n" != writer:  # killed; it tells another tracker all again when it goes on
+            if f"{os.getppid()}\n" != sender:  # the sender was killed; if resumed, it sends everything again
                 return
             method, arguments, tracker.now_ms = json.loads(line)
             getattr(tracker, method)(**arguments)
@@ -275,4 +265,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

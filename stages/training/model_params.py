@@ -1,65 +1,115 @@
-"""The `model` section of params.yaml, checked against the class that it names."""
+"""The `model` section of params.yaml, checked against the constructor of the class that it names.
 
-import inspect
-from typing import TYPE_CHECKING, Annotated, Any
+The constructor is read from the source: an import of `models` would import torch, which takes longer than
+the check of all other sections.
+"""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
 from stages.core.errors import EncoreError
 from stages.core.params import Params, check
 
-if TYPE_CHECKING:
-    import models
-
-# What a constructor's annotations allow: sizes are positive, strengths are not negative.
+ROOT = Path(__file__).parents[2]
+GIVEN_BY_DATA = ("self", "input_shape", "n_classes")
 SHARE = Annotated[float, Field(ge=0, le=1)]
 SIZE = Annotated[int, Field(gt=0)]
-ALLOWED = {
-    int: SIZE,
-    float: Annotated[float, Field(ge=0)],
-    list[int]: Annotated[list[SIZE], Field(min_length=1)],
-    list[list[int]]: Annotated[list[list[SIZE]], Field(min_length=1)],
+ALLOWED: dict[str, Any] = {  # by annotation: sizes are positive, strengths are not negative
+    "bool": bool,
+    "int": SIZE,
+    "float": Annotated[float, Field(ge=0)],
+    "list[int]": Annotated[list[SIZE], Field(min_length=1)],
+    "list[list[int]]": Annotated[list[list[SIZE]], Field(min_length=1)],
 }
 MAY_BE_EMPTY = ("hidden", "pool_after")
 
 
-def check_model(values: Any) -> tuple["type[models.Classifier]", str, dict[str, Any]]:
-    """Check the `model` section against the constructor of the class that it names.
+@dataclass(frozen=True)
+class ModelParams:
+    """The `model` section.
 
-    Returns
-    -------
-    model : type
+    Attributes
+    ----------
+    name : str
+        Class in the `models` package.
     feature : str
+        The feature that it takes.
     kwargs : dict
-        What the conf file gives the constructor.
+        The constructor's arguments that the section gives; the others follow from the data.
+    """
+
+    name: str
+    feature: str
+    kwargs: dict[str, Any]
+
+
+def check_model(values: Any) -> ModelParams:
+    """Check the `model` section against the constructor of the class that it names.
 
     Raises
     ------
     EncoreError
         If there is no such class, or a key is unknown, missing or impossible.
     """
-    import models
-
-    names = [f"models.{name}" for name in models.__all__ if name != "Classifier"]
+    modules = model_modules()
+    targets = [f"models.{name}" for name in modules]
     target = values.get("_target_") if isinstance(values, dict) else None
-    if target not in names:
-        raise EncoreError(f"params.yaml: model._target_ is {target!r}, should be one of {', '.join(names)}")
-    model: type[models.Classifier] = getattr(models, target.removeprefix("models."))
-    given_by_data = ("input_shape", "n_classes")
+    if target not in targets:
+        raise EncoreError(f"params.yaml: model._target_ is {target!r}, should be one of {', '.join(targets)}")
+    name = str(target).removeprefix("models.")
     fields: dict[str, Any] = {
-        name: (_allowed(name, parameter.annotation), ...)
-        for name, parameter in inspect.signature(model).parameters.items()
-        if name not in given_by_data
+        key: (_allowed(key, annotation), ...)
+        for key, annotation in constructor(modules[name], name).items()
+        if key not in GIVEN_BY_DATA
     }
     fields |= {"target": (str, Field(alias="_target_")), "feature": (str, ...)}
-    checked = check(values, create_model("ModelParams", __base__=Params, **fields), "model").model_dump()
+    checked = check(values, create_model("ModelSection", __base__=Params, **fields), "model").model_dump()
     del checked["target"]
-    return model, checked.pop("feature"), checked
+    return ModelParams(name, checked.pop("feature"), checked)
 
 
-def _allowed(name: str, annotation: Any) -> Any:
+def model_modules() -> dict[str, Path]:
+    """Return the source file of each model by the name of its class, in the order of ``models.__all__``."""
+    body = ast.parse((ROOT / "models" / "__init__.py").read_text("utf-8")).body
+    imports = [node for node in body if isinstance(node, ast.ImportFrom) and node.module]
+    modules = {alias.name: str(node.module) for node in imports for alias in node.names}
+    exported = next(
+        ast.literal_eval(node.value)
+        for node in body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    return {
+        name: ROOT.joinpath(*modules[name].split(".")).with_suffix(".py")
+        for name in exported
+        if name != "Classifier"
+    }
+
+
+def constructor(path: Path, name: str) -> dict[str, ast.expr]:
+    """Return the annotation of each parameter that the constructor of class `name` in `path` has."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+                    parameters = [*method.args.args, *method.args.kwonlyargs]
+                    return {one.arg: one.annotation or ast.Constant(None) for one in parameters}
+    raise TypeError(f"{path}: class {name} has no __init__ of its own, which conf/model/ is checked against")
+
+
+def _allowed(name: str, annotation: ast.expr) -> Any:
+    """Return the type, in pydantic's terms, of what the section may give for a parameter."""
+    text = ast.unparse(annotation)
     if name == "dropout":
         return SHARE
-    if name in MAY_BE_EMPTY and annotation == list[int]:
+    if name in MAY_BE_EMPTY and text == "list[int]":
         return list[SIZE]
-    return ALLOWED.get(annotation, annotation)  # bool and Literal allow what they say
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        literal: Any = Literal
+        return literal[ast.literal_eval(annotation.slice)]
+    if text not in ALLOWED:
+        raise TypeError(f"models: {name}: {text}: should be Literal[...] or one of {', '.join(ALLOWED)}")
+    return ALLOWED[text]

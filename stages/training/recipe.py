@@ -1,6 +1,6 @@
 """The training recipe: the sections `train`, `schedule`, `loss` and `augment` of params.yaml."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -318,6 +318,28 @@ class Recipe(Params):
     augment: AugmentParams
 
 
+def check_schedule(values: Any) -> Schedule:
+    """Check the `schedule` section against the parameters of the schedule that it names.
+
+    Raises
+    ------
+    EncoreError
+        If there is no such schedule, or one of its parameters is wrong.
+    """
+    return check_named(values, SCHEDULES, "schedule")
+
+
+def check_loss(values: Any) -> LossParams:
+    """Check the `loss` section against the parameters of the loss that it names.
+
+    Raises
+    ------
+    EncoreError
+        If there is no such loss, or one of its parameters is wrong.
+    """
+    return check_named(values, LOSSES, "loss")
+
+
 def load_recipe() -> Recipe:
     """Read and check the recipe of params.yaml.
 
@@ -328,8 +350,8 @@ def load_recipe() -> Recipe:
     """
     recipe = Recipe(
         train=check(read("train"), TrainParams, "train"),
-        schedule=check_named(read("schedule"), SCHEDULES, "schedule"),
-        loss=check_named(read("loss"), LOSSES, "loss"),
+        schedule=check_schedule(read("schedule")),
+        loss=check_loss(read("loss")),
         augment=check(read("augment"), AugmentParams, "augment"),
     )
     check_together(recipe)

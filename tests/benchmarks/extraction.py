@@ -15,8 +15,10 @@ from stages import decode, extract, segment
 from stages.core.params import check, load
 from stages.core.tables import Segment, read_rows
 from stages.features import cached, catalogue
+from stages.features.extraction import WORKERS_LOAD
 from stages.features.params import FeaturesParams, build
 from stages.features.variants import Variant
+from stages.features.writing import stored_as
 from stages.parallel.ordered import ordered_map
 from stages.parallel.processes import prepare
 from stages.storage import hdf5
@@ -33,7 +35,7 @@ Values = dict[str, np.ndarray]
 def run() -> None:
     """Time all ways in turn, in one run."""
     warnings.filterwarnings("ignore", module="librosa")
-    prepare(extract.WORKERS_LOAD)  # the stage's process does it while it starts, which is not timed here
+    prepare(WORKERS_LOAD)  # the stage's process does it while it starts, which is not timed here
     with music() as files:
         ways = Ways(files)
         compare(
@@ -76,8 +78,8 @@ def variants() -> None:
     built = build(params, rate_hz, length)
 
     def of(variant: Variant | None) -> Callable[[], object]:
-        stretch = cached.Stretch(0, starts, len(samples), length, variant, built, {})
-        return lambda: cached.compute(cached.Music(stretch, samples))
+        chunk = cached.Chunk(0, starts, len(samples), length, variant, built, {})
+        return lambda: cached.compute(cached.LoadedChunk(chunk, samples))
 
     asked = [("pitch_shift", 2.0), ("pitch_shift", -2.0), ("time_stretch", 1.1), ("time_stretch", 0.9)]
     made = [Variant(kind, amount) for kind, amount in asked]
@@ -102,8 +104,7 @@ class Ways:
         self.length = first.stop - first.start
         self.features = build(params, self.rate_hz, self.length)
         self.arrays = {
-            name: extract.stored_as(name, feature, params, self.length)
-            for name, feature in self.features.items()
+            name: stored_as(name, feature, params, self.length) for name, feature in self.features.items()
         }
 
     def straight(self) -> None:

@@ -19,9 +19,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+import models
 from stages import train
 from stages.core.tables import Assignment, read_rows
 from stages.splitting import examples
+from stages.training.model_params import check_model
 from tests.synthetic import composed, composed_sections, write_arrays, write_split
 
 SEGMENTS = {"mlp": 2000, "lstm": 2000, "encore_cnn": 1000, "cnn": 500}  # to train on; a fifth to validate
@@ -56,11 +58,11 @@ class PerItem(Dataset):
 
 def obvious(name: str, reopens: bool) -> None:
     """Print the seconds of each epoch of the obvious way."""
-    model_type, feature, kwargs = train.check_model(composed_sections(f"model={name}")["model"])
-    sides = [PerItem(feature, side, reopens) for side in ("train", "valid")]
+    chosen = check_model(composed_sections(f"model={name}")["model"])
+    sides = [PerItem(chosen.feature, side, reopens) for side in ("train", "valid")]
     learned, judged = (DataLoader(side, batch_size=32, shuffle=side is sides[0]) for side in sides)
     torch.manual_seed(0)
-    model = model_type(input_shape=sides[0][0][0].shape, n_classes=10, **kwargs)
+    model = getattr(models, chosen.name)(input_shape=sides[0][0][0].shape, n_classes=10, **chosen.kwargs)
     optimizer = torch.optim.Adam(model.parameter_groups(), lr=1e-3)
     for _ in range(N_EPOCHS):
         started = time.perf_counter()

@@ -1,7 +1,7 @@
 """What a user gets when Kaggle, the network or the disk fails: the real stage against a loopback Kaggle.
 
 ``python -m tests.campaigns.kaggle [--seed N]``, as root for a disk that is really full. Only the client's
-waits between its retries are left out, and Kaggle is given up after 1 s of silence instead of 60.
+waits between its retries are left out, and the download ends after 1 s of silence instead of 60.
 """
 
 import argparse
@@ -14,7 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from stages.sources.gtzan import DISK_FULL, PAGE, SLUG
+from stages.sources.disk import disk_full
+from stages.sources.gtzan import ARCHIVE, DATASET, NEEDS
+from stages.sources.kaggle import page
 from tests.kaggle_server import Kaggle, member, run_stage, write_artists, zipped
 
 CLIPS = ["blues.00000", "jazz.00033", "jazz.00054", "rock.00099"]
@@ -29,18 +31,18 @@ def gtzan_zip(rng: random.Random, n_mb: int, clip_bytes: int = 1000) -> bytes:
 
 
 def archive_below(folder: Path) -> Path:
-    return folder / f".encore/downloads/{SLUG}.zip"
+    return folder / f".encore/downloads/{ARCHIVE}"
 
 
 class Campaign:
-    """Runs the stage, compares what it ends in with what it should, and prints a line for each."""
+    """Runs the stage, compares its end with the expected one, and prints a line for each case."""
 
     def __init__(self, scratch: Path):
         self.scratch = scratch
         self.n_failed = 0
 
     def workspace(self, name: str, size: int | None = None) -> Path:
-        """A folder of its own; with a `size`, a file system of its own with so many bytes."""
+        """Make a folder; with a `size`, on a new file system of so many bytes."""
         folder = self.scratch / name.replace(" ", "-")
         folder.mkdir()
         if size:
@@ -53,7 +55,7 @@ class Campaign:
         print(f"{'ok' if is_met else 'FAILED':6}  {name:32}  {seen}", flush=True)
 
     def fails(self, name: str, line: str, folder: Path, url: str, **given: Any) -> None:
-        """The stage must end with exit status 1 and one line that has `line` in it, and leave no data/raw."""
+        """Expect exit status 1 and one line that contains `line`, and no data/raw."""
         ended = run_stage(folder, url, **given)
         is_met = (ended.returncode, ended.stdout) == (1, "") and not (folder / "data/raw").exists()
         is_met &= line in ended.stderr and ended.stderr.count("\n") == 1
@@ -61,13 +63,13 @@ class Campaign:
 
 
 def refusals(campaign: Campaign, archive: bytes) -> None:
-    """Every way not to deliver, each in a workspace of its own."""
+    """Try each failure of a delivery, each in a new workspace."""
     flipped, mb_2 = archive.replace(b"RIFF", b"RIFE", 1), {"cut_at": 2 * MB}
     lacking, leading_out = zipped({member(CLIPS[0]): b""}), zipped({"../x": b""})
-    anew = "; deleted, run again to download it anew"
+    again = "; deleted, run again to download a new copy"
     cases: list[tuple[str, str, dict[str, Any]]] = [
         ("wrong credentials (401)", "does not accept the credentials (401)", {"status": 401}),
-        ("rules not accepted (403)", f"(403): log in, open {PAGE}", {"status": 403}),
+        ("rules not accepted (403)", f"(403): log in, open {page(DATASET)}", {"status": 403}),
         ("no such dataset (404)", "does not find the dataset (404)", {"status": 404}),
         ("rate limit (429)", "(429): wait 60 s, then run again", {"status": 429}),
         ("rate limit, Retry-After 37", "(429): wait 37 s, then", {"status": 429, "retry_after": "37"}),
@@ -75,11 +77,11 @@ def refusals(campaign: Campaign, archive: bytes) -> None:
         ("rest refused (503)", "is kept; wait 60 s", {"rest_status": 503} | mb_2),
         ("silent at once", "(silent for 1 s): check the network", {"is_silent": True, "cut_at": 0}),
         ("silent on the way", "(silent for 1 s): 2 MB are kept", {"is_silent": True} | mb_2),
-        ("web page for an archive", f"damaged (File is not a zip file){anew}", {"archive": b"<html>"}),
-        ("truncated archive", f"damaged (File is not a zip file){anew}", {"archive": archive[:-100]}),
-        ("flipped bit", f"damaged (Bad CRC-32 for file '{member(CLIPS[0])}'){anew}", {"archive": flipped}),
-        ("missing clips", f"lacks 2 of 4 clips (jazz.00033, rock.00099){anew}", {"archive": lacking}),
-        ("member outside", f"leads out of its folder ('../x'){anew}", {"archive": leading_out}),
+        ("web page for an archive", f"damaged (File is not a zip file){again}", {"archive": b"<html>"}),
+        ("truncated archive", f"damaged (File is not a zip file){again}", {"archive": archive[:-100]}),
+        ("flipped bit", f"damaged (Bad CRC-32 for file '{member(CLIPS[0])}'){again}", {"archive": flipped}),
+        ("missing clips", f"lacks 2 of 4 clips (jazz.00033, rock.00099){again}", {"archive": lacking}),
+        ("member outside", f"leads out of its folder ('../x'){again}", {"archive": leading_out}),
     ]
     for name, line, behaviour in cases:
         with Kaggle(**({"archive": archive} | behaviour)) as kaggle:
@@ -104,13 +106,13 @@ def full_disks(campaign: Campaign, rng: random.Random) -> None:
         folder = campaign.workspace(name, size=4 * MB)
         try:
             with Kaggle(archive=archive) as kaggle:
-                campaign.fails(name, DISK_FULL, folder, kaggle.url)
+                campaign.fails(name, str(disk_full(NEEDS)), folder, kaggle.url)
         finally:
             subprocess.run(["umount", folder], check=True)
 
 
 def cuts(campaign: Campaign, rng: random.Random) -> None:
-    """A download that is cut again and again, each time in another process, must end byte-identical."""
+    """Cut a download repeatedly, each time in another process; it must end byte-identical."""
     folder = campaign.workspace("cuts")
     with Kaggle(archive=gtzan_zip(rng, 24)) as kaggle:
         for cut_at in sorted(rng.sample(range(len(kaggle.archive)), N_CUTS)):

@@ -1,5 +1,6 @@
-"""A copy of the project in a folder of its own, run by the real DVC on a little music made here."""
+"""A copy of the project in a folder, run by the real DVC on a little music made here."""
 
+import copy
 import os
 import re
 import shutil
@@ -32,9 +33,17 @@ def write_music(folder: Path) -> None:
 
 
 class Project:
-    """A copy of the project, for experiments on a folder of music if one is given."""
+    """A copy of the project, for experiments on a folder of music if one is given.
 
-    def __init__(self, folder: Path, music: Path | None = None):
+    Parameters
+    ----------
+    folder : Path
+    music : Path or None
+    keep_lock : bool
+        Whether the copy has the committed dvc.lock, whose outputs are in no cache of the copy.
+    """
+
+    def __init__(self, folder: Path, music: Path | None = None, keep_lock: bool = False):
         self.folder = folder
         self.music = music
         names = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"]
@@ -42,9 +51,17 @@ class Project:
             if name and not name.startswith("tests/") and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / name, folder / name)
-        (folder / "dvc.lock").unlink(missing_ok=True)
+        if not keep_lock:
+            (folder / "dvc.lock").unlink(missing_ok=True)
         self.git("init", "--quiet")
         self.commit("the project")
+
+    def clone(self, folder: Path) -> "Project":
+        """Clone the last commit into `folder`, as git does for someone who is new to the project."""
+        self.git("clone", "--quiet", str(self.folder), str(folder))
+        clone = copy.copy(self)
+        clone.folder = folder
+        return clone
 
     def git(self, *words: str, cwd: Path | None = None) -> str:
         name = ("-c", "user.name=t", "-c", "user.email=t@localhost")

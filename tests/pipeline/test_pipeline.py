@@ -3,11 +3,13 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from dvc.repo import Repo
 
 from tests.pipeline.project import Project, stages_run
 
@@ -47,6 +49,7 @@ def test_every_test_track_is_scored(project: Project) -> None:
     [
         ("dataset.classes", "classes: null", "classes: [low, high]", {"fetch"}),
         ("audio.sample_rate_hz", "sample_rate_hz: 22050", "sample_rate_hz: 16000", {"decode"}),
+        ("render.windows", "windows: 1", "windows: 2", {"decode", "train"}),
         ("segment.tail", "tail: 0.05", "tail: 0.5", {"segment"}),
         ("split.seed", "test: 0.2\n  seed: 0", "test: 0.2\n  seed: 1", {"split", "evaluate"}),
         ("features.n_fft", "n_fft: 2048", "n_fft: 1024", {"extract", "pictures"}),
@@ -106,8 +109,8 @@ def test_a_preset_brings_its_segments_and_recipe_and_decodes_nothing(project: Pr
     assert sorted(ran) == sorted(set(ALL) - {"fetch", "decode", "pictures"})
     described = json.loads((project.folder / "data/model/model.json").read_text())
     assert described["kwargs"]["input_shape"] == [13, 130]
-    assert described["train"]["learning_rate"] == 0.0001
-    assert (described["train"]["keep"], described["kept_epoch"]) == ("last", 2)
+    assert described["recipe"]["train"]["learning_rate"] == 0.0001
+    assert (described["recipe"]["train"]["keep"], described["kept_epoch"]) == ("last", 2)
     project.reset()
 
 
@@ -115,24 +118,66 @@ def test_a_preset_brings_its_segments_and_recipe_and_decodes_nothing(project: Pr
     ("path", "wanted"),
     [
         ("stages/splitting/schemes.py", {"split", "baseline", "train", "evaluate"}),
+        ("stages/storage/hdf5.py", set(ALL) - {"fetch", "split"}),
+        ("stages/storage/cache.py", {"decode", "extract"}),
         ("stages/features/spectra.py", {"extract", "pictures"}),
-        ("stages/plots/spectrograms.py", {"pictures"}),
-        ("stages/training/loop.py", {"train"}),
+        ("stages/plots/figures.py", {"pictures", "evaluate"}),
+        ("stages/training/loop.py", {"train", "evaluate"}),
         ("models/lstm.py", {"train", "evaluate"}),
         ("stages/sources/folder.py", {"fetch"}),
         ("stages/tracking/client.py", set()),
         ("README.md", set()),
     ],
 )
-def test_a_changed_module_changes_the_stages_that_import_it(
+def test_an_edit_of_code_changes_only_the_stages_that_need_it(
     project: Project, path: str, wanted: set[str]
 ) -> None:
     file = project.folder / path
     before = file.read_bytes()
     file.write_bytes(before + b"\n")
-    changed = {stage for stage, why in project.status().items() if path in why}
+    changed = set(project.status())
     file.write_bytes(before)
     assert changed == wanted
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "stages/core/__pycache__/errors.cpython-311.pyc",
+        "stages/training/.ipynb_checkpoints/loop.py",
+        "models/lstm.py~",
+        "stages/audio/.decode.py.swp",
+    ],
+)
+def test_files_of_editors_and_interpreters_change_no_stage(project: Project, path: str) -> None:
+    beside = project.folder / path
+    is_new_folder = not beside.parent.exists()
+    beside.parent.mkdir(exist_ok=True)
+    before = beside.read_bytes() if beside.exists() else None
+    beside.write_bytes(b"another")
+    assert project.status() == {}
+    if before is not None:
+        beside.write_bytes(before)
+    elif is_new_folder:
+        shutil.rmtree(beside.parent)
+    else:
+        beside.unlink()
+
+
+def test_a_new_module_changes_the_stages_of_its_folder(project: Project) -> None:
+    new = project.folder / "stages/training/new.py"
+    new.touch()
+    changed = set(project.status())
+    new.unlink()
+    assert changed == {"train", "evaluate"}
+
+
+def test_music_with_the_name_of_an_ignored_file_is_kept(project: Project) -> None:
+    with Repo(str(project.folder)) as repo:
+        for name in ("soul~/a.wav", "__pycache__/a.wav", "low/b.wav~"):
+            path = project.folder / "data/raw/music" / name
+            assert not repo.dvcignore.is_ignored_file(str(path)), name
+            assert repo.dvcignore.is_ignored_file(str(project.folder / "stages" / name)), name
 
 
 def test_a_file_added_to_the_folder_is_noticed(project: Project) -> None:

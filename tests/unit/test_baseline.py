@@ -1,7 +1,5 @@
-"""The linear number beside every number."""
+"""The linear baseline, and the stage that writes its predictions."""
 
-import csv
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +8,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from stages import baseline
-from stages.baseline import statistics
+from stages.core.params import check
 from stages.core.tables import Assignment
+from stages.evaluation.baseline import statistics
+from stages.evaluation.params import BaselineParams
+from stages.evaluation.predictions import Predictions, read_segments
 from stages.splitting import examples
 from stages.storage.hdf5 import Features
-from tests.synthetic import line_of, write_features, write_params, write_split
+from tests.synthetic import CLASSES, line_of, write_features, write_params, write_split
+
+PREDICTIONS = Path("data/baseline/predictions.csv")
+
+
+def predictions(split: str = "test") -> Predictions:
+    return read_segments(PREDICTIONS, CLASSES)[split]
 
 
 @pytest.fixture
@@ -23,11 +30,19 @@ def _features(workspace):
     write_params()
 
 
-def test_statistics_are_mean_and_deviation_over_time():
+def test_statistics_are_mean_and_standard_deviation_over_time():
     x = np.random.default_rng(0).standard_normal((6, 3, 20)).astype(np.float32)
     values = statistics(x)
     np.testing.assert_allclose(values[:, :3], x.mean(axis=2), atol=1e-6)
     np.testing.assert_allclose(values[:, 3:], x.std(axis=2), atol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["bootstrap_samples", "seed"])
+def test_keys_that_evaluate_has_now_are_named(key):
+    values = {"feature": "mfcc", "C": 1.0, "class_weights": "none", key: 500}
+    line = line_of(lambda: check(values, BaselineParams, "baseline"))
+    assert line.startswith(f"params.yaml: baseline.{key} is now ")
+    assert f"evaluate.{key}; " in line
 
 
 @pytest.mark.usefixtures("_features")
@@ -35,14 +50,14 @@ class TestStage:
     """`python -m stages.baseline`."""
 
     @pytest.mark.parametrize("weights", ["none", "balanced"])
-    def test_metrics_are_those_of_logistic_regression_fitted_on_train(self, weights):
+    def test_predictions_are_those_of_logistic_regression_fitted_on_train(self, weights, capsys):
         rare = [row for row in examples.read_split() if (row.label, row.split) == ("jazz", "train")][1:]
         write_split([row for row in examples.read_split() if row not in rare])
         write_params(f"baseline.class_weights={weights}")
         baseline.main()
         split = examples.read_split()
         with Features(examples.FEATURES) as features:
-            train, test = (examples.load(features, "mfcc", split, side) for side in ("train", "test"))
+            train, test = (examples.load(features, "mfcc", split, name) for name in ("train", "test"))
             x_train, x_test = statistics(train.read()), statistics(test.read())
         scaler = StandardScaler().fit(x_train)
         counts = np.bincount(train.label)
@@ -50,40 +65,50 @@ class TestStage:
         weight = 1 / counts[train.label] if weights == "balanced" else np.ones(len(train))
         model = LogisticRegression(max_iter=2000)
         model.fit(scaler.transform(x_train), train.label, weight * len(train) / weight.sum())
-        probability = model.predict_proba(scaler.transform(x_test))
-        metrics = json.loads(Path("data/baseline/metrics.json").read_text())
-        accuracy = (probability.argmax(axis=1) == test.label).mean()
-        assert metrics["segment"]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
-        assert metrics["track"]["accuracy"] > 0.9
-        with Path("data/baseline/predictions.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        assert {row["track_id"] for row in rows} == set(test.track_id.tolist())
-        first = probability[test.track_id == rows[0]["track_id"]].mean(axis=0)
+        found = predictions()
+        np.testing.assert_array_equal(found.track_id, test.track_id)
+        np.testing.assert_array_equal(found.label, test.label)
         np.testing.assert_allclose(
-            [float(rows[0][label]) for label in ("blues", "jazz", "rock")], first, atol=1e-4
+            found.probability, model.predict_proba(scaler.transform(x_test)), atol=1e-4
         )
+        tracks = found.by_track()
+        accuracy = (tracks.predicted == tracks.label).mean()
+        assert accuracy > 0.9
+        assert capsys.readouterr().out == f"baseline: accuracy {accuracy:.3f} over 6 test tracks\n"
 
-    def test_the_same_data_gives_the_same_bytes(self):
+    def test_same_data_gives_same_bytes_beside_the_users_files(self):
         written = []
-        for _ in range(2):
+        for content in ("a", "b"):
             baseline.main()
-            written.append({path.name: path.read_bytes() for path in Path("data/baseline").iterdir()})
-        assert written[0] == written[1]
-        assert set(written[0]) == {"metrics.json", "predictions.csv"}
+            written.append({path.name: path.read_bytes() for path in PREDICTIONS.parent.iterdir()})
+            Path("data/baseline/notes.txt").write_text(content)
+        assert set(written[0]) == {"predictions.csv"}
+        assert written[1] == written[0] | {"notes.txt": b"a"}
 
-    def test_it_matters_not_how_many_segments_are_read_at_a_time(self, monkeypatch):
+    def test_block_size_changes_no_byte(self, monkeypatch):
         baseline.main()
-        whole = Path("data/baseline/predictions.csv").read_bytes()
+        whole = PREDICTIONS.read_bytes()
         monkeypatch.setattr(examples, "BLOCK", 5)
         baseline.main()
-        assert Path("data/baseline/predictions.csv").read_bytes() == whole
+        assert PREDICTIONS.read_bytes() == whole
 
     def test_a_class_missing_in_train_gets_probability_zero(self):
         rows = [row for row in examples.read_split() if (row.label, row.split) != ("rock", "train")]
         write_split(rows)
         baseline.main()
-        with Path("data/baseline/predictions.csv").open() as file:
-            assert {float(row["rock"]) for row in csv.DictReader(file)} == {0.0}
+        assert set(predictions().probability[:, CLASSES.index("rock")].tolist()) == {0.0}
+
+    def test_unknown_classes_are_predicted_under_their_names(self):
+        rows = [
+            Assignment(row.track_id, row.label, row.unit, "unknown", -1) if row.label == "jazz" else row
+            for row in examples.read_split()
+        ]
+        write_split(rows)
+        baseline.main()
+        unknown = read_segments(PREDICTIONS, ["blues", "rock"])["unknown"]
+        assert set(unknown.track_id.tolist()) == {row.track_id for row in rows if row.split == "unknown"}
+        assert set(unknown.label.tolist()) == {-1}
+        assert "unknown,jazz/test-0.wav,jazz," in PREDICTIONS.read_text()
 
     def test_a_leak_is_refused(self):
         rows = examples.read_split()

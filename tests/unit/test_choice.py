@@ -1,9 +1,10 @@
-"""Which tracks are taken depends on the seed and their names alone."""
+"""The choice of tracks depends on the seed and their names alone."""
 
 from collections import Counter
 
 import pytest
 
+from stages.core.tables import RawTrack
 from stages.sources.choice import choose
 from stages.sources.params import SourceParams
 from tests.synthetic import line_of
@@ -14,22 +15,23 @@ ALL = {"classes": None, "tracks_per_class": None, "fraction": 1.0, "seed": 0}
 
 def chosen(labels: dict[str, str] = LABELS, **changes: object) -> list[str]:
     values = {"name": "any", "watch": "x", "watch_metadata": "x", **ALL, **changes}
-    return choose(labels, SourceParams.model_validate(values), "the shelf")
+    tracks = [RawTrack(track_id, "", label, "", "", "", "", 0, "any") for track_id, label in labels.items()]
+    return [track.track_id for track in choose(tracks, SourceParams.model_validate(values), "the shelf")]
 
 
 def counts(track_ids: list[str]) -> dict[str, int]:
     return dict(Counter(LABELS[track_id] for track_id in track_ids))
 
 
-def test_everything_by_default_and_sorted():
+def test_all_tracks_by_default_sorted():
     assert chosen() == sorted(LABELS)
 
 
-def test_classes_leave_the_unlabelled():
+def test_classes_keep_the_unlabelled():
     assert counts(chosen(classes=["rock"])) == {"rock": 40, "": 40}
 
 
-def test_a_class_that_is_not_there_is_one_line():
+def test_unknown_class_is_one_line():
     line = line_of(lambda: chosen(classes=["rock", "polka"]))
     assert line == "dataset.classes: no class polka in the shelf; there are: jazz, rock"
 
@@ -48,7 +50,7 @@ def test_every_class_gives_its_share(changes, each):
     assert counts(chosen(**changes)) == {"jazz": each, "rock": each, "": each}
 
 
-def test_the_larger_choice_holds_the_smaller():
+def test_larger_choice_contains_the_smaller():
     for small, large in (
         ({"tracks_per_class": 3}, {"tracks_per_class": 9}),
         ({"fraction": 0.1}, {"fraction": 0.6}),
@@ -56,13 +58,13 @@ def test_the_larger_choice_holds_the_smaller():
         assert set(chosen(**small)) < set(chosen(**large))
 
 
-def test_the_seed_and_not_the_order_decides():
+def test_choice_depends_on_the_seed_not_the_order():
     backwards = dict(reversed(LABELS.items()))
     assert chosen(backwards, tracks_per_class=5) == chosen(tracks_per_class=5)
     assert chosen(seed=1, tracks_per_class=5) != chosen(tracks_per_class=5)
 
 
-def test_one_track_more_moves_at_most_one():
+def test_one_more_track_replaces_at_most_one():
     before = set(chosen(tracks_per_class=5))
     after = set(chosen({**LABELS, "rock.999": "rock"}, tracks_per_class=5))
     assert len(before - after) <= 1

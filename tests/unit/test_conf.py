@@ -1,14 +1,15 @@
-"""conf/: every choice composes and is valid, and params.yaml is what conf/ composes to."""
+"""conf/: every choice composes and is valid, and params.yaml is composed from it."""
 
 import pytest
 from ruamel.yaml import YAML
 
+from stages.entry.registry import SECTIONS, check_all, check_section
 from tests.synthetic import REPO, composed_sections
-from tests.unit.test_params import CHECKS
 
 GIVEN = {
     ("dataset", "folder"): ["dataset.path=/some/music"],
     ("split", "file"): ["split.path=/some/split.csv"],
+    ("augment", "gain"): ["model.feature=mel"],
 }
 CHOICES = sorted(
     (path.parent.relative_to(REPO / "conf").as_posix(), path.stem)
@@ -17,27 +18,25 @@ CHOICES = sorted(
 EXPERIMENTS = [choice for group, choice in CHOICES if group == "experiment"]
 
 
-def test_params_yaml_is_what_conf_composes_to():
+def test_params_yaml_is_composed_from_conf():
     yaml = YAML(typ="safe", pure=True)
     if not (REPO / "params.yaml").exists():
         pytest.skip("params.yaml is not there yet")
     assert yaml.load(REPO / "params.yaml") == composed_sections(), "run `make params`"
 
 
-def test_groups_are_the_sections_of_params():
-    assert {group for group, _ in CHOICES} - {"experiment"} == set(CHECKS)
-    assert set(composed_sections()) == set(CHECKS)
+def test_groups_and_sections_are_those_of_the_registry():
+    assert {group for group, _ in CHOICES} - {"experiment"} == set(SECTIONS)
+    assert set(composed_sections()) == set(SECTIONS)
 
 
 @pytest.mark.parametrize(("group", "choice"), [pair for pair in CHOICES if pair[0] != "experiment"])
 def test_every_choice_composes_and_is_valid(group, choice):
     overrides = [f"{group}={choice}", *GIVEN.get((group, choice), [])]
-    values = composed_sections(*overrides)
-    for section, check in CHECKS.items():
-        check(values[section])
+    check_all(composed_sections(*overrides))
 
 
-def test_augmentations_are_combined_in_a_list():
+def test_list_of_augmentations_combines_them():
     alone = {name: composed_sections(f"augment={name}")["augment"] for name in ("specaugment", "mixup")}
     both = composed_sections("augment=[specaugment,mixup]")["augment"]
     assert both["specaugment"] == alone["specaugment"]["specaugment"] is not None
@@ -46,7 +45,7 @@ def test_augmentations_are_combined_in_a_list():
     assert alone["mixup"]["specaugment"] is None
 
 
-def test_an_augmentation_is_set_by_its_key_as_well():
+def test_augmentation_can_be_set_by_its_key():
     assert composed_sections("augment.mixup=0.4")["augment"]["mixup"] == 0.4
     assert composed_sections("augment=mixup", "augment.mixup=0.4")["augment"]["mixup"] == 0.4
     assert composed_sections("augment=mixup", "augment.mixup=null") == composed_sections()
@@ -64,12 +63,12 @@ def test_every_augmentation_has_a_choice_of_its_name():
     assert len(choices) == len(active)
 
 
-def test_variants_are_asked_for_by_their_numbers():
+def test_variants_are_set_by_their_numbers():
     plain = composed_sections()["features"]
     asked = ("features.variants.pitch_shift=[-2,2]", "features.variants.time_stretch=[0.9]")
     values = composed_sections(*asked)["features"]
     assert values == {**plain, "variants": {"pitch_shift": [-2, 2], "time_stretch": [0.9]}}
-    CHECKS["features"](values)
+    check_section("features", values)
     assert (
         composed_sections("features.variants={pitch_shift: [-2, 2], time_stretch: [0.9]}")["features"]
         == values
@@ -79,9 +78,7 @@ def test_variants_are_asked_for_by_their_numbers():
 
 def test_every_experiment_composes_and_is_valid():
     for choice in EXPERIMENTS:
-        values = composed_sections(f"+experiment={choice}")
-        for section, check in CHECKS.items():
-            check(values[section])
+        check_all(composed_sections(f"+experiment={choice}"))
 
 
 MAY_BE_GIVEN = [
@@ -95,14 +92,14 @@ MAY_BE_GIVEN = [
 
 
 @pytest.mark.parametrize(("group", "choice", "key", "watch"), MAY_BE_GIVEN)
-def test_what_the_user_names_is_watched(group, choice, key, watch):
+def test_path_given_by_the_user_is_watched(group, choice, key, watch):
     values = composed_sections(f"{group}={choice}", f"{group}.{key}=/some/thing")
     assert values[group][watch] == "/some/thing"
 
 
 @pytest.mark.parametrize(("group", "choice"), [pair for pair in CHOICES if pair[0] in {"dataset", "split"}])
-def test_what_is_not_given_is_watched_by_files_of_the_project(group, choice):
-    """DVC crashes where a templated dependency is null, not there, or named twice."""
+def test_without_a_path_files_of_the_project_are_watched(group, choice):
+    """DVC crashes if a templated dependency is null, missing, or listed twice."""
     values = composed_sections(f"{group}={choice}")[group]
     watched = [values[key] for key in values if key.startswith("watch")]
     assert watched

@@ -1,4 +1,4 @@
-"""Downloads from a server on the loopback interface that can be made to misbehave."""
+"""Downloads from a server on the loopback interface with faults on request."""
 
 import contextlib
 import errno
@@ -29,7 +29,7 @@ OTHER = np.random.default_rng(1).bytes(300_000)
 
 @dataclass
 class Server:
-    """One file, and how the server misbehaves.
+    """One file, and the server's faults.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Server:
     cuts : list of int
         After how many bytes each of the coming answers is cut; then no more are.
     is_silent : bool
-        It falls silent where it would cut.
+        It sends nothing more where it would cut.
     asked : list of (str, str)
         ``Range`` and ``If-Range`` of each request.
     """
@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.file.released.wait()
 
     def log_message(self, *_: object) -> None:
-        """Keep the terminal clean."""
+        """Print nothing."""
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def assert_whole(into: Path) -> None:
 
 
 def interrupt(server: Server, into: Path, *cuts: int) -> str:
-    """Leave a partial download, as after a lost connection; the line of its failure."""
+    """Leave a partial download, as after a lost connection; return its one line."""
     server.cuts = [*cuts, 0]
     line = line_of(lambda: fetch(server, into))
     server.asked.clear()
@@ -137,14 +137,14 @@ def test_file_arrives_whole_and_alone(server, into, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_second_download_asks_nobody(server, into):
+def test_second_download_sends_no_request(server, into):
     fetch(server, into)
     server.asked.clear()
     fetch(server, into)
     assert server.asked == []
 
 
-def test_cut_connections_are_taken_up_at_once(server, into):
+def test_cut_connections_are_resumed_at_once(server, into):
     server.cuts = [65536, 131072]
     fetch(server, into)
     assert_whole(into)
@@ -172,7 +172,7 @@ def test_cut_download_resumes_in_a_later_call(server, into):
         ({}, ""),
     ],
 )
-def test_without_a_strong_etag_it_resumes_all_the_same(server, into, headers, condition):
+def test_download_resumes_without_a_strong_etag(server, into, headers, condition):
     server.headers = headers
     interrupt(server, into, 131072)
     fetch(server, into)
@@ -180,7 +180,7 @@ def test_without_a_strong_etag_it_resumes_all_the_same(server, into, headers, co
     assert_whole(into)
 
 
-def test_a_file_that_changed_starts_anew(server, into):
+def test_changed_file_is_downloaded_from_the_start(server, into):
     server.content, server.headers = OTHER, {"ETag": '"zero"'}
     interrupt(server, into, 131072)
     server.content, server.headers = CONTENT, {"ETag": '"one"'}
@@ -189,20 +189,20 @@ def test_a_file_that_changed_starts_anew(server, into):
     assert_whole(into)
 
 
-def test_a_server_without_ranges_starts_anew(server, into):
+def test_server_without_ranges_sends_from_the_start(server, into):
     server.knows_ranges = False
     interrupt(server, into, 131072)
     fetch(server, into)
     assert_whole(into)
 
 
-def test_a_server_without_ranges_that_always_cuts_is_given_up(server, into):
+def test_download_ends_when_attempts_bring_nothing_more(server, into):
     server.knows_ranges, server.cuts = False, [131072] * 9
     assert "cut off" in line_of(lambda: fetch(server, into))
     assert len(server.asked) == 2
 
 
-def test_download_that_was_killed_before_its_check_is_checked(server, into):
+def test_download_killed_before_its_check_is_checked_later(server, into):
     into.with_name("music.zip.partial").write_bytes(CONTENT)
     fetch(server, into)
     assert_whole(into)
@@ -215,8 +215,8 @@ def test_wrong_checksum_deletes_the_file(server, into, kept):
     else:
         server.content = OTHER
     line = line_of(lambda: fetch(server, into))
-    assert line.startswith(f"{server.url}: damaged on the way, or another file than expected (its sha1 is ")
-    assert line.endswith("deleted, run again to download it anew")
+    assert line.startswith(f"{server.url}: damaged in transit, or another file than expected (its sha1 is ")
+    assert line.endswith("deleted, run again to download a new copy")
     assert files(into) == []
     server.content = CONTENT
     fetch(server, into)
@@ -239,7 +239,7 @@ def test_refusals(server, into, status, expected):
     assert files(into) == []
 
 
-def test_refusal_keeps_what_has_come(server, into):
+def test_refusal_keeps_the_partial_download(server, into):
     interrupt(server, into, 131072)
     server.status = 503
     assert "0 MB are kept, run again later" in line_of(lambda: fetch(server, into))
@@ -252,7 +252,7 @@ def test_refusal_keeps_what_has_come(server, into):
     ("cuts", "advice"),
     [([0], "check the network and run again"), ([131072, 0], "0 MB are kept, run again to resume")],
 )
-def test_silent_server_is_given_up(server, into, monkeypatch, cuts, advice):
+def test_download_from_a_silent_server_ends(server, into, monkeypatch, cuts, advice):
     monkeypatch.setattr(module, "SILENCE_S", 0.2)
     server.cuts, server.is_silent = cuts, True
     line = line_of(lambda: fetch(server, into))

@@ -1,4 +1,4 @@
-"""The evaluate stage: every track scored, from data/model alone."""
+"""The evaluate stage: model and baseline scored on every track, from the files of earlier stages alone."""
 
 import csv
 import json
@@ -13,10 +13,16 @@ from ruamel.yaml import YAML
 from sklearn.metrics import accuracy_score
 
 from stages import baseline, evaluate, train
+from stages.core.params import load
 from stages.core.tables import Assignment
-from stages.plots import figures
+from stages.evaluation import scoring
+from stages.evaluation.metrics import score_both
+from stages.evaluation.params import EvaluateParams
+from stages.evaluation.predictions import Predictions, read_segments
+from stages.evaluation.preview import preview
 from stages.splitting import examples
 from stages.storage.hdf5 import Features
+from stages.tracking.metrics import tracked
 from stages.training.trained import TrainedModel
 from tests.synthetic import (
     CLASSES,
@@ -30,10 +36,30 @@ from tests.synthetic import (
 )
 
 SCORES = {"accuracy", "accuracy_ci95_low", "accuracy_ci95_high", "macro_f1", "balanced_accuracy"}
+AUROC = {"auroc", "auroc_ci95_low", "auroc_ci95_high"}
 
 
 def outputs() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in Path("data/evaluation").rglob("*") if path.is_file()}
+
+
+def rows_of(path: str) -> list[dict[str, str]]:
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def predicted() -> tuple[TrainedModel, dict[str, Predictions]]:
+    """The trained model, and its predictions of segments, as `evaluate` makes them."""
+    trained = TrainedModel.load(Path("data/model"))
+    with Features(examples.FEATURES) as features:
+        return trained, scoring.predict(trained, features, examples.read_split())
+
+
+def evaluated_without_figures() -> scoring.Evaluation:
+    trained, segments = predicted()
+    labels = trained.description.labels
+    linear = read_segments(Path("data/baseline/predictions.csv"), labels)
+    return scoring.evaluate(segments, linear, examples.read_split(), labels, load("evaluate", EvaluateParams))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +67,7 @@ def evaluated(module_workspace):
     """A workspace with a small model, evaluated."""
     write_features({"train": 4, "valid": 2, "test": 3})
     write_raw({"jazz/a.wav": b"x"})
-    write_params("train.epochs=4")
+    write_params("train.epochs=4", "augment=shift")
     baseline.main()
     train.main()
     evaluate.main()
@@ -50,17 +76,15 @@ def evaluated(module_workspace):
 
 @pytest.mark.usefixtures("evaluated")
 class TestOutputs:
-    """What lies in data/evaluation."""
+    """The files in data/evaluation."""
 
-    def test_metrics_have_the_promised_names(self):
+    def test_metrics_have_the_documented_names(self):
         metrics = json.loads(Path("data/evaluation/metrics.json").read_text())
         for path in (("test", "track"), ("test", "segment"), ("baseline", "track")):
             scores = metrics[path[0]][path[1]]
             assert set(scores) == SCORES
             assert all(isinstance(value, float) for value in scores.values())  # DVC shows no lists
             assert 0 <= scores["accuracy_ci95_low"] <= scores["accuracy"] <= scores["accuracy_ci95_high"] <= 1
-        beside = json.loads(Path("data/baseline/metrics.json").read_text())
-        assert metrics["baseline"]["track"] == beside["track"]
 
     def test_metrics_are_those_of_the_model_in_its_folder(self):
         trained = TrainedModel.load(Path("data/model"))
@@ -75,21 +99,26 @@ class TestOutputs:
         assert metrics["segment"]["accuracy"] == pytest.approx(
             accuracy_score(test.label, probability.argmax(1)), abs=1e-6
         )
-        with Path("data/evaluation/predictions.csv").open() as file:
-            rows = list(csv.DictReader(file))
+        rows = rows_of("data/evaluation/predictions.csv")
         np.testing.assert_allclose([[float(row[name]) for name in CLASSES] for row in rows], mean, atol=1e-6)
 
+    def test_the_baseline_is_scored_like_the_model(self):
+        params = load("evaluate", EvaluateParams)
+        linear = read_segments(Path("data/baseline/predictions.csv"), CLASSES)["test"]
+        metrics = json.loads(Path("data/evaluation/metrics.json").read_text())
+        both = score_both(linear, params.bootstrap_samples, params.seed)
+        assert metrics["baseline"] == {"track": both["track"]}
+        assert evaluated_without_figures().scores["baseline"] == both
+
     def test_every_test_track_is_predicted_once(self):
-        with Path("data/evaluation/predictions.csv").open() as file:
-            rows = list(csv.DictReader(file))
+        rows = rows_of("data/evaluation/predictions.csv")
         wanted = {row.track_id: row.label for row in examples.read_split() if row.split == "test"}
         assert {row["track_id"]: row["label"] for row in rows} == wanted
         assert len(rows) == len(wanted)
         assert list(rows[0]) == ["track_id", "label", "predicted", *CLASSES]
 
-    def test_confusion_counts_every_track_of_every_side(self):
-        with Path("data/evaluation/confusion.csv").open() as file:
-            rows = list(csv.DictReader(file))
+    def test_confusion_counts_every_track_of_every_split(self):
+        rows = rows_of("data/evaluation/confusion.csv")
         total = Counter()
         for row in rows:
             total[row["split"]] += int(row["n"])
@@ -97,14 +126,14 @@ class TestOutputs:
         assert len(rows) == 3 * len(CLASSES) ** 2
 
     def test_class_table_has_every_class(self):
-        with Path("data/evaluation/classes.csv").open() as file:
-            rows = list(csv.DictReader(file))
+        rows = rows_of("data/evaluation/classes.csv")
         assert [row["label"] for row in rows] == list(CLASSES)
         assert [int(row["n"]) for row in rows] == [3, 3, 3]
 
-    def test_figures_are_pictures(self):
+    def test_figures_are_png_files(self):
         figures = {path.name: path.read_bytes() for path in Path("data/evaluation/figures").iterdir()}
         wanted = {
+            "augmentations.png",
             "curves.png",
             "confusion_train.png",
             "confusion_valid.png",
@@ -120,7 +149,7 @@ class TestOutputs:
             "MLP",
             f"**{accuracy:.3f}**",
             "9 test tracks",
-            "| all segments | 36 | 18 | 27 |",
+            "- Tracks (segments): train 12 (36), valid 6 (18), test 9 (27).",
             *CLASSES,
         ):
             assert part in text
@@ -130,64 +159,91 @@ class TestOutputs:
         known = [*stage["outs"], *(name for metric in stage["metrics"] for name in metric)]
         assert {str(path) for path in Path("data/evaluation").iterdir()} == set(known)
 
-    def test_the_same_inputs_give_the_same_bytes(self):
+    def test_block_size_and_model_section_change_no_byte(self, monkeypatch):
         before = outputs()
-        evaluate.main()
-        assert outputs() == before
-
-    def test_it_matters_not_how_many_segments_are_read_at_a_time(self, monkeypatch):
-        before = outputs()
+        notes = Path("data/evaluation/notes.txt")
+        notes.write_text("the user's")
+        params = Path("params.yaml").read_text()
         monkeypatch.setattr(examples, "BLOCK", 4)
-        evaluate.main()
-        assert outputs() == before
+        try:
+            edit_params("model", _target_="models.LSTM", hidden=5)
+            evaluate.main()
+            assert outputs() == before | {str(notes): b"the user's"}
+        finally:
+            Path("params.yaml").write_text(params)
+            notes.unlink()
 
-    def test_the_model_section_of_params_is_not_asked(self):
+
+@pytest.mark.usefixtures("evaluated")
+class TestRefusals:
+    """What ends the stage in one line, and leaves data/evaluation as it was."""
+
+    @pytest.fixture(autouse=True)
+    def _restored(self):
         before = outputs()
-        edit_params("model", _target_="models.LSTM", hidden=5)
-        evaluate.main()
+        files = [Path("data/split/split.csv"), Path("data/baseline/predictions.csv")]
+        contents = [path.read_bytes() for path in files]
+        yield
         assert outputs() == before
+        for path, content in zip(files, contents, strict=True):
+            path.write_bytes(content)
 
+    def test_a_test_track_without_segments(self):
+        lost = Assignment("jazz/lost.wav", "jazz", "jazz/lost.wav", "test", -1)
+        write_split([*examples.read_split(), lost])
+        assert "jazz/lost.wav" in line_of(evaluate.main)
 
-def test_a_test_track_without_segments_ends_it(workspace):
-    write_features({"train": 2, "valid": 1, "test": 1})
-    write_raw({"jazz/a.wav": b"x"})
-    write_params("train.epochs=1")
-    baseline.main()
-    train.main()
-    write_split([*examples.read_split(), Assignment("jazz/lost.wav", "jazz", "jazz/lost.wav", "test", -1)])
-    assert "jazz/lost.wav" in line_of(evaluate.main)
-    assert not Path("data/evaluation").exists()
+    def test_a_baseline_of_another_split(self):
+        moved = next(row for row in examples.read_split() if row.split == "test")
+        write_split([row for row in examples.read_split() if row != moved])
+        line = line_of(evaluate.main)
+        assert all(part in line for part in ("test", "the baseline", repr(moved.track_id), "dvc repro"))
+
+    def test_a_baseline_of_other_classes(self):
+        path = Path("data/baseline/predictions.csv")
+        path.write_text(path.read_text().replace(",rock\n", ",pop\n", 1))
+        line = line_of(evaluate.main)
+        assert all(part in line for part in (str(path), "pop", "rock", "dvc repro"))
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "augmentations"),
     [
-        ("augment=[specaugment,mixup,noise,gain,shift,time_resized_crop]",),
-        ("augment=gain", "train.scaler=none"),
-        ("augment=time_resized_crop", "train.scaler=example", "train.rounds=2", "loss=binary_cross_entropy"),
+        (("augment=[specaugment,mixup,noise,gain,shift,time_resized_crop]",), 6),
+        (("augment=gain", "train.scaler=none"), 1),
+        (
+            (
+                "augment=time_resized_crop",
+                "train.scaler=example",
+                "train.rounds=2",
+                "loss=binary_cross_entropy",
+            ),
+            1,
+        ),
     ],
 )
-def test_a_model_trained_in_another_way_is_evaluated_all_the_same(workspace, options):
+def test_models_of_other_recipes_are_evaluated(workspace, options, augmentations):
     write_features({"train": 4, "valid": 1, "test": 2}, unit="dB")
-    write_raw({"jazz/a.wav": b"x"})
     write_params("train.epochs=6", "train.batch_size=8", "train.keep=last", *options)
     baseline.main()
     train.main()
-    evaluate.main()
-    assert json.loads(Path("data/evaluation/metrics.json").read_text())["test"]["track"]["accuracy"] > 0.9
-    figure = Path("data/evaluation/figures/augmentations.png").read_bytes()
-    assert figure.startswith(b"\x89PNG")
-    before = outputs()
-    evaluate.main()
-    assert outputs() == before
+    assert evaluated_without_figures().scores["test"]["track"]["accuracy"] > 0.9
+    trained, split = TrainedModel.load(Path("data/model")), examples.read_split()
+    with Features(examples.FEATURES) as features:
+        first, again = preview(trained, features, split), preview(trained, features, split)
+    assert list(first.after) == list(again.after)
+    assert len(first.after) == augmentations
+    for name, values in first.after.items():
+        np.testing.assert_array_equal(values, again.after[name])
 
 
-class TestOpenSet:
-    """Classes that are held out, and tracks without a label."""
-
-    @pytest.fixture(params=["cross_entropy", "triplet", "supcon"])
-    def judged(self, request, workspace):
-        """Evaluated with jazz held out and two tracks of its kind unlabelled."""
+@pytest.fixture(scope="class", params=["cross_entropy", "triplet", "supcon"])
+def evaluated_open_set(request, tmp_path_factory):
+    """Evaluated with jazz held out and two of its tracks unlabelled: the loss, and these tracks."""
+    folder = tmp_path_factory.mktemp("open_set")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DVC_ROOT", str(folder))
         write_features({"train": 5, "valid": 2, "test": 4})
         rows = [
             Assignment(row.track_id, row.label, row.unit, "unknown", -1) if row.label == "jazz" else row
@@ -204,10 +260,14 @@ class TestOpenSet:
         baseline.main()
         train.main()
         evaluate.main()
-        return request.param, unlabelled
+        yield request.param, unlabelled
 
-    def test_new_music_is_told_from_known(self, judged, workspace):
-        loss, unlabelled = judged
+
+class TestOpenSet:
+    """Classes that are held out, and tracks without a label."""
+
+    def test_new_music_is_separated_from_known(self, evaluated_open_set):
+        loss, unlabelled = evaluated_open_set
         trained = TrainedModel.load(Path("data/model"))
         assert trained.description.labels == ["blues", "rock"]
         metrics = json.loads(Path("data/evaluation/metrics.json").read_text())
@@ -216,11 +276,8 @@ class TestOpenSet:
         assert scores["auroc_ci95_low"] <= scores["auroc"] <= scores["auroc_ci95_high"]
         if loss != "cross_entropy":
             assert scores["auroc"] > 0.8
-        beside = json.loads(Path("data/baseline/metrics.json").read_text())["open_set"]
-        assert set(beside) == {"auroc", "auroc_ci95_low", "auroc_ci95_high"}
 
-        with Path("data/evaluation/novelty.csv").open() as file:
-            rows = list(csv.DictReader(file))
+        rows = rows_of("data/evaluation/novelty.csv")
         assert Counter(row["split"] for row in rows) == {"test": 8, "unknown": 9, "unlabelled": 2}
         assert {row["track_id"] for row in rows if row["split"] == "unlabelled"} == set(unlabelled)
         assert {row["label"] for row in rows if row["split"] == "unknown"} == {"jazz"}
@@ -231,83 +288,90 @@ class TestOpenSet:
         clear = [row for row in rows if abs(float(row["novelty"]) - limit) > 1e-5 * limit]  # of rounding
         assert len(clear) >= 15
         assert all((float(row["novelty"]) > limit) == (row["is_new"] == "yes") for row in clear)
-        with Path("data/evaluation/predictions.csv").open() as file:
-            assert {row["label"] for row in csv.DictReader(file)} == {"blues", "rock"}
+        assert {row["label"] for row in rows_of("data/evaluation/predictions.csv")} == {"blues", "rock"}
         assert "(figures/novelty.png)" in Path("data/evaluation/README.md").read_text()
         assert Path("data/evaluation/figures/novelty.png").read_bytes().startswith(b"\x89PNG")
+        assert not Path("data/evaluation/figures/augmentations.png").exists()
 
-    def test_novelty_is_the_distance_to_the_nearest_prototype(self, judged, workspace):
+    def test_novelty_is_the_distance_to_the_nearest_prototype(self, evaluated_open_set):
         trained = TrainedModel.load(Path("data/model"))
         with Features(examples.FEATURES) as features:
             x = examples.load(features, "mfcc", examples.read_split(), "unknown").read()
-        probability, novelty = trained.judge(x)
+        probability, novelty = trained.predict_with_novelty(x)
         np.testing.assert_array_equal(probability, trained.predict(x))
-        if judged[0] == "cross_entropy":
+        if evaluated_open_set[0] == "cross_entropy":
             wanted = 1 - probability.max(axis=1)
         else:
-            embedding = trained.model.embed(trained.standardise(x)).detach()
+            embedding = trained.model.embed(trained.description.scaler.standardise(x)).detach()
             wanted = torch.cdist(embedding, trained.model.prototypes).min(dim=1).values
         np.testing.assert_allclose(novelty, wanted, atol=1e-4)
 
+    def test_auroc_is_compared_with_the_baseline_and_tracked(self, evaluated_open_set):
+        evaluation = evaluated_without_figures()
+        assert set(evaluation.scores["baseline"]["open_set"]) == AUROC
+        assert set(evaluation.open_set) > AUROC
+        logged = tracked(evaluation.scores, evaluation.open_set)
+        assert {f"open_set.{name}" for name in AUROC} < set(logged)
+        assert not any(name.startswith("baseline.open_set") for name in logged)
+        assert len(logged) < 45
+
 
 class TestVariants:
-    """Variants are learned from and drawn; nothing is judged by them."""
+    """Variants are used for training, and shown; no score depends on them."""
 
     NAMES = ("pitch_shift=2.0", "time_stretch=0.9")
 
-    def evaluate(self, *options: str) -> dict[str, bytes]:
+    def train(self, *options: str) -> None:
+        write_features({"train": 4, "valid": 1, "test": 2}, variants=self.NAMES)
         write_params("train.epochs=3", *options)
         baseline.main()
         train.main()
-        evaluate.main()
-        return outputs() | {"baseline": Path("data/baseline/predictions.csv").read_bytes()}
 
-    def test_what_they_hold_changes_no_score_of_any_side(self, workspace, monkeypatch):
-        write_features({"train": 4, "valid": 1, "test": 2}, variants=self.NAMES)
-        write_raw({"jazz/a.wav": b"x"})
-        before = self.evaluate()
-        assert before.pop("data/evaluation/figures/augmentations.png").startswith(b"\x89PNG")
+    def test_variants_change_no_prediction_of_any_split(self, workspace):
+        self.train()
+        linear = Path("data/baseline/predictions.csv")
+        segments, table = predicted()[1], linear.read_bytes()
         with h5py.File(examples.FEATURES, "r+") as file:
             for name in self.NAMES:
                 file[f"variants/{name}/mfcc"][:] = np.nan
         baseline.main()
-        evaluate.main()
-        after = outputs() | {"baseline": Path("data/baseline/predictions.csv").read_bytes()}
-        del after["data/evaluation/figures/augmentations.png"]
-        assert after == before
+        after = predicted()[1]
+        assert linear.read_bytes() == table
+        assert set(segments) == set(after) == {"train", "valid", "test"}
+        for split, predictions in segments.items():
+            np.testing.assert_array_equal(predictions.track_id, after[split].track_id)
+            np.testing.assert_array_equal(predictions.probability, after[split].probability)
+            np.testing.assert_array_equal(predictions.novelty, after[split].novelty)
 
     @pytest.mark.parametrize("options", [(), ("augment=shift",)])
-    def test_the_figure_shows_those_of_the_same_segments(self, workspace, monkeypatch, options):
-        write_features({"train": 4, "valid": 1, "test": 2}, variants=self.NAMES)
-        write_raw({"jazz/a.wav": b"x"})
-        drawn = []
-        draw = figures.augmentations
-        monkeypatch.setattr(figures, "augmentations", lambda *given: drawn.append(given) or draw(*given))
-        self.evaluate("train.scaler=none", *options)
-        ((before, after, labels),) = drawn
-        assert list(after) == [*self.NAMES, *(["shift"] if options else [])]
+    def test_the_preview_shows_variants_of_the_same_segments(self, workspace, options):
+        self.train("train.scaler=none", *options)
+        trained = TrainedModel.load(Path("data/model"))
+        with Features(examples.FEATURES) as features:
+            shown = preview(trained, features, examples.read_split())
+        assert list(shown.after) == [*self.NAMES, *(["shift"] if options else [])]
         with h5py.File(examples.FEATURES) as file:
             originals, tracks = file["mfcc"][:], file["track_id"].asstr()[:]
-            rows = [int(np.flatnonzero((originals == one).all(axis=(1, 2)))[0]) for one in before]
+            rows = [int(np.flatnonzero((originals == one).all(axis=(1, 2)))[0]) for one in shown.before]
             assert len(set(rows)) == 3
             assert all(
-                tracks[row].startswith(f"{label}/train-") for row, label in zip(rows, labels, strict=True)
+                tracks[row].startswith(f"{label}/train-")
+                for row, label in zip(rows, shown.labels, strict=True)
             )
             for name in self.NAMES:
-                np.testing.assert_array_equal(after[name], file[f"variants/{name}/mfcc"][rows])
+                np.testing.assert_array_equal(shown.after[name], file[f"variants/{name}/mfcc"][rows])
 
-    def test_none_are_drawn_where_none_are_learned_from(self, workspace):
-        write_features({"train": 4, "valid": 1, "test": 2}, variants=self.NAMES)
-        write_raw({"jazz/a.wav": b"x"})
-        assert "data/evaluation/figures/augmentations.png" not in self.evaluate("train.variants=false")
+    def test_without_variants_and_augmentation_there_is_no_preview(self, workspace):
+        self.train("train.variants=false")
+        trained = TrainedModel.load(Path("data/model"))
+        with Features(examples.FEATURES) as features:
+            assert preview(trained, features, examples.read_split()) is None
 
 
-def test_two_classes_will_do(workspace):
+def test_two_classes_are_enough(workspace):
     write_features({"train": 2, "valid": 1, "test": 1})
     write_split([row for row in examples.read_split() if row.label != "rock"])
-    write_raw({"jazz/a.wav": b"x"})
     write_params("train.epochs=1")
     baseline.main()
     train.main()
-    evaluate.main()
-    assert set(json.loads(Path("data/evaluation/metrics.json").read_text())["test"]["track"]) == SCORES
+    assert set(evaluated_without_figures().summary["test"]["track"]) == SCORES

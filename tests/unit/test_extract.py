@@ -35,8 +35,8 @@ from tests.synthetic import (
 )
 
 FEATURES = Path("data/features/features.h5")
-PIECES = Path(".encore/entries")
-EVERY = {"features.include": [*CATALOGUE], "features.contrast.fmin_hz": 50.0}  # its octaves fit half of 8 kHz
+ENTRIES = Path(".encore/entries")
+EVERY = {"features.include": [*CATALOGUE], "features.contrast.fmin_hz": 50.0}  # whose octaves fit into 4 kHz
 VARIANTS = {"pitch_shift": [2.0], "time_stretch": [1.25, 0.8]}
 
 
@@ -56,13 +56,13 @@ def cut(workspace):
 
 @pytest.fixture
 def computed(monkeypatch) -> list[tuple[int, tuple[str, ...]]]:
-    """What is computed, stretch by stretch: its number of segments, and the features."""
+    """What is computed, by chunk: its number of segments, and the features."""
     calls = []
     compute = cached.compute
 
-    def recorded(music):
-        calls.append((len(music.stretch.starts), tuple(music.stretch.features)))
-        return compute(music)
+    def recorded(loaded):
+        calls.append((len(loaded.chunk.starts), tuple(loaded.chunk.features)))
+        return compute(loaded)
 
     monkeypatch.setattr(cached, "compute", recorded)
     return calls
@@ -74,14 +74,19 @@ def small() -> dict[str, Any]:
 
 
 def configure(changes: dict[str, Any]) -> None:
-    """A params.yaml with what segment and extract read, quickly composed and quickly parsed."""
-    sections = deepcopy(small())
+    """Write params.yaml with the sections that segment and extract read."""
+    write_sections(small(), changes)
+
+
+def write_sections(sections: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Write params.yaml with these sections, changed at dotted keys."""
+    sections = deepcopy(sections)
     for key, value in changes.items():
         *path, last = key.split(".")
         inner = reduce(getitem, path, sections)
         assert last in inner
         inner[last] = value
-    Path("params.yaml").write_text(json.dumps(sections), "utf-8")  # which is YAML
+    Path("params.yaml").write_text(json.dumps(sections), "utf-8")  # JSON is YAML, and parsed faster
 
 
 def written(changes: dict[str, Any]) -> bytes:
@@ -92,14 +97,14 @@ def written(changes: dict[str, Any]) -> bytes:
 
 
 def values_under(changes: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Its arrays."""
+    """Arrays of features.h5 under these parameters."""
     written(changes)
     return arrays()
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Empty the work cache."""
-    shutil.rmtree(PIECES)
+    shutil.rmtree(ENTRIES)
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -122,25 +127,25 @@ def of_each_track(names: Iterable[str]) -> list[tuple[int, tuple[str, ...]]]:
     return [(n_segments, tuple(names)) for n_segments in (3, 2, 5)]
 
 
-def audio_anew(waveforms: dict[str, np.ndarray]) -> None:
-    """Other tracks, cut by ./params.yaml."""
+def replace_audio(waveforms: dict[str, np.ndarray]) -> None:
+    """Write other tracks, cut by ./params.yaml."""
     shutil.rmtree("data/audio")
     write_audio(waveforms)
     segment.main()
 
 
-def pieces() -> list[Path]:
-    return sorted(PIECES.glob("*/*.npz"))
+def entries() -> list[Path]:
+    return sorted(ENTRIES.glob("*/*.npz"))
 
 
-def cut_short(monkeypatch, done: list, after: int) -> None:
-    """A run that is interrupted when `done`, which grows with each computation, has so many."""
+def interrupt(monkeypatch, done: list, after: int) -> None:
+    """Interrupt a run before computation number `after`; `done` has those before."""
     compute = cached.compute
 
-    def ends(music):
+    def ends(loaded):
         if len(done) == after:
             raise KeyboardInterrupt
-        return compute(music)
+        return compute(loaded)
 
     with monkeypatch.context() as patch:
         patch.setattr(cached, "compute", ends)
@@ -149,9 +154,9 @@ def cut_short(monkeypatch, done: list, after: int) -> None:
 
 
 class TestFile:
-    """What stands in features.h5."""
+    """Contents of features.h5."""
 
-    def test_holds_every_segment_in_order(self, cut):
+    def test_contains_every_segment_in_order(self, cut):
         extract.main()
         with h5py.File(FEATURES) as file:
             assert file["track_id"].asstr()[:].tolist() == ["a"] * 3 + ["b"] * 2 + ["c"] * 5
@@ -163,7 +168,7 @@ class TestFile:
             assert file["mel"].dims[1][0].shape == (32,)
             assert file["mel"].dims[2][0].shape == (32,)
 
-    def test_says_how_it_was_made(self, cut):
+    def test_attributes_describe_how_it_was_made(self, cut):
         extract.main()
         with h5py.File(FEATURES) as file:
             attributes, of_mel, of_mfcc = dict(file.attrs), dict(file["mel"].attrs), dict(file["mfcc"].attrs)
@@ -183,7 +188,7 @@ class TestFile:
         assert {key: of_mel[key] for key in wanted} == wanted
         assert (of_mfcc["unit"], of_mfcc["n_mfcc"], json.loads(of_mfcc["mel"])["n_mels"]) == ("1", 13, 32)
 
-    def test_says_of_which_samples(self, cut):
+    def test_audio_sha256_is_the_digest_of_the_samples(self, cut):
         def audio_sha256() -> str:
             extract.main()
             with h5py.File(FEATURES) as file:
@@ -194,10 +199,10 @@ class TestFile:
         before = audio_sha256()
         assert before == hashlib.sha256("".join(digests).encode()).hexdigest()
         cut["b"][500] += 2**-20
-        audio_anew(cut)
+        replace_audio(cut)
         assert audio_sha256() != before
 
-    def test_values_are_librosas_of_the_cut_samples(self, cut):
+    def test_values_equal_librosas_of_the_cut_samples(self, cut):
         extract.main()
         padded = np.pad(cut["b"], (0, 100))
         power = librosa.feature.melspectrogram(
@@ -206,7 +211,7 @@ class TestFile:
         mel = librosa.power_to_db(power, top_db=80)
         np.testing.assert_allclose(arrays()["mel"][4], mel, rtol=0, atol=1e-3)
 
-    def test_include_decides_what_is_written(self, cut):
+    def test_only_included_features_are_written(self, cut):
         assert list(values_under({"features.include": ["mel"]})) == ["mel"]
 
     def test_every_feature_is_written_with_its_axes(self, cut):
@@ -232,7 +237,7 @@ class TestFile:
         ],
         ids=str,
     )
-    def test_a_feature_with_other_frames_has_times_of_its_own(self, cut, framing, axis):
+    def test_a_feature_with_other_frames_has_another_time_axis(self, cut, framing, axis):
         written({"features.mel.framing": framing})
         with h5py.File(FEATURES) as file:
             assert [file[name].dims[2].label for name in ("mel", "mfcc")] == [axis, "time_s"]
@@ -241,21 +246,21 @@ class TestFile:
             times = np.arange(file["mel"].shape[2]) * framing.get("hop_length", 256) / RATE_HZ
             np.testing.assert_allclose(file[axis][:], times, rtol=1e-12)
 
-    def test_a_framing_of_its_own_changes_no_other_feature(self, cut):
+    def test_framing_of_a_section_changes_no_other_feature(self, cut):
         before = values_under(EVERY)
         after = values_under({**EVERY, "features.mel.framing": {"pad_mode": "reflect"}})
         assert [name for name in before if not np.array_equal(before[name], after[name])] == ["mel"]
 
-    def test_a_window_longer_than_the_segment_works_with_zeros(self, cut):
+    def test_a_window_may_be_longer_than_the_segment(self, cut):
         assert np.isfinite(values_under({"features.n_fft": 16384})["mel"]).all()
 
-    def test_a_window_of_odd_length_works(self, cut):
+    def test_a_window_may_have_an_odd_length(self, cut):
         written({"features.n_fft": 511, "features.hop_length": 250})
         with h5py.File(FEATURES) as file:
             assert file["mel"].shape[2] == len(file["time_s"])
 
-    def test_a_track_without_segments_is_passed_over(self, cut):
-        audio_anew({"short": noise(100), **cut, "brief": noise(RATE_HZ // 2)})
+    def test_tracks_without_segments_are_ignored(self, cut):
+        replace_audio({"short": noise(100), **cut, "brief": noise(RATE_HZ // 2)})
         extract.main()
         assert list(of_tracks()) == ["a", "b", "c"]
 
@@ -268,12 +273,12 @@ class TestFile:
         with h5py.File(FEATURES) as file:
             assert file["segment"][:].tolist()[5:] == [0, 1, 2]
             assert file["start"][:].tolist()[5:] == [0, window, 2 * window]
-        audio_anew({f"c{i}": cut["c"][i * window :][:RATE_HZ] for i in range(3)})
+        replace_audio({f"c{i}": cut["c"][i * window :][:RATE_HZ] for i in range(3)})
         np.testing.assert_allclose(values_under({})["mel"], of_windows, rtol=0, atol=1e-4)
 
 
 class TestStorage:
-    """How numbers are stored changes none of them, and what cannot be stored is refused."""
+    """The form of storage changes no number; numbers that do not fit are refused."""
 
     @pytest.mark.parametrize("compression", ["lzf", "gzip"])
     def test_compressed_numbers_are_the_same(self, cut, compression):
@@ -289,9 +294,9 @@ class TestStorage:
             assert values.dtype == (np.uint8 if name == "mel_levels" else np.float16)
             np.testing.assert_array_equal(values, before[name].astype(values.dtype))
 
-    def test_what_float16_cannot_hold_is_refused_and_nothing_is_written(self, cut):
+    def test_values_too_large_for_float16_are_refused(self, cut):
         before = written({})
-        audio_anew({"b": cut["b"], "loud": 100 * cut["c"]})
+        replace_audio({"b": cut["b"], "loud": 100 * cut["c"]})
         configure(
             {
                 "features.include": ["mel", "pitch"],
@@ -305,7 +310,7 @@ class TestStorage:
         assert FEATURES.read_bytes() == before
         assert sorted(path.name for path in Path("data").iterdir()) == ["audio", "features", "segments"]
 
-    def test_audio_of_another_schema_is_refused_in_a_line(self, cut):
+    def test_audio_of_another_schema_is_refused(self, cut):
         with h5py.File("data/audio/audio.h5", "a") as file:
             file.attrs["schema"] = "encore/1"
         line = line_of(extract.main)
@@ -313,7 +318,7 @@ class TestStorage:
             assert part in line
         assert not Path("data/features").exists()
 
-    def test_a_window_that_reflection_cannot_fill_is_refused(self, cut):
+    def test_a_window_too_long_to_reflect_is_refused(self, cut):
         configure({"features.n_fft": 16384, "features.pad_mode": "reflect"})
         line = line_of(extract.main)
         assert "features.n_fft is 16384" in line
@@ -328,56 +333,56 @@ class TestSameBytes:
         files = []
         for workers in (1, 2, 3):
             files.append(written({**EVERY, "features.variants": VARIANTS, "runtime.workers": workers}))
-            forget()
+            clear_cache()
         assert files[0] == files[1] == files[2]
 
     def test_in_processes(self, cut, monkeypatch, computed):
-        changes = {**EVERY, "features.variants": VARIANTS}
+        changes = {"features.variants": VARIANTS}
         here = written(changes)
-        forget()
+        clear_cache()
         monkeypatch.setattr(ordered, "MANY", 1)
         computed.clear()
         assert written({**changes, "runtime.workers": 2}) == here
-        assert not computed, "something was extracted here"
-        assert pieces(), "processes keep what they extract"
+        assert not computed, "extracted in this process"
+        assert entries(), "the processes save their results"
 
     @pytest.mark.parametrize("compression", ["none", "gzip"])
-    def test_after_a_run_that_was_cut_short(self, cut, monkeypatch, computed, compression):
+    def test_after_an_interrupted_run(self, cut, monkeypatch, computed, compression):
         changes = {**EVERY, "features.compression": compression}
         whole = written(changes)
-        forget()
+        clear_cache()
         FEATURES.unlink()
         computed.clear()
-        cut_short(monkeypatch, computed, 2)
-        assert pieces(), "what was extracted is kept"
+        interrupt(monkeypatch, computed, 2)
+        assert entries(), "results are saved"
         assert not FEATURES.exists()
         computed.clear()
         assert written(changes) == whole
-        assert 1 <= len(computed) < 3, "not all of it again"
+        assert 1 <= len(computed) < 3, "not everything again"
 
     @pytest.mark.parametrize("compression", ["none", "gzip"])
-    def test_when_some_features_are_kept_and_others_not(self, cut, compression):
+    def test_when_some_features_are_in_the_cache(self, cut, compression):
         changes = {**EVERY, "features.compression": compression}
         whole = written(changes)
-        forget()
+        clear_cache()
         written({**EVERY, "features.include": ["mel", "timbre33", "zcr"]})
         assert written(changes) == whole
-        for path in pieces()[::2]:
+        for path in entries()[::2]:
             path.unlink()
         assert written(changes) == whole
 
-    def test_of_each_track_whatever_the_order_of_tracks(self, cut):
+    def test_of_each_track_in_any_order_of_tracks(self, cut):
         written(EVERY)
         before = of_tracks()
-        forget()
-        audio_anew({name: cut[name] for name in "cab"})
+        clear_cache()
+        replace_audio({name: cut[name] for name in "cab"})
         written(EVERY)
         assert of_tracks() == before
 
-    def test_of_each_track_whatever_the_order_of_the_index(self, cut):
+    def test_of_each_track_in_any_order_of_the_index(self, cut):
         written(EVERY)
         before = of_tracks()
-        forget()
+        clear_cache()
         segments = Path("data/segments/segments.csv")
         rows = read_rows(segments, Segment)
         write_rows(segments, [*rows[5:], *rows[:5]], Segment)
@@ -387,37 +392,37 @@ class TestSameBytes:
         assert of_tracks() == before
 
 
-class TestStretches:
-    """A long track is extracted in stretches, which bounds the memory."""
+class TestChunks:
+    """A long track is extracted in chunks, which bounds the memory."""
 
     @pytest.mark.parametrize(
-        ("at_once", "stretches"),
+        ("at_once", "chunks"),
         [(1, [1] * 10), (2, [2, 1, 2, 2, 2, 1]), (3, [3, 2, 3, 2]), (0.1, [1] * 10)],
     )
-    def test_make_the_same_file(self, cut, computed, monkeypatch, at_once, stretches):
+    def test_chunks_make_the_same_file(self, cut, computed, monkeypatch, at_once, chunks):
         whole = values_under(EVERY)
-        forget()
+        clear_cache()
         computed.clear()
-        monkeypatch.setattr(extract, "SAMPLES_PER_STRETCH", round(at_once * RATE_HZ))
+        monkeypatch.setattr("stages.features.segments.SAMPLES_PER_CHUNK", round(at_once * RATE_HZ))
         parts = values_under(EVERY)
-        assert [n_segments for n_segments, _ in computed] == stretches
+        assert [n_segments for n_segments, _ in computed] == chunks
         codes = parts.pop("mel_levels").astype(int) - whole["mel_levels"]
         assert np.abs(codes).max() <= 1
         assert np.mean(codes != 0) < 0.001
         for name, values in parts.items():
             np.testing.assert_allclose(values, whole[name], rtol=0, atol=1e-4, err_msg=name)
 
-    def test_are_known_one_by_one(self, cut, computed, monkeypatch):
-        monkeypatch.setattr(extract, "SAMPLES_PER_STRETCH", 2 * RATE_HZ)
+    def test_each_chunk_has_its_own_cache_entries(self, cut, computed, monkeypatch):
+        monkeypatch.setattr("stages.features.segments.SAMPLES_PER_CHUNK", 2 * RATE_HZ)
         first = written({})
         computed.clear()
-        pieces()[0].unlink()
+        entries()[0].unlink()
         assert written({}) == first
         assert len(computed) == 1
 
 
 class TestIncremental:
-    """What is known already is not extracted again."""
+    """Nothing is extracted twice."""
 
     def test_a_second_run_computes_nothing(self, cut, computed):
         first = written(EVERY)
@@ -426,27 +431,27 @@ class TestIncremental:
         assert written(EVERY) == first
         assert computed == []
 
-    def test_a_new_track_is_computed_alone(self, cut, computed):
+    def test_only_a_new_track_is_computed(self, cut, computed):
         written({})
         computed.clear()
-        audio_anew({"0": noise(4 * RATE_HZ, seed=9), **cut})
+        replace_audio({"0": noise(4 * RATE_HZ, seed=9), **cut})
         written({})
         assert computed == [(4, ("mfcc", "mel"))]
         assert list(of_tracks()) == ["0", "a", "b", "c"]
 
-    def test_a_renamed_track_is_known_by_its_samples(self, cut, computed):
+    def test_a_renamed_track_is_not_computed_again(self, cut, computed):
         written({})
         computed.clear()
-        audio_anew({f"new {name}": samples for name, samples in cut.items()})
+        replace_audio({f"new {name}": samples for name, samples in cut.items()})
         written({})
         assert computed == []
         assert list(of_tracks()) == ["new a", "new b", "new c"]
 
-    def test_a_changed_track_is_computed_alone(self, cut, computed):
+    def test_only_a_changed_track_is_computed(self, cut, computed):
         written({})
         computed.clear()
         cut["b"][7] += 2**-20
-        audio_anew(cut)
+        replace_audio(cut)
         written({})
         assert computed == [(2, ("mfcc", "mel"))]
 
@@ -458,7 +463,7 @@ class TestIncremental:
         extract.main()
         assert [n_segments for n_segments, _ in computed] == [6, 4, 10]
 
-    def test_a_changed_setting_computes_what_depends_on_it(self, cut, computed):
+    def test_a_changed_setting_computes_the_features_that_depend_on_it(self, cut, computed):
         written(EVERY)
         for key, value, names in [
             ("features.mfcc.n_mfcc", 20, ["mfcc"]),
@@ -478,25 +483,25 @@ class TestIncremental:
             assert computed == (of_each_track(names) if names else []), key
         computed.clear()
         written(EVERY)
-        assert computed == [], "what was tried before is still known"
+        assert computed == [], "earlier settings are still in the cache"
 
-    def test_one_more_feature_is_computed_alone(self, cut, computed):
+    def test_only_a_new_feature_is_computed(self, cut, computed):
         written({"features.include": ["mel"]})
         computed.clear()
         written({"features.include": ["rms", "mel"]})
         assert computed == of_each_track(["rms"])
 
-    def test_a_lost_cache_is_made_again(self, cut, computed):
-        first, before = written(EVERY), pieces()
-        forget()
+    def test_a_deleted_cache_is_rebuilt(self, cut, computed):
+        first, before = written(EVERY), entries()
+        clear_cache()
         computed.clear()
         assert written(EVERY) == first
         assert computed == of_each_track(CATALOGUE)
-        assert pieces() == before
+        assert entries() == before
 
-    def test_a_damaged_piece_is_made_again(self, cut, computed):
+    def test_damaged_entries_are_computed_again(self, cut, computed):
         first = written(EVERY)
-        for number, path in enumerate(pieces()[::4]):
+        for number, path in enumerate(entries()[::4]):
             content = bytearray(path.read_bytes())
             content[len(content) // 2] ^= 1
             path.write_bytes((content, content[:1000], b"")[number % 3])
@@ -505,65 +510,71 @@ class TestIncremental:
         assert len(computed) == 3, "once for all features of a track"
         computed.clear()
         assert written(EVERY) == first
-        assert computed == [], "and kept again"
+        assert computed == [], "and saved again"
 
-    def test_a_cache_that_cannot_be_written_costs_time_alone(self, cut):
+    def test_without_a_writable_cache_the_result_is_the_same(self, cut):
         first = written({})
-        forget()
-        PIECES.write_text("no folder")
+        clear_cache()
+        ENTRIES.write_text("no folder")
         assert written({}) == first
 
-    def test_pieces_that_vanish_meanwhile_are_made_again(self, cut, monkeypatch):
+    def test_entries_deleted_during_the_run_are_computed_again(self, cut, monkeypatch):
         first = written(EVERY)
         load = cached.load
 
         def load_while_another_trims(key):
-            for path in pieces()[::3]:
+            for path in entries()[::3]:
                 path.unlink()
             return load(key)
 
         monkeypatch.setattr(cached, "load", load_while_another_trims)
         assert written(EVERY) == first
 
-    def test_without_room_for_a_cache_all_is_computed(self, cut, computed):
+    def test_with_a_cache_of_size_zero_all_is_computed(self, cut, computed):
         first = written(EVERY)
         assert written({**EVERY, "runtime.cache_gb": 0.0}) == first
-        assert pieces() == []
+        assert entries() == []
         computed.clear()
         assert written({**EVERY, "runtime.cache_gb": 0.0}) == first
         assert computed == of_each_track(CATALOGUE)
-        assert pieces() == []
+        assert entries() == []
 
-    def test_changed_code_is_heeded_and_other_code_is_not(self, cut):
-        before = values_under({"features.include": ["mel", "rms"], "features.mel.top_db": None})
-        made = {path: path.stat().st_ino for path in pieces()}
-        shutil.copytree(REPO / "stages", "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    def test_changed_code_that_extracts_computes_again_other_code_does_not(self, cut):
+        wanted = {"features.include": ["mel", "rms"], "features.mel.top_db": None}
+        before = values_under(wanted)
+        made = {path: path.stat().st_ino for path in entries()}
+        for package in ("stages", "models"):
+            shutil.copytree(REPO / package, package, ignore=shutil.ignore_patterns("__pycache__"))
+        # a stage that is run checks all sections
+        write_sections(
+            composed_sections(*SMALL), {**wanted, "model.feature": "mel", "baseline.feature": "mel"}
+        )
         with Path("stages/summarize.py").open("a") as report:
             report.write("# changed\n")
         extract_by_the_copy()
-        assert {path: path.stat().st_ino for path in pieces()} == made, "something was extracted again"
+        assert {path: path.stat().st_ino for path in entries()} == made, "extracted again"
         edit("stages/features/catalogue.py", ".log10_().mul_(10)", ".log10_().mul_(20)")
         after = extract_by_the_copy()
         np.testing.assert_array_equal(after["mel"], 2 * before["mel"])
         np.testing.assert_array_equal(after["rms"], before["rms"])
-        assert len(pieces()) == 2 * len(made)
+        assert len(entries()) == 2 * len(made)
 
 
 class TestVariants:
-    """The same segments of altered waveforms stand beside those of the music, and touch nothing."""
+    """Variants are stored beside the original features and change none of them."""
 
     NAMES = ("pitch_shift=2.0", "time_stretch=1.25", "time_stretch=0.8")
 
     @pytest.fixture
     def made(self, monkeypatch) -> list[tuple[str, int]]:
-        """What is computed: variant and number of segments."""
+        """What is computed, by chunk: variant and number of segments."""
         calls = []
         compute = cached.compute
 
-        def recorded(music):
-            variant = music.stretch.variant
-            calls.append((variant.name if variant else "", len(music.stretch.starts)))
-            return compute(music)
+        def recorded(loaded):
+            variant = loaded.chunk.variant
+            calls.append((variant.name if variant else "", len(loaded.chunk.starts)))
+            return compute(loaded)
 
         monkeypatch.setattr(cached, "compute", recorded)
         return calls
@@ -580,14 +591,14 @@ class TestVariants:
             return {name: file[name][:].tobytes() for name in file if name not in ("variants", "track_id")}
 
     @pytest.mark.parametrize("compression", ["none", "gzip"])
-    def test_what_stands_beside_them_is_the_same_to_the_bit(self, cut, compression):
+    def test_variants_do_not_change_the_original_features(self, cut, compression):
         how = {**EVERY, "features.compression": compression}
         written(how)
         before, tracks = self.originals(), of_tracks()
         with h5py.File(FEATURES) as file:
             assert "variants" not in file.attrs
             assert "variants" not in file
-        forget()
+        clear_cache()
         written({**how, "features.variants": VARIANTS})
         assert self.originals() == before
         with h5py.File(FEATURES) as file:
@@ -596,7 +607,7 @@ class TestVariants:
             for name, values in tracks["b"].items():
                 assert file[name][rows == "b"].tobytes() == values
 
-    def test_each_has_every_feature_of_every_segment(self, cut):
+    def test_each_variant_has_every_feature_of_every_segment(self, cut):
         written({**EVERY, "features.variants": VARIANTS})
         variants = self.of_variants()
         assert set(variants) == {*self.NAMES}
@@ -610,8 +621,8 @@ class TestVariants:
                 assert not np.array_equal(values["mel"], file["mel"])
 
     @pytest.mark.parametrize("name", NAMES)
-    def test_they_are_those_of_the_whole_tracks_waveform(self, cut, name):
-        """Altered by librosa, and cut where the music of each segment begins."""
+    def test_variants_are_computed_from_the_whole_track(self, cut, name):
+        """Altered by librosa, and cut where the music of each segment starts."""
         written({"features.include": ["rms", "mel"], "features.variants": VARIANTS})
         whole = self.of_variants()[name]["mel"][5:]
         kind, _, amount = name.partition("=")
@@ -620,10 +631,10 @@ class TestVariants:
         latest = len(altered) - RATE_HZ
         starts = [min(round(start / rate), latest) for start in range(0, 5 * RATE_HZ, RATE_HZ)]
         assert starts[-1] == (latest if rate >= 1 else round(4 * RATE_HZ / rate))
-        audio_anew({str(i): altered[start : start + RATE_HZ] for i, start in enumerate(starts)})
+        replace_audio({str(i): altered[start : start + RATE_HZ] for i, start in enumerate(starts)})
         np.testing.assert_allclose(values_under({})["mel"], whole, rtol=0, atol=1e-4)
 
-    def test_one_more_is_computed_alone(self, cut, made):
+    def test_only_a_new_variant_is_computed(self, cut, made):
         written({})
         made.clear()
         for asked, new in [
@@ -638,21 +649,21 @@ class TestVariants:
         written({})
         assert made == []
 
-    def test_a_run_that_was_cut_short_goes_on_to_the_same_bytes(self, cut, monkeypatch, made):
+    def test_an_interrupted_run_continues_to_the_same_bytes(self, cut, monkeypatch, made):
         changes = {"features.variants": VARIANTS}
         whole = written(changes)
-        forget()
+        clear_cache()
         FEATURES.unlink()
         made.clear()
-        cut_short(monkeypatch, made, 7)
+        interrupt(monkeypatch, made, 7)
         assert not FEATURES.exists()
         made.clear()
         assert written(changes) == whole
-        assert 5 <= len(made) < 12, "not all of it again"
+        assert 5 <= len(made) < 12, "not everything again"
         assert made[-1] == ("time_stretch=0.8", 5)
 
-    def test_windows_of_a_rendered_track_are_altered_one_by_one(self, cut, made):
-        """They come from different places, and one must not run into the next."""
+    def test_windows_of_a_rendered_track_are_altered_separately(self, cut, made):
+        """They come from different parts of the music, and must not run into each other."""
         tracks, window = Path("data/audio/tracks.csv"), 5 * RATE_HZ // 3
         rows = read_rows(tracks, AudioTrack)
         write_rows(tracks, [*rows[:2], replace(rows[2], n_windows=3)], AudioTrack)
@@ -662,13 +673,13 @@ class TestVariants:
         assert made[:3] == [("", 3), ("", 2), ("", 3)], "as without variants"
         assert made[3:8] == [("pitch_shift=2.0", n) for n in (3, 2, 1, 1, 1)]
         of_windows = {name: values["mel"][5:] for name, values in self.of_variants().items()}
-        audio_anew({f"c{i}": cut["c"][i * window :][:window] for i in range(3)})
+        replace_audio({f"c{i}": cut["c"][i * window :][:window] for i in range(3)})
         written({"features.variants": VARIANTS})
         for name, values in self.of_variants().items():
             np.testing.assert_allclose(values["mel"], of_windows[name], rtol=0, atol=1e-4)
 
-    def test_a_segment_takes_in_the_music_that_follows_it_and_silence_after_the_last(self, cut):
-        audio_anew({"once": noise(2 * RATE_HZ)[:RATE_HZ], "twice": noise(2 * RATE_HZ)})
+    def test_a_sped_up_segment_contains_the_music_that_follows(self, cut):
+        replace_audio({"once": noise(2 * RATE_HZ)[:RATE_HZ], "twice": noise(2 * RATE_HZ)})
         configure({"segment.max_per_track": 1})
         segment.main()
         asked = {"pitch_shift": [], "time_stretch": [1.25]}
@@ -677,10 +688,10 @@ class TestVariants:
         once, twice = self.of_variants()["time_stretch=1.25"]["rms"][:, 0]
         assert twice.min() > 0.01
         assert np.corrcoef(once[:20], twice[:20])[0, 1] > 0.9
-        assert not once[28:].any(), "four fifths of a second of music are there"
+        assert not once[28:].any(), "there is music for 0.8 s"
 
-    def test_a_long_track_is_altered_in_stretches(self, cut, made, monkeypatch):
-        monkeypatch.setattr(extract, "SAMPLES_PER_STRETCH", 2 * RATE_HZ)
+    def test_a_long_track_is_altered_in_chunks(self, cut, made, monkeypatch):
+        monkeypatch.setattr("stages.features.segments.SAMPLES_PER_CHUNK", 2 * RATE_HZ)
         written({"features.include": ["rms"], "features.variants": VARIANTS})
         assert made == [(name, n) for name in ("", *self.NAMES) for n in (2, 1, 2, 2, 2, 1)]
         for name, values in self.of_variants().items():
@@ -688,7 +699,7 @@ class TestVariants:
 
 
 def extract_by_the_copy() -> dict[str, np.ndarray]:
-    """What the code in ./stages extracts."""
+    """Extract with the code in ./stages."""
     done = run_stage("extract", Path.cwd(), PYTHONPATH=str(Path.cwd()), PYTHONDONTWRITEBYTECODE="1")
     assert done.returncode == 0, done.stderr
     return arrays()
@@ -700,7 +711,7 @@ def edit(path: str, old: str, new: str) -> None:
     Path(path).write_text(text.replace(old, new), "utf-8")
 
 
-def test_bands_without_a_bin_are_told_of_each_time(cut, capsys):
+def test_empty_mel_bands_are_reported_in_every_run(cut, capsys):
     for _ in range(2):
         configure({"features.mel.n_mels": 512})
         extract.main()

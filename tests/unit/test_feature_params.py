@@ -1,23 +1,23 @@
-"""From the `features` section to the features: each setting arrives, and what cannot be is refused."""
+"""From the `features` section to the features: settings have their effects, impossible ones are refused."""
 
 import warnings
-from dataclasses import fields, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
 from stages.core.errors import EncoreError
 from stages.core.params import check
-from stages.features.catalogue import CATALOGUE, Contrast, Feature, Mel, Mfcc, extract
-from stages.features.params import FeaturesParams, Name, VariantsParams, build, build_variants
+from stages.features.catalogue import CATALOGUE, Contrast, Mel, Mfcc, extract
+from stages.features.feature import Feature
+from stages.features.params import FeaturesParams, VariantsParams, build, build_variants
 from stages.features.spectra import Framing
 from stages.features.variants import Variant
 from tests.synthetic import composed_sections, noise, tone
 
 RATE_HZ, LENGTH = 22050, 66150
 EVERY = list(CATALOGUE)
-FRAMING = Framing(2048, 512, "hann", "constant")
+FRAMING = Framing(n_fft=2048, hop_length=512, window="hann", pad_mode="constant")
 
 
 def section(**changes: Any) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def refusal(rate_hz: int = RATE_HZ, length: int = LENGTH, **changes: Any) -> str
 
 
 def differing(**changes: Any) -> set[str]:
-    """Which features are others under `changes`."""
+    """Features that `changes` alters."""
     before, after = built(), built(**changes)
     return {name for name in EVERY if before[name] != after[name]}
 
@@ -55,8 +55,7 @@ def test_every_feature_of_the_catalogue_can_be_included():
         assert list(built(include=[name])) == [name]
 
 
-def test_the_catalogue_the_section_and_include_name_the_same_features():
-    assert get_args(Name) == tuple(CATALOGUE)
+def test_each_feature_of_the_catalogue_has_a_section_in_conf():
     assert [name for name in FeaturesParams.model_fields if name in CATALOGUE] == [
         name for name, value in section().items() if isinstance(value, dict) and "framing" in value
     ]
@@ -66,12 +65,13 @@ def test_features_come_in_the_order_of_include():
     assert list(built(include=["rms", "mel", "chroma"])) == ["rms", "mel", "chroma"]
 
 
-def test_what_conf_composes():
+def test_settings_in_conf_reach_the_features():
     known = built()
-    mel = Mel(RATE_HZ, FRAMING, 128, 0.0, None, False, "slaney", 80.0, 1.0)
+    every = {"sample_rate_hz": RATE_HZ, "framing": FRAMING}
+    mel = Mel(**every, n_mels=128, fmin_hz=0.0, fmax_hz=None, htk=False, norm="slaney", top_db=80.0, ref=1.0)
     assert known["mel"] == mel
-    assert known["mfcc"] == Mfcc(RATE_HZ, FRAMING, mel, 13, 0, 9)
-    assert known["contrast"] == Contrast(RATE_HZ, FRAMING, 6, 200.0, 0.02)
+    assert known["mfcc"] == Mfcc(**every, mel=mel, n_mfcc=13, deltas=0, delta_width=9)
+    assert known["contrast"] == Contrast(**every, n_bands=6, fmin_hz=200.0, quantile=0.02)
     assert {feature.framing for feature in known.values()} == {FRAMING}
     assert {feature.sample_rate_hz for feature in known.values()} == {RATE_HZ}
 
@@ -108,19 +108,19 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "whose"), SETTINGS, ids=[f"{s[0]}={s[1]}" for s in SETTINGS])
-def test_a_setting_reaches_its_features_and_no_others(key, value, whose):
-    assert differing(**{key: value}) == whose
+@pytest.mark.parametrize(("key", "value", "of"), SETTINGS, ids=[f"{s[0]}={s[1]}" for s in SETTINGS])
+def test_a_setting_reaches_its_features_and_no_others(key, value, of):
+    assert differing(**{key: value}) == of
     name, _, inner = key.partition("__")
     feature = built(**{key: value})[name if inner else "mfcc"]
     assert getattr(feature if inner else feature.framing, inner or name) == value
 
 
-def test_the_number_of_contrast_bands_reaches_contrast():
+def test_n_bands_reaches_contrast():
     assert built(include=["contrast"], contrast__n_bands=4)["contrast"].n_bands == 4
 
 
-def test_every_setting_of_conf_is_tried_above():
+def test_every_setting_in_conf_is_tested_above():
     tried = {key for key, _, _ in SETTINGS} | {"contrast__n_bands"}
     values = composed_sections()["features"]
     of_one = {f"{name}__{key}" for name in EVERY for key in values[name] if key != "framing"}
@@ -129,41 +129,40 @@ def test_every_setting_of_conf_is_tried_above():
 
 
 @pytest.mark.parametrize("key", ["dtype", "compression"])
-def test_how_numbers_are_stored_is_no_setting_of_a_feature(key):
+def test_storage_settings_are_not_settings_of_a_feature(key):
     assert differing(**{key: {"dtype": "float16", "compression": "gzip"}[key]}) == set()
 
 
 def parts(feature: Feature) -> list[Feature]:
-    inner = [getattr(feature, field.name) for field in fields(feature)]
-    return [feature, *(part for one in inner if isinstance(one, Feature) for part in parts(one))]
+    return [feature, *(inner for name in feature.parts() for inner in parts(getattr(feature, name)))]
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_framing_of_its_own_is_one_features_alone(name):
+def test_framing_of_a_section_applies_to_that_feature_only(name):
     own = {"n_fft": 1024, "hop_length": 256, "window": "boxcar", "pad_mode": "reflect"}
     assert differing(**{f"{name}__framing": own}) == {name}
     feature = built(**{f"{name}__framing": own})[name]
-    assert {part.framing for part in parts(feature)} == {Framing(**own)}, "and that of all it is made of"
+    assert {part.framing for part in parts(feature)} == {Framing(**own)}, "and to its parts"
 
 
 @pytest.mark.parametrize(
     ("key", "value"), [("n_fft", 1024), ("hop_length", 256), ("window", "boxcar"), ("pad_mode", "reflect")]
 )
-def test_a_framing_of_its_own_may_say_one_thing(key, value):
+def test_framing_of_a_section_may_have_one_key(key, value):
     assert differing(chroma__framing={key: value}) == {"chroma"}
-    assert built(chroma__framing={key: value})["chroma"].framing == replace(FRAMING, **{key: value})
+    assert built(chroma__framing={key: value})["chroma"].framing == FRAMING.model_copy(update={key: value})
 
 
 @pytest.mark.parametrize("framing", [{}, {"n_fft": None, "pad_mode": None}, {"n_fft": 2048}])
-def test_a_framing_that_says_nothing_new_changes_nothing(framing):
+def test_a_framing_equal_to_the_common_one_changes_nothing(framing):
     assert differing(mel__framing=framing) == set()
 
 
-def test_the_framing_of_mel_is_not_that_of_what_is_made_of_mel():
+def test_framing_of_mel_does_not_apply_to_features_made_from_mel():
     assert differing(mel__framing={"pad_mode": "reflect"}) == {"mel"}
 
 
-def test_timbre33_takes_mel_chroma_and_contrast_but_always_13_mfcc():
+def test_timbre33_uses_the_sections_of_its_parts_but_13_mfcc():
     timbre = built(mfcc__n_mfcc=40, mfcc__deltas=2, mel__htk=True, chroma__tuning=0.1)["timbre33"]
     assert (timbre.mfcc.n_mfcc, timbre.mfcc.deltas) == (13, 0)
     assert timbre.mfcc.mel.htk
@@ -175,11 +174,11 @@ def test_a_whole_number_is_the_same_as_a_float(key, value):
     assert differing(**{key: value}) == set()
     name, _, inner = key.partition("__")
     arrived = getattr(built(**{key: value})[name], inner)
-    assert isinstance(arrived, float), "which the work cache would tell apart"
+    assert isinstance(arrived, float), "else the work cache has two entries"
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "stated"),
     [
         ({"hop_length": 4096}, ["features.hop_length is 4096", "at most n_fft, 2048"]),
         (
@@ -203,19 +202,19 @@ def test_a_whole_number_is_the_same_as_a_float(key, value):
         ),
         (
             {"include": ["contrast"], "contrast__n_bands": 7},
-            ["features.contrast.n_bands is 7", "200 Hz", "11025 Hz", "no contrast"],
+            ["features.contrast.n_bands is 7", "200 Hz", "11025 Hz", "no feature with contrast"],
         ),
         ({"contrast__fmin_hz": 350.0}, ["features.contrast.n_bands is 6", "350 Hz", "11025 Hz"]),
         ({"contrast__fmin_hz": 21.0}, ["features.contrast.fmin_hz is 21.0", "10.7666 Hz wide", "n_fft"]),
-        # no bin of an odd window lies between 11,019.6 Hz and half the rate
+        # the highest bin of an odd window is at 11,019.6 Hz, below half the rate
         ({"n_fft": 2049, "contrast__fmin_hz": 344.5}, ["features.contrast.n_bands is 6", "11019.6 Hz"]),
         ({"n_fft": 128, "hop_length": 128}, ["features.contrast.fmin_hz is 200.0", "172.266 Hz wide"]),
     ],
     ids=str,
 )
-def test_what_does_not_fit_together_is_refused_in_a_line(changes, told):
+def test_settings_that_do_not_fit_together_are_refused(changes, stated):
     line = refusal(**changes)
-    for part in told:
+    for part in stated:
         assert part in line
 
 
@@ -229,25 +228,25 @@ def test_a_segment_too_short_to_reflect_is_refused(length):
     built(length=length, include=["mel"])
 
 
-def test_a_refused_framing_is_named_where_it_stands():
+def test_the_message_names_the_framing_key_of_the_section():
     own = {"n_fft": 4096, "pad_mode": "reflect"}
     line = refusal(length=2048, include=["rms", "mel"], mel__framing=own)
     assert "features.mel.framing.n_fft is 4096" in line
     assert "features.mel.framing.pad_mode=constant" in line
 
 
-def test_what_is_not_included_is_not_refused():
+def test_settings_of_features_not_included_are_not_refused():
     others = [name for name in EVERY if name not in ("mfcc", "contrast", "timbre33", "mel", "mel_levels")]
     built(include=others, mfcc__framing={"hop_length": 4096}, mel__n_mels=2, contrast__n_bands=9)
     built(include=others, mel__fmax_hz=50_000.0, mfcc__deltas=2, mfcc__delta_width=1001)
     built(include=["mel"], mel__n_mels=2)
 
 
-def test_without_a_word_there_is_no_variant():
+def test_by_default_there_are_no_variants():
     assert build_variants(check(section()["variants"], VariantsParams, "features.variants")) == []
 
 
-def test_variants_are_made_in_the_order_of_the_section():
+def test_variants_have_the_order_of_the_section():
     asked = {"time_stretch": [1.1, 0.9], "pitch_shift": [2, -0.5]}
     variants = build_variants(check(asked, VariantsParams, "features.variants"))
     assert variants == [
@@ -260,7 +259,7 @@ def test_variants_are_made_in_the_order_of_the_section():
     assert len({variant.name for variant in variants}) == len(variants)
 
 
-def test_variants_are_no_setting_of_a_feature():
+def test_variants_are_not_a_setting_of_a_feature():
     assert differing(variants={"pitch_shift": [1.0], "time_stretch": [2.0]}) == set()
 
 
@@ -294,7 +293,7 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("changes", ABSURD, ids=str)
-def test_an_absurd_but_allowed_value_gives_numbers(changes):
+def test_extreme_allowed_values_give_finite_numbers(changes):
     tiny = changes.get("n_fft", 2048) < 1000  # whose bins are too wide for contrast
     include = [name for name in EVERY if not (tiny and name in ("contrast", "timbre33"))]
     include = [name for name in include if name != "timbre33" or changes.get("mel__n_mels", 128) > 12]

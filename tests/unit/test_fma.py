@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import soundfile
 
-from stages.core.tables import RawTrack, read_rows
-from stages.sources import Contents, fma
+from stages.core.tables import RawTrack, read_pairs
+from stages.sources import archive, fma
 from stages.sources.fma import Fma, FmaParams
 from tests.loopback import serving
 from tests.synthetic import REPO, line_of, noise
@@ -117,14 +117,14 @@ def into(workspace):
 
 
 class Server:
-    """FMA's server: a folder of archives, and the paths that were asked for."""
+    """FMA's server: a folder of archives, and the paths that were requested."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch):
         self.folder, self.patch = folder, patch
         self.asked: list[str] = []
 
     def offer(self, name: str, files: dict[str, bytes], edit: Callable[[bytes], bytes] = bytes) -> None:
-        """Put up an archive, whose checksum becomes the published one."""
+        """Offer an archive, whose checksum becomes the published one."""
         path = self.folder / f"{name}.zip"
         write_zip(path, {f"{name}/{file}": content for file, content in files.items()})
         path.write_bytes(edit(path.read_bytes()))
@@ -145,7 +145,7 @@ def server(tmp_path, monkeypatch):
             offered.asked.append(self.path)
 
         def log_message(self, *_: object) -> None:
-            """Keep the terminal clean."""
+            """Print nothing."""
 
     offered.offer("fma_metadata", {"tracks.csv": tracks_csv()})
     offered.offer("fma_small", members("small"))
@@ -178,7 +178,7 @@ def ids(tracks: list[RawTrack]) -> list[str]:
 
 
 def failure(fetching: Fma, into: Path) -> str:
-    """The one line of a fetch that fails, which must leave nothing."""
+    """Return the one line of a fetch that fails; it must leave no file."""
     line = line_of(lambda: fetching.fetch(into))
     assert list(into.iterdir()) == []
     assert [path.name for path in into.parent.iterdir()] == ["raw"]
@@ -186,9 +186,9 @@ def failure(fetching: Fma, into: Path) -> str:
 
 
 class TestCopy:
-    """The music is there already."""
+    """The user has a copy of the music."""
 
-    def test_clips_are_copied_with_what_is_said_of_them(self, copy, into, capfd):
+    def test_clips_are_copied_with_their_metadata(self, copy, into, capfd):
         tracks = own(copy).fetch(into)
         assert ids(tracks) == SMALL
         assert tracks[0] == RawTrack(
@@ -217,7 +217,7 @@ class TestCopy:
 
     @pytest.mark.parametrize("metadata", ["fma_metadata", "fma_metadata/tracks.csv", ""])
     @pytest.mark.parametrize("clips", ["fma_small", ""])
-    def test_paths_may_name_a_folder_what_is_in_it_or_what_holds_it(self, copy, into, clips, metadata):
+    def test_paths_may_name_folder_file_or_parent(self, copy, into, clips, metadata):
         fetching = own(copy, path=str(copy / clips), metadata_path=str(copy / metadata))
         assert ids(fetching.fetch(into)) == SMALL
 
@@ -228,7 +228,7 @@ class TestCopy:
         assert len(tracks) == n_tracks
         assert [track.track_id for track in tracks if not track.label] == ["000020"] * (subset == "large")
 
-    def test_choice_is_of_what_is_there(self, copy, into):
+    def test_choice_is_made_among_the_clips_that_exist(self, copy, into):
         (copy / "fma_small" / path_of("000140")).unlink()
         tracks = own(copy, classes=["Folk"], fraction=0.5).fetch(into)
         assert len(tracks) == 1
@@ -259,7 +259,7 @@ class TestCopy:
         assert line.startswith(f"dataset.{key}: 'copy' is relative; give the absolute path, such as {copy}")
 
     @pytest.mark.parametrize("key", ["path", "metadata_path"])
-    def test_folder_that_is_none_is_named(self, copy, into, key):
+    def test_missing_folder_is_named(self, copy, into, key):
         line = failure(own(copy, **{key: str(copy / "nowhere")}), into)
         assert line.startswith(f"dataset.{key}: no folder {copy / 'nowhere'}")
 
@@ -267,7 +267,7 @@ class TestCopy:
         line = failure(own(copy, metadata_path=str(copy / "fma_small")), into)
         assert line.startswith(f"dataset.metadata_path: no tracks.csv in {copy / 'fma_small'}")
 
-    def test_absurdly_large_clip(self, copy, into):
+    def test_too_large_clip_is_refused(self, copy, into):
         path = copy / "fma_small" / path_of("000005")
         with path.open("wb") as file:
             file.truncate(65_000_000)
@@ -276,11 +276,11 @@ class TestCopy:
             == f"{path}: over 64 MB, too large for a clip of 30 s; use FMA's own file"
         )
 
-    def test_full_disk(self, copy, into, monkeypatch):
+    def test_full_disk_is_one_line(self, copy, into, monkeypatch):
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(fma, "_copy", full)
+        monkeypatch.setattr(archive, "copy", full)
         assert failure(own(copy), into).startswith("disk full: no room for the clips of fma_small")
 
 
@@ -292,7 +292,7 @@ class TestMetadata:
         return failure(own(copy), into).removeprefix(f"{copy / 'fma_metadata/tracks.csv'}: ")
 
     @pytest.mark.parametrize("column", [("set", "subset"), ("set", "split"), ("artist", "id")])
-    def test_lacking_column_is_named(self, copy, into, column):
+    def test_missing_column_is_named(self, copy, into, column):
         header = [names for names in HEADER if names != column]
         line = self.fetch(copy, into, tracks_csv(header))
         assert line == f"no column '{' '.join(column)}'; give FMA's own tracks.csv"
@@ -313,10 +313,10 @@ class TestMetadata:
         ],
         ids=["empty", "other table", "cut line", "odd number", "no UTF-8", "no rows"],
     )
-    def test_what_is_not_fmas_table_gives_a_line(self, copy, into, table, expected):
+    def test_another_table_is_one_line(self, copy, into, table, expected):
         assert self.fetch(copy, into, table).startswith(expected)
 
-    def test_limit_of_the_csv_module_is_as_before(self, copy, into):
+    def test_limit_of_the_csv_module_is_restored(self, copy, into):
         before = csv.field_size_limit()
         own(copy).fetch(into)
         (copy / "fma_metadata/tracks.csv").write_bytes(tracks_csv() + b"7\n")
@@ -327,7 +327,7 @@ class TestMetadata:
 class TestDownload:
     """The music comes from the server."""
 
-    def test_both_archives_come_once(self, server, into):
+    def test_both_archives_are_downloaded_once(self, server, into):
         tracks = source().fetch(into)
         assert ids(tracks) == SMALL
         for track in tracks:
@@ -367,7 +367,7 @@ class TestDownload:
         assert sum(path.is_file() for path in into.rglob("*")) == len(SMALL)
         assert not any(path.read_bytes() == b"evil" for path in into.parent.parent.rglob("*.mp3"))
 
-    def test_clip_that_unpacks_without_end_is_refused(self, server, into):
+    def test_clip_that_unpacks_too_large_is_refused(self, server, into):
         server.offer("fma_small", members("small") | {path_of("000005"): bytes(65_000_000)})
         line = failure(source(), into)
         assert "fma_small.zip/fma_small/000/000005.mp3: over 64 MB, too large for a clip of 30 s" in line
@@ -388,26 +388,16 @@ class TestDownload:
     )
     def test_archive_damaged_in_the_cache_is_deleted(self, server, into, workspace, damage):
         source().fetch(into)
-        archive = workspace / ".encore/downloads/fma_small.zip"
-        archive.write_bytes(damage(archive.read_bytes()))
+        path = workspace / ".encore/downloads/fma_small.zip"
+        path.write_bytes(damage(path.read_bytes()))
         line = line_of(lambda: source().fetch(into))
-        assert line.startswith(f"{archive}: damaged (")
-        assert line.endswith("; deleted, run again to download it anew")
+        assert line.startswith(f"{path} is damaged (")
+        assert line.endswith("; deleted, run again to download a new copy")
         assert len(source().fetch(into)) == len(SMALL)
 
 
-def test_what_is_expected_depends_on_the_subset():
-    assert source(subset="medium").expected == Contents(
-        25_000,
-        {
-            "fma_metadata.zip": "sha1:f0df49ffe5f2a6008d7dc83c6915b31835dfe733",
-            "fma_medium.zip": "sha1:c67b69ea232021025fca9231fc1c7c1a063ab50b",
-        },
-    )
-
-
 def test_known_faults():
-    faults = read_rows(REPO / "data/facts/fma_faults.csv", fma.Fault)
-    assert len({row.track_id for row in faults}) == 21
-    assert all(len(row.track_id) == 6 and row.fault for row in faults)
-    assert {"098565", "098567", "098569", "099134", "108925", "133297"} < {row.track_id for row in faults}
+    faults = read_pairs(REPO / "data/facts/fma_faults.csv", "track_id", "fault", "facts")
+    assert len(faults) == 21
+    assert all(len(track_id) == 6 and fault for track_id, fault in faults.items())
+    assert {"098565", "098567", "098569", "099134", "108925", "133297"} < faults.keys()

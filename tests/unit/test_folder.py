@@ -15,7 +15,7 @@ from tests.synthetic import composed_sections, edit_params, line_of, write_param
 
 @pytest.fixture
 def music(tmp_path):
-    """A folder of files; the source copies them and never looks inside."""
+    """A folder of files; the source copies them and never reads them as music."""
     folder = tmp_path / "music"
     write(
         folder, "rock/b.wav", "rock/a.FLAC", "jazz/live/1998/c.mp3", "jazz/d.ogg", "blues/e.au", "loose.wav"
@@ -52,7 +52,7 @@ def test_first_folder_is_the_class_and_root_files_have_none(music, tmp_path):
     assert list(tracks) == sorted(tracks)
 
 
-def test_files_are_copied_as_they_are_with_hash_and_size(music, tmp_path):
+def test_files_are_copied_unchanged_with_hash_and_size(music, tmp_path):
     for track in fetched(music, tmp_path / "raw").values():
         content = (music / track.path).read_bytes()
         assert (tmp_path / "raw" / track.path).read_bytes() == content
@@ -66,7 +66,7 @@ def test_music_of_every_kind_is_taken(music, tmp_path):
     assert {f"rock/x.{kind}" for kind in kinds} <= set(fetched(music, tmp_path / "raw"))
 
 
-def test_hidden_and_other_files_are_left_and_others_counted(music, tmp_path, capsys):
+def test_hidden_files_are_skipped_and_other_files_counted(music, tmp_path, capsys):
     write(
         music,
         "rock/._b.wav",
@@ -77,10 +77,10 @@ def test_hidden_and_other_files_are_left_and_others_counted(music, tmp_path, cap
         "rock/.cache/y.wav",
     )
     assert len(fetched(music, tmp_path / "raw")) == 6
-    assert "left out 3 files that are no music by their names: .txt 2, .jpg 1" in capsys.readouterr().out
+    assert "left out 3 files without the suffix of music: .txt 2, .jpg 1" in capsys.readouterr().out
 
 
-def test_links_are_followed_inside_the_folder_only_and_those_astray_are_named(music, tmp_path, capsys):
+def test_links_are_followed_inside_the_folder_only(music, tmp_path, capsys):
     write(tmp_path, "secret.wav", "others/z.wav")
     (music / "rock" / "out.wav").symlink_to(tmp_path / "secret.wav")
     (music / "rock" / "gone.wav").symlink_to(music / "rock" / "never-was.wav")
@@ -93,7 +93,7 @@ def test_links_are_followed_inside_the_folder_only_and_those_astray_are_named(mu
     assert tracks["all-time/1998/c.mp3"].label == "all-time"
     assert not any(path.is_symlink() for path in (tmp_path / "raw").rglob("*"))
     printed = capsys.readouterr().out
-    assert "links that lead out of the folder or nowhere, or on" in printed
+    assert "links that lead outside the folder or to nothing, or" in printed
     for name in ("pop", "rock/gone.wav", "rock/out.wav"):
         assert str(music / name) in printed
 
@@ -103,7 +103,7 @@ def fetched_names(music: Path) -> list[str]:
     return [path.relative_to(music).as_posix() for path in plain]
 
 
-def test_a_link_to_the_folder_will_do(music, tmp_path):
+def test_path_may_be_a_link_to_the_folder(music, tmp_path):
     (tmp_path / "link").symlink_to(music)
     assert len(fetched(tmp_path / "link", tmp_path / "raw")) == 6
 
@@ -124,7 +124,7 @@ def test_folders_linked_to_one_another_do_not_multiply(tmp_path):
     assert len(fetched(tmp_path / "web", tmp_path / "raw")) == 9 * 9
 
 
-def test_what_is_no_file_is_left(music, tmp_path):
+def test_special_files_are_skipped(music, tmp_path):
     os.mkfifo(music / "rock" / "pipe.wav")
     assert len(fetched(music, tmp_path / "raw")) == 6
 
@@ -132,7 +132,7 @@ def test_what_is_no_file_is_left(music, tmp_path):
 class TestGroups:
     """`dataset.group_pattern` takes artist, album or work from the path."""
 
-    def test_what_the_named_group_matches_is_the_group(self, music, tmp_path, capsys):
+    def test_group_is_what_the_named_group_matches(self, music, tmp_path, capsys):
         tracks = fetched(music, tmp_path / "raw", group_pattern=r"^jazz/(?P<place>[^/]+)/")
         assert {track.group for track in tracks.values()} == {"", "live"}
         assert tracks["jazz/live/1998/c.mp3"].group == "live"
@@ -195,12 +195,12 @@ class TestLabels:
         assert "dataset.labels" in line
         assert hint in line
 
-    def test_a_table_that_is_not_there_is_named(self, music, tmp_path):
+    def test_missing_table_is_named(self, music, tmp_path):
         line = line_of(lambda: fetched(music, tmp_path / "raw", labels=str(tmp_path / "none.csv")))
         assert str(tmp_path / "none.csv") in line
 
 
-def test_classes_restrict_and_unlabelled_stay(music, tmp_path):
+def test_classes_restrict_and_unlabelled_are_kept(music, tmp_path):
     tracks = fetched(music, tmp_path / "raw", classes=["rock", "blues"])
     assert {track.label for track in tracks.values()} == {"rock", "blues", ""}
 
@@ -212,7 +212,7 @@ def test_unknown_class_lists_those_there(music, tmp_path):
     assert "blues, jazz, rock" in line
 
 
-def test_unicode_and_odd_names_stay(music, tmp_path):
+def test_unicode_and_odd_names_are_kept(music, tmp_path):
     names = [
         "曲\u3000名/夜\u00a0.wav",
         "👩\u200d🎤/a.wav",
@@ -237,7 +237,7 @@ def test_relative_path_is_answered_with_the_absolute_one(music, workspace):
 
 
 @pytest.mark.parametrize("name", ["nowhere", "loose.wav"])
-def test_a_folder_that_is_none_is_named(music, workspace, name):
+def test_missing_folder_is_named(music, workspace, name):
     line = line_of(lambda: source(music / name).fetch(workspace))
     assert "dataset.path" in line
     assert str(music / name) in line
@@ -256,7 +256,7 @@ class TestThroughTheStage:
         write_params("dataset=folder", f"dataset.path={path}")
         fetch.main()
 
-    def test_manifest_names_every_file(self, music, workspace, capsys):
+    def test_table_of_tracks_names_every_file(self, music, workspace, capsys):
         self.fetch(music)
         tracks = read_rows(Path("data/raw/tracks.csv"), RawTrack)
         assert sorted(track.path for track in tracks) == sorted(fetched_names(music))
@@ -278,7 +278,7 @@ class TestThroughTheStage:
         assert len(tracks) == 6 + 2
         assert all(Path("data/raw/music", track.path).is_file() for track in tracks)
 
-    def test_a_name_that_is_no_utf8_gives_a_line_or_is_kept(self, music, workspace):
+    def test_name_that_is_not_utf8_is_one_line(self, music, workspace):
         write_params("dataset=folder", f"dataset.path={music}")
         try:
             Path(os.fsdecode(bytes(music / "rock") + b"/caf\xe9.wav")).write_bytes(b"x")

@@ -21,6 +21,8 @@ import soundfile
 from stages import decode, fetch
 from stages.core.errors import EncoreError
 from stages.sources import gtzan
+from stages.sources import kaggle as client
+from stages.sources.disk import disk_full
 from stages.sources.gtzan import Gtzan, GtzanParams
 from tests.kaggle_server import (
     ARTISTS,
@@ -51,7 +53,7 @@ def clip(track_id: str) -> bytes:
 
 
 def gtzan_zip(**more: bytes) -> bytes:
-    """Kaggle's layout, with what rides along; over 3 MB, because the client keeps whole megabytes only."""
+    """Kaggle's layout, with its other files; over 3 MB, because the client keeps whole megabytes only."""
     clips = {member(track_id): clip(track_id) for track_id in reversed(CLIPS)}
     beside = {
         "Data/features_30_sec.csv": b"filename,length\n",
@@ -63,7 +65,7 @@ def gtzan_zip(**more: bytes) -> bytes:
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home and a workspace of their own, and credentials that are right."""
+    """A new home and workspace, and valid credentials."""
     for name in os.environ:
         if name.startswith("KAGGLE_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -114,7 +116,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def failure(into: Path, capfd: pytest.CaptureFixture[str], **given) -> str:
-    """The one line of a fetch that fails, which must leave nothing and print nothing."""
+    """Return the one line of a fetch that fails; it must leave no file and print nothing."""
     with pytest.raises(EncoreError) as caught:
         source(**given).fetch(into)
     assert list(into.iterdir()) == []
@@ -125,7 +127,7 @@ def failure(into: Path, capfd: pytest.CaptureFixture[str], **given) -> str:
     return line
 
 
-def test_fetch_delivers_the_clips_as_they_are(kaggle, into, capfd):
+def test_fetch_unpacks_the_clips_unchanged(kaggle, into, capfd):
     tracks = source().fetch(into)
     assert [track.track_id for track in tracks] == CLIPS
     assert [track.group for track in tracks] == ["John Lee Hooker", "Coleman Hawkins", "", "The Stone Roses"]
@@ -145,7 +147,7 @@ def test_fetch_delivers_the_clips_as_they_are(kaggle, into, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_second_fetch_asks_nobody(kaggle, into, tmp_path):
+def test_second_fetch_sends_no_request(kaggle, into, tmp_path):
     first = source().fetch(into)
     kaggle.asked.clear()
     again = tmp_path / "again"
@@ -154,7 +156,7 @@ def test_second_fetch_asks_nobody(kaggle, into, tmp_path):
     assert kaggle.asked == []
 
 
-def test_classes_restricts_the_clips(kaggle, into):
+def test_classes_restrict_the_clips(kaggle, into):
     tracks = source(classes=["jazz", "rock"]).fetch(into)
     assert [track.track_id for track in tracks] == ["jazz.00033", "jazz.00054", "rock.00099"]
     assert len(files_below(into)) == 3
@@ -176,7 +178,7 @@ def test_tracks_are_chosen_before_the_download(kaggle, into):
     assert len(source(fraction=0.5, seed=1).fetch(few)) == 3
 
 
-def test_a_table_of_artists_that_is_none_is_refused(kaggle, into, capfd):
+def test_wrong_table_of_artists_is_refused(kaggle, into, capfd):
     Path("artists.csv").write_text("clip,player\nblues.00000,John Lee Hooker\n", "utf-8")
     line = failure(into, capfd)
     assert (
@@ -185,7 +187,7 @@ def test_a_table_of_artists_that_is_none_is_refused(kaggle, into, capfd):
 
 
 @pytest.mark.parametrize(("folder", "suffix"), [("genres", ".au"), ("a/b c", ".wav"), (".", ".wav")])
-def test_an_archive_of_the_users_own(kaggle, into, tmp_path, folder, suffix):
+def test_users_archive_is_unpacked_and_not_changed(kaggle, into, tmp_path, folder, suffix):
     own = tmp_path / "own.zip"
     clips = {member(track_id, folder, suffix).removeprefix("./"): clip(track_id) for track_id in CLIPS}
     own.write_bytes(zipped(clips))
@@ -216,13 +218,13 @@ def test_the_unreadable_clip_may_be_missing(into, home, tmp_path):
         ("{0}/artists.csv", "dataset.archive: {0}/artists.csv is damaged (File is not a zip file); give"),
     ],
 )
-def test_an_own_archive_that_is_none(into, home, tmp_path, capfd, path, advice):
+def test_wrong_path_of_the_users_archive_is_one_line(into, home, tmp_path, capfd, path, advice):
     line = failure(into, capfd, archive=path.format(tmp_path))
     assert line.startswith(advice.format(tmp_path))
 
 
 @pytest.mark.parametrize("place", ["kaggle.json", "access_token", "KAGGLE_API_TOKEN"])
-def test_credentials_may_stand_elsewhere(kaggle, into, home, monkeypatch, place):
+def test_credentials_are_found_in_every_place(kaggle, into, home, monkeypatch, place):
     monkeypatch.delenv("KAGGLE_USERNAME")
     monkeypatch.delenv("KAGGLE_KEY")
     if place == "KAGGLE_API_TOKEN":
@@ -234,7 +236,7 @@ def test_credentials_may_stand_elsewhere(kaggle, into, home, monkeypatch, place)
     assert len(source().fetch(into)) == len(CLIPS)
 
 
-def test_no_credentials(kaggle, into, capfd, monkeypatch):
+def test_missing_credentials_are_one_line(kaggle, into, capfd, monkeypatch):
     monkeypatch.delenv("KAGGLE_KEY")
     line = failure(into, capfd)
     assert line.startswith("no Kaggle credentials: ")
@@ -261,8 +263,8 @@ def test_wrong_credentials(kaggle, into, capfd, monkeypatch):
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
-        (403, f"refuses the download (403): log in, open {gtzan.PAGE},"),
-        (404, f"does not find the dataset (404): see whether {gtzan.PAGE}"),
+        (403, f"refuses the download (403): log in, open {client.page(gtzan.DATASET)},"),
+        (404, f"does not find the dataset (404): see whether {client.page(gtzan.DATASET)}"),
         (429, "too many requests from you (429): wait 60 s, then run again"),
         (418, "cannot deliver now (it answers 418): wait 60 s, then run again"),
         (500, "cannot deliver now (it answers 500): wait 60 s, then run again"),
@@ -281,7 +283,7 @@ def test_refusals(kaggle, into, capfd, status, advice):
         ("Wed, 26 Mar 2036 00:00:00 GMT", "run again after Wed, 26 Mar 2036 00:00:00 GMT"),
     ],
 )
-def test_the_wait_is_as_long_as_kaggle_says(kaggle, into, capfd, retry_after, advice):
+def test_message_names_the_wait_that_kaggle_asks_for(kaggle, into, capfd, retry_after, advice):
     kaggle.status, kaggle.retry_after = 429, retry_after
     assert failure(into, capfd).endswith(f"(429): {advice}")
 
@@ -315,8 +317,8 @@ def test_refused_connection(kaggle, into, capfd, monkeypatch):
     ("cut_at", "advice"),
     [(0, "check the network and run again"), (2_500_000, "2 MB are kept, run again to resume")],
 )
-def test_silent_server_is_given_up(kaggle, into, capfd, monkeypatch, cut_at, advice):
-    monkeypatch.setattr(gtzan, "SILENCE_S", 0.2)
+def test_download_from_a_silent_server_ends(kaggle, into, capfd, monkeypatch, cut_at, advice):
+    monkeypatch.setattr(client, "SILENCE_S", 0.2)
     kaggle.cut_at, kaggle.is_silent = cut_at, True
     assert failure(into, capfd) == f"connection to Kaggle failed (silent for 0.2 s): {advice}"
 
@@ -327,7 +329,7 @@ def flip_byte_of_a_clip(archive: bytes) -> bytes:
 
 
 def with_member(name: str, content: bytes = b"evil", mode: int = 0) -> bytes:
-    """GTZAN and something else."""
+    """Return GTZAN's archive with one more member."""
     file = io.BytesIO(gtzan_zip())
     with zipfile.ZipFile(file, "a") as archive:
         info = zipfile.ZipInfo(name)
@@ -337,7 +339,7 @@ def with_member(name: str, content: bytes = b"evil", mode: int = 0) -> bytes:
 
 
 def claiming_less() -> bytes:
-    """A clip that unpacks to a hundred times what it claims."""
+    """Return an archive with a clip that unpacks to a hundred times the size that it claims."""
     archive = with_member(member("rock.00001"), bytes(100_000))
     return archive.replace(struct.pack("<L", 100_000), struct.pack("<L", 1000))
 
@@ -381,11 +383,11 @@ UNUSABLE = {
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_unusable_download_is_deleted(kaggle, into, tmp_path, capfd, case):
     kaggle.archive, reason = UNUSABLE[case]
-    assert failure(into, capfd).endswith(f".zip {reason}; deleted, run again to download it anew")
+    assert failure(into, capfd).endswith(f".zip {reason}; deleted, run again to download a new copy")
     assert not [*tmp_path.rglob("evil*"), *(tmp_path / ".encore").rglob("*.zip*")]
 
 
-def test_a_new_download_takes_the_place_of_a_damaged_one(kaggle, into, capfd):
+def test_damaged_download_is_replaced_by_the_next(kaggle, into, capfd):
     kaggle.archive = flip_byte_of_a_clip(gtzan_zip())
     failure(into, capfd)
     kaggle.archive = gtzan_zip()
@@ -393,7 +395,7 @@ def test_a_new_download_takes_the_place_of_a_damaged_one(kaggle, into, capfd):
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_unusable_archive_of_the_users_own_stays(into, home, tmp_path, capfd, case):
+def test_unusable_archive_of_the_user_is_not_deleted(into, home, tmp_path, capfd, case):
     own = tmp_path / "own.zip"
     content, reason = UNUSABLE[case]
     own.write_bytes(content)
@@ -402,19 +404,19 @@ def test_unusable_archive_of_the_users_own_stays(into, home, tmp_path, capfd, ca
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_that_is_there_twice_is_refused(into, home, tmp_path, capfd):
+def test_archive_with_a_name_twice_is_refused(into, home, tmp_path, capfd):
     own = tmp_path / "own.zip"
     own.write_bytes(with_member("Data/features_30_sec.csv"))
     assert " has 'Data/features_30_sec.csv' twice; give" in failure(into, capfd, archive=str(own))
 
 
-def test_an_archive_of_absurd_size_in_all_is_refused(into, home, tmp_path, capfd, monkeypatch):
+def test_archive_with_too_many_bytes_is_refused(into, home, tmp_path, capfd, monkeypatch):
     (tmp_path / "own.zip").write_bytes(gtzan_zip())
     monkeypatch.setattr(gtzan, "MAX_BYTES", 200_000)
     assert "has 0 GB of clips" in failure(into, capfd, archive=str(tmp_path / "own.zip"))
 
 
-def test_no_more_is_unpacked_than_a_clip_claims(into, home, tmp_path, capfd):
+def test_unpacking_stops_at_the_size_a_clip_claims(into, home, tmp_path, capfd):
     (tmp_path / "own.zip").write_bytes(claiming_less())
     write_artists(tmp_path / "artists.csv", [*CLIPS, "rock.00001"])
     line = failure(into, capfd, archive=str(tmp_path / "own.zip"))
@@ -422,13 +424,13 @@ def test_no_more_is_unpacked_than_a_clip_claims(into, home, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_whatever_byte_is_wrong_it_is_one_line_or_all_is_well(into, home, tmp_path, compression):
+def test_any_wrong_byte_is_one_line_or_does_no_harm(into, home, tmp_path, compression):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
         for track_id in CLIPS:
             archive.writestr(member(track_id), clip(track_id)[:200])
     own, sound, rng = tmp_path / "own.zip", file.getvalue(), np.random.default_rng(compression)
-    for at in rng.choice(len(sound), 100, replace=False):
+    for at in rng.choice(len(sound), 50, replace=False):
         damaged = bytearray(sound)
         damaged[at] ^= 1 << rng.integers(8)
         own.write_bytes(damaged)
@@ -447,8 +449,8 @@ def test_whatever_byte_is_wrong_it_is_one_line_or_all_is_well(into, home, tmp_pa
         (503, "", "wait 60 s, then run again"),
     ],
 )
-def test_an_error_page_does_not_replace_what_is_there(kaggle, into, capfd, status, retry_after, advice):
-    """The client alone writes over what it has whatever answers its request for the rest."""
+def test_error_page_does_not_overwrite_a_partial_download(kaggle, into, capfd, status, retry_after, advice):
+    """Without the check, the client overwrites its partial file with any answer."""
     kaggle.cut_at, kaggle.rest_status, kaggle.retry_after = 2_500_000, status, retry_after
     line = failure(into, capfd)
     assert line.startswith(f"Kaggle does not send the rest of the archive (it answers {status}): ")
@@ -459,7 +461,7 @@ def test_an_error_page_does_not_replace_what_is_there(kaggle, into, capfd, statu
     assert kaggle.asked[-1][1] == f"bytes={2 * 2**20}-"
 
 
-def test_an_archive_that_changes_on_the_way_is_downloaded_anew(kaggle, into, capfd, monkeypatch):
+def test_archive_that_changes_during_download_is_downloaded_again(kaggle, into, capfd, monkeypatch):
     old, new = gtzan_zip(), gtzan_zip(**{"Data/new.csv": b"new"})
 
     def change(seconds: float) -> None:
@@ -473,7 +475,7 @@ def test_an_archive_that_changes_on_the_way_is_downloaded_anew(kaggle, into, cap
     assert len(source().fetch(into)) == len(CLIPS)
 
 
-def test_an_archive_that_changes_between_runs_is_downloaded_anew(kaggle, into, capfd):
+def test_archive_that_changes_between_runs_is_downloaded_again(kaggle, into, capfd):
     kaggle.cut_at = 2_500_000
     failure(into, capfd)
     kaggle.archive, kaggle.cut_at = gtzan_zip(**{"Data/new.csv": b"new"}), None
@@ -482,19 +484,19 @@ def test_an_archive_that_changes_between_runs_is_downloaded_anew(kaggle, into, c
     assert archive.read_bytes() == kaggle.archive
 
 
-def test_a_disk_without_room_for_the_archive_is_known_before_it_comes(kaggle, into, capfd, monkeypatch):
+def test_too_small_a_disk_is_noticed_before_the_download(kaggle, into, capfd, monkeypatch):
     full = shutil.disk_usage("/")._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    assert failure(into, capfd) == gtzan.DISK_FULL
+    assert failure(into, capfd) == str(disk_full(gtzan.NEEDS))
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_full_disk(kaggle, into, capfd, monkeypatch, code):
+def test_full_disk_is_one_line(kaggle, into, capfd, monkeypatch, code):
     def full(*_):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(gtzan, "_unpack_clip", full)
-    assert failure(into, capfd) == gtzan.DISK_FULL
+    assert failure(into, capfd) == str(disk_full(gtzan.NEEDS))
 
 
 @pytest.mark.parametrize(
@@ -510,7 +512,7 @@ def test_stage_ends_in_one_line(kaggle, tmp_path, without, reason):
     assert not (tmp_path / "data/raw").exists()
 
 
-def test_an_unreadable_clip_is_listed_and_the_run_goes_on(kaggle, tmp_path, capsys):
+def test_unreadable_clip_is_listed_and_decoding_continues(kaggle, tmp_path, capsys):
     (tmp_path / "data/facts").mkdir(parents=True)
     write_artists(tmp_path / "data/facts/gtzan_artists.csv", CLIPS)
     (tmp_path / "params.yaml").write_text(composed("dataset=gtzan"), "utf-8")
@@ -543,7 +545,7 @@ def test_fault_filtered_split_has_its_published_sizes():
     assert len({row["track_id"] for row in split}) == 930
 
 
-def test_faults_concern_known_clips_and_say_who_says_so():
+def test_faults_name_known_clips_and_their_source():
     known = {row["track_id"] for row in rows(ARTISTS)}
     faults = rows(REPO / "data/facts/gtzan_faults.csv")
     for row in faults:
@@ -555,7 +557,7 @@ def test_faults_concern_known_clips_and_say_who_says_so():
     assert len({(row["track_id"], row["fault"]) for row in faults}) == len(faults)
 
 
-def test_faults_between_clips_hold_for_both():
+def test_faults_between_clips_are_symmetric():
     pairs = {
         (row["fault"], row["track_id"], other)
         for row in rows(REPO / "data/facts/gtzan_faults.csv")

@@ -1,21 +1,12 @@
-"""Scores are scikit-learn's; a track is the mean of its segments; intervals mean what they say."""
-
-import csv
+"""Scores equal those of scikit-learn, and intervals have the coverage that they state."""
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
-from stages.evaluation.metrics import (
-    Predictions,
-    accuracy_interval,
-    class_table,
-    confusion,
-    score,
-    score_both,
-    write_predictions,
-)
+from stages.evaluation.metrics import accuracy_interval, class_table, confusion, score, score_both
+from stages.evaluation.predictions import Predictions
 
 
 def random_predictions(
@@ -32,9 +23,9 @@ def random_predictions(
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("n_tracks", [3, 40])  # of the few, some classes are not there, or never predicted
+@pytest.mark.parametrize("n_tracks", [3, 40])  # with 3, some classes are absent or never predicted
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
-def test_scores_equal_scikit_learns(seed, n_tracks):
+def test_scores_equal_those_of_scikit_learn(seed, n_tracks):
     predictions = random_predictions(seed, n_tracks, segments=1 if n_tracks == 3 else 7)
     truth = predictions.label, predictions.probability.argmax(axis=1)
     scores = score(predictions, 100, 0)
@@ -57,28 +48,7 @@ def test_a_class_never_predicted_scores_zero():
     assert score(predictions, 100, 0)["macro_f1"] == pytest.approx((2 / 3 + 0) / 2, abs=1e-6)
 
 
-def test_a_track_is_the_mean_of_its_segments():
-    predictions = random_predictions(segments=5)
-    tracks = predictions.by_track()
-    assert tracks.track_id.tolist() == sorted(set(predictions.track_id.tolist()))
-    for track_id, label, probability, novelty in zip(
-        tracks.track_id, tracks.label, tracks.probability, tracks.novelty, strict=True
-    ):
-        mine = predictions.track_id == track_id
-        np.testing.assert_allclose(probability, predictions.probability[mine].mean(axis=0))
-        assert novelty == pytest.approx(predictions.novelty[mine].mean())
-        assert set(predictions.label[mine]) == {label}
-
-
-def test_the_mean_may_outvote_the_majority():
-    predictions = Predictions(
-        np.array(["a"] * 3), np.array([0] * 3), np.array([[0.4, 0.6], [0.4, 0.6], [0.9, 0.1]]), np.zeros(3)
-    )
-    assert predictions.predicted.tolist() == [1, 1, 0]
-    assert predictions.by_track().predicted.tolist() == [0]
-
-
-def test_order_of_segments_is_nothing():
+def test_the_order_of_segments_changes_nothing():
     predictions = random_predictions()
     order = np.random.default_rng(5).permutation(len(predictions.label))
     shuffled = Predictions(
@@ -100,15 +70,15 @@ def test_interval_agrees_with_the_binomial(n, hits):
     assert (low, high) == pytest.approx(tuple(wanted), abs=1.01 / n)
 
 
-def test_segments_that_come_by_track_are_less_evidence():
-    correct = np.repeat(np.arange(40) < 24, 10)  # all ten segments of a track right, or all wrong
+def test_segments_of_the_same_track_widen_the_interval():
+    correct = np.repeat(np.arange(40) < 24, 10)  # the ten segments of a track are all correct or all wrong
     clustered = accuracy_interval(correct, np.repeat(np.arange(40).astype(str), 10), 5000, 0)
     scattered = accuracy_interval(correct, np.arange(400).astype(str), 5000, 0)
     width = (clustered[1] - clustered[0]) / (scattered[1] - scattered[0])
     assert width == pytest.approx(np.sqrt(10), rel=0.1)
 
 
-def test_interval_covers_the_truth_as_often_as_it_says():
+def test_interval_covers_the_true_accuracy_in_95_percent():
     random = np.random.default_rng(0)
     covered = 0
     for seed in range(200):
@@ -118,7 +88,7 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     assert 0.89 <= covered / 200 <= 0.99
 
 
-def test_interval_holds_the_accuracy_and_the_seed_decides():
+def test_interval_contains_the_accuracy_and_depends_on_the_seed():
     predictions = random_predictions()
     scores = score(predictions, 1000, 3)
     assert scores["accuracy_ci95_low"] < scores["accuracy"] < scores["accuracy_ci95_high"]
@@ -126,21 +96,6 @@ def test_interval_holds_the_accuracy_and_the_seed_decides():
     assert any(score(predictions, 1000, seed) != scores for seed in range(4, 9))
 
 
-def test_nothing_wrong_leaves_no_width():
+def test_the_interval_of_perfect_predictions_has_no_width():
     correct = np.ones(20, bool)
     assert accuracy_interval(correct, np.arange(20).astype(str), 100, 0) == (1.0, 1.0)
-
-
-def test_predictions_file(tmp_path):
-    labels = ["blues, slow", "jazz", "рок", "pop"]
-    tracks = random_predictions().by_track()
-    write_predictions(tmp_path / "predictions.csv", tracks, labels)
-    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file))
-    assert header == ["track_id", "label", "predicted", *labels]
-    assert len(rows) == 40
-    for row, label, probability in zip(rows, tracks.label, tracks.probability, strict=True):
-        assert row[1] == labels[label]
-        assert row[2] == labels[int(np.argmax(probability))]
-        np.testing.assert_allclose([float(p) for p in row[3:]], probability, atol=1e-6)
-        assert sum(float(p) for p in row[3:]) == pytest.approx(1, abs=1e-5)

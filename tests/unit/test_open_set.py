@@ -1,14 +1,14 @@
-"""Whether new music is told from known: threshold, AUROC, scores and the table."""
+"""Open-set evaluation: threshold, AUROC, scores and the table."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from stages.evaluation import open_set
-from stages.evaluation.metrics import Predictions
+from stages.evaluation.predictions import Predictions
 
 
-def side(novelty: list[float], label: list[int], predicted: list[int], name: str = "t") -> Predictions:
+def tracks_of(novelty: list[float], label: list[int], predicted: list[int], name: str = "t") -> Predictions:
     track_id = np.array([f"{name}{i}" for i in range(len(label))])
     return Predictions(track_id, np.array(label), np.eye(3)[predicted], np.array(novelty, float))
 
@@ -16,13 +16,13 @@ def side(novelty: list[float], label: list[int], predicted: list[int], name: str
 @pytest.mark.parametrize("accepted", [0.5, 0.9, 0.95])
 def test_the_threshold_accepts_the_wanted_share_of_validation(accepted):
     novelty = np.random.default_rng(0).random(2000)
-    valid = side(novelty.tolist(), [0] * 2000, [0] * 2000)
+    valid = tracks_of(novelty.tolist(), [0] * 2000, [0] * 2000)
     limit = open_set.threshold(valid, accepted)
     assert (novelty <= limit).mean() == pytest.approx(accepted, abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_auroc_is_scikit_learns_with_ties_too(seed):
+def test_auroc_equals_that_of_scikit_learn_with_ties(seed):
     random = np.random.default_rng(seed)
     known, unknown = random.integers(0, 12, 40) / 8, random.integers(3, 15, 25) / 8
     value, low, high = open_set.auroc(known, unknown, 500, 0)
@@ -31,45 +31,44 @@ def test_auroc_is_scikit_learns_with_ties_too(seed):
     assert low < value < high
 
 
-def test_the_interval_is_that_of_resampling_tracks_by_hand():
+def test_the_interval_equals_that_of_explicit_resampling():
     random = np.random.default_rng(1)
     known, unknown = random.normal(0, 1, 60), random.normal(1, 1, 30)
     _, low, high = open_set.auroc(known, unknown, 4000, 0)
-    truth = np.repeat([0, 1], [60, 30])
     again = [
-        roc_auc_score(truth, np.concatenate([random.choice(known, 60), random.choice(unknown, 30)]))
+        (random.choice(known, (60, 1)) < random.choice(unknown, 30)).mean()  # of all pairs, without ties
         for _ in range(500)
     ]
     assert (low, high) == pytest.approx(tuple(np.quantile(again, [0.025, 0.975])), abs=0.02)
 
 
-def test_what_separates_wholly_has_no_width():
+def test_the_interval_of_perfect_separation_has_no_width():
     assert open_set.auroc(np.zeros(5), np.ones(4), 200, 0) == (1.0, 1.0, 1.0)
     assert open_set.auroc(np.ones(5), np.zeros(4), 200, 0)[0] == 0.0
 
 
-def test_scores_are_what_they_say():
-    test = side([0.1, 0.9, 0.2, 0.3], [0, 0, 1, 2], [0, 0, 1, 1])
-    unknown = side([0.8, 0.7, 0.2], [-1] * 3, [0, 1, 2], "u")
+def test_scores_follow_their_definitions():
+    test = tracks_of([0.1, 0.9, 0.2, 0.3], [0, 0, 1, 2], [0, 0, 1, 1])
+    unknown = tracks_of([0.8, 0.7, 0.2], [-1] * 3, [0, 1, 2], "u")
     scores = open_set.score({"test": test, "unknown": unknown}, 0.5, 300, 0)
     assert scores["known_accepted"] == 0.75
     assert scores["unknown_found"] == pytest.approx(2 / 3, abs=1e-6)
-    # recall: class 0 has one of two, since the other is taken for new; 1 all; 2 none; new music two thirds
+    # recall: class 0 has one of two, since the other counts as new; 1 all; 2 none; new music two thirds
     assert scores["balanced_accuracy"] == pytest.approx((0.5 + 1 + 0 + 2 / 3) / 4, abs=1e-6)
     area = roc_auc_score([0] * 4 + [1] * 3, [*test.novelty, *unknown.novelty])
     assert scores["auroc"] == pytest.approx(area, abs=1e-6)
 
 
-def test_without_unknown_classes_only_what_can_be_known_is_told():
-    scores = open_set.score({"test": side([0.1, 0.9], [0, 1], [0, 1])}, 0.5, 300, 0)
+def test_without_unknown_classes_only_two_scores_are_given():
+    scores = open_set.score({"test": tracks_of([0.1, 0.9], [0, 1], [0, 1])}, 0.5, 300, 0)
     assert scores == {"threshold": 0.5, "known_accepted": 0.5}
 
 
-def test_the_table_has_the_most_novel_first():
+def test_the_table_starts_with_the_most_novel():
     tracks = {
-        "test": side([0.1, 0.6], [0, 1], [0, 2]),
-        "unlabelled": side([0.6, 0.9], [-1, -1], [1, 1], "n"),
-        "train": side([2.0], [0], [0], "learnt"),
+        "test": tracks_of([0.1, 0.6], [0, 1], [0, 2]),
+        "unlabelled": tracks_of([0.6, 0.9], [-1, -1], [1, 1], "n"),
+        "train": tracks_of([2.0], [0], [0], "train"),
     }
     rows = open_set.table(tracks, 0.5, ["a", "b", "c"], {"t0": "a", "t1": "b", "n0": "", "n1": ""})
     assert [(row.track_id, row.split, row.label, row.nearest, row.is_new) for row in rows] == [
@@ -80,10 +79,10 @@ def test_the_table_has_the_most_novel_first():
     ]
 
 
-def test_what_is_as_novel_as_the_threshold_is_known():
-    """A network that takes everything for the same, and a share that falls on a track."""
-    same = side([2**0.5] * 20, [0] * 20, [0] * 20)
+def test_a_novelty_equal_to_the_threshold_counts_as_known():
+    """All tracks equally novel, and a share that falls exactly on a track."""
+    same = tracks_of([2**0.5] * 20, [0] * 20, [0] * 20)
     limit = open_set.threshold(same, 0.95)
     assert open_set.score({"test": same}, limit, 100, 0)["known_accepted"] == 1.0
-    valid = side(np.random.default_rng(3).random(21).tolist(), [0] * 21, [0] * 21)
+    valid = tracks_of(np.random.default_rng(3).random(21).tolist(), [0] * 21, [0] * 21)
     assert (valid.novelty <= open_set.threshold(valid, 0.95)).mean() == 20 / 21

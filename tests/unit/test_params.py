@@ -1,44 +1,18 @@
 """A wrong parameter gives one line that names its key in full, its value, and what is allowed."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from pydantic import Field
 
-from stages.audio.params import AudioParams, RenderParams
-from stages.audio.quality import QualityParams
-from stages.baseline import BaselineParams
+from stages.audio.params import AudioParams
 from stages.core.errors import EncoreError
-from stages.core.params import Params, check, load, read
-from stages.core.runtime import RuntimeParams
-from stages.evaluate import EvaluateParams
-from stages.extract import FeaturesParams
-from stages.pictures import PicturesParams
-from stages.segment import SegmentParams
-from stages.sources import build
-from stages.splitting.params import check_split
-from stages.training.model_params import check_model
-from stages.training.recipe import LOSSES, SCHEDULES, AugmentParams, TrainParams, check_named, load_recipe
-from tests.synthetic import composed_sections, edit_params, line_of, run_stage, write_params
-
-CHECKS = {
-    "dataset": build,
-    "audio": lambda values: check(values, AudioParams, "audio"),
-    "render": lambda values: check(values, RenderParams, "render"),
-    "quality": lambda values: check(values, QualityParams, "quality"),
-    "segment": lambda values: check(values, SegmentParams, "segment"),
-    "split": check_split,
-    "features": lambda values: check(values, FeaturesParams, "features"),
-    "pictures": lambda values: check(values, PicturesParams, "pictures"),
-    "baseline": lambda values: check(values, BaselineParams, "baseline"),
-    "model": check_model,
-    "train": lambda values: check(values, TrainParams, "train"),
-    "schedule": lambda values: check_named(values, SCHEDULES, "schedule"),
-    "loss": lambda values: check_named(values, LOSSES, "loss"),
-    "augment": lambda values: check(values, AugmentParams, "augment"),
-    "evaluate": lambda values: check(values, EvaluateParams, "evaluate"),
-    "runtime": lambda values: check(values, RuntimeParams, "runtime"),
-}
+from stages.core.params import Params, check, check_named, load, read
+from stages.entry.registry import SECTIONS, check_section
+from stages.features.segments import SegmentParams
+from stages.training.recipe import SCHEDULES, load_recipe
+from tests.synthetic import composed_sections, edit_params, line_of, write_params
 
 
 @pytest.fixture
@@ -49,7 +23,7 @@ def sections():
 
 def refusal(section: str, values: object) -> str:
     with pytest.raises(EncoreError) as refused:
-        CHECKS[section](values)
+        check_section(section, values)
     line = str(refused.value)
     assert "\n" not in line
     assert len(line) < 400
@@ -62,13 +36,13 @@ def changed(values: dict, key: str, value: object) -> dict:
     return {**values, first: changed(values[first], rest, value) if rest else value}
 
 
-@pytest.mark.parametrize("section", CHECKS)
-def test_what_conf_composes_is_valid(sections, section):
-    CHECKS[section](sections[section])
+@pytest.mark.parametrize("section", SECTIONS)
+def test_composed_section_is_valid(sections, section):
+    check_section(section, sections[section])
 
 
-@pytest.mark.parametrize("section", CHECKS)
-def test_unknown_key_is_named_with_what_is_allowed(sections, section):
+@pytest.mark.parametrize("section", SECTIONS)
+def test_unknown_key_is_named_with_the_allowed_ones(sections, section):
     line = refusal(section, {**sections[section], "bogus": 1})
     assert f"{section}.bogus" in line
     for key in sections[section]:
@@ -82,35 +56,34 @@ def test_unknown_inner_key_is_named_in_full(sections, inner):
     assert f"n_{inner.removesuffix('cc')}" in line
 
 
-def test_unknown_kind_of_variant_is_named_with_what_is_allowed(sections):
+def test_unknown_variant_is_named_with_the_allowed_ones(sections):
     line = refusal("features", changed(sections["features"], "variants.speed", [1.1]))
     assert line.endswith("features.variants.speed: unknown key; allowed here: pitch_shift, time_stretch")
 
 
-def test_unknown_key_of_a_section_that_may_be_null_is_named_with_what_is_allowed(sections):
+def test_unknown_key_of_an_optional_section_is_named_with_the_allowed_ones(sections):
     line = refusal("features", changed(sections["features"], "mel.framing", {"bogus": 1}))
     assert line.endswith(
         "features.mel.framing.bogus: unknown key; allowed here: n_fft, hop_length, window, pad_mode"
     )
 
 
-@pytest.mark.parametrize("section", CHECKS)
+@pytest.mark.parametrize("section", SECTIONS)
 def test_each_missing_key_is_named(sections, section):
-    choosers = {"dataset": "name", "split": "name", "model": "_target_", "schedule": "name", "loss": "name"}
-    chooser = choosers.get(section)
+    chooser = {"model": "_target_"}.get(section, "name")  # a missing one is answered with the choices
     for key in sections[section]:
         if key != chooser:
             values = {k: v for k, v in sections[section].items() if k != key}
             assert f"{section}.{key}: missing" in refusal(section, values)
 
 
-@pytest.mark.parametrize("section", CHECKS)
+@pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("value", [None, 5, "text", []])
-def test_a_section_that_is_no_mapping_is_refused(sections, section, value):
+def test_section_that_is_not_a_mapping_is_refused(sections, section, value):
     assert section in refusal(section, value)
 
 
-@pytest.mark.parametrize("section", CHECKS)
+@pytest.mark.parametrize("section", SECTIONS)
 def test_wrong_type_names_key_and_value(sections, section):
     for key, value in sections[section].items():
         if isinstance(value, dict):
@@ -285,7 +258,7 @@ def test_wrong_type_names_key_and_value(sections, section):
         ("runtime", "tracking", True, "off"),
     ],
 )
-def test_impossible_value_names_key_value_and_what_is_allowed(sections, section, key, value, allowed):
+def test_impossible_value_is_named_with_its_key_and_what_is_allowed(sections, section, key, value, allowed):
     line = refusal(section, changed(sections[section], key, value))
     named = line.replace(f"{section}.{key}", "", 1)
     assert named != line, f"does not name {section}.{key}: {line}"
@@ -319,10 +292,10 @@ BLOCKS = {
 
 
 @pytest.mark.parametrize("values", [CHOI, BLOCKS])
-def test_a_model_takes_what_its_constructor_says(values):
-    model, feature, kwargs = check_model(values)
-    assert (f"models.{model.__name__}", feature) == (values["_target_"], "mel")
-    assert {"_target_": values["_target_"], "feature": feature, **kwargs} == values
+def test_model_takes_the_arguments_of_its_constructor(values):
+    chosen = check_section("model", values)
+    assert (f"models.{chosen.name}", chosen.feature) == (values["_target_"], "mel")
+    assert {"_target_": values["_target_"], "feature": chosen.feature, **chosen.kwargs} == values
 
 
 @pytest.mark.parametrize(
@@ -339,7 +312,7 @@ def test_a_model_takes_what_its_constructor_says(values):
         (BLOCKS, "dropout", 1.5, "model.dropout is 1.5", "1"),
     ],
 )
-def test_impossible_value_of_a_model_names_key_value_and_what_is_allowed(values, key, value, named, allowed):
+def test_impossible_value_of_a_model_is_named(values, key, value, named, allowed):
     line = refusal("model", {**values, key: value})
     assert named in line
     assert allowed in line.replace(named, "")
@@ -361,7 +334,7 @@ def test_impossible_value_of_a_model_names_key_value_and_what_is_allowed(values,
         ("plateau", "gamma", 1.0, "less than 1"),
     ],
 )
-def test_impossible_value_of_a_schedule_names_key_value_and_what_is_allowed(choice, key, value, allowed):
+def test_impossible_value_of_a_schedule_is_named(choice, key, value, allowed):
     values = composed_sections(f"schedule={choice}")["schedule"]
     line = refusal("schedule", {**values, key: value})
     assert line.startswith(f"params.yaml: schedule.{key} is {value}, should be ")
@@ -369,7 +342,7 @@ def test_impossible_value_of_a_schedule_names_key_value_and_what_is_allowed(choi
 
 
 @pytest.mark.parametrize("choice", SCHEDULES)
-def test_a_key_of_another_schedule_is_refused(choice):
+def test_key_of_another_schedule_is_refused(choice):
     values = composed_sections(f"schedule={choice}")["schedule"]
     other = next(key for key in ("gamma", "final_ratio") if key not in values)
     line = refusal("schedule", {**values, other: 0.5})
@@ -400,13 +373,13 @@ def test_impossible_value_of_specaugment_is_named_in_full(key, value, allowed):
 
 
 class TestRecipe:
-    """The sections that say how a model is trained, together."""
+    """The four sections of the training recipe, read together."""
 
     @pytest.fixture(autouse=True)
     def _params(self, workspace):
         write_params()
 
-    def test_it_is_what_the_sections_say(self):
+    def test_recipe_has_the_values_of_its_sections(self):
         edit_params("train", patience=None, clip_norm=2, ema_decay=0.9)
         edit_params("loss", label_smoothing=0.1)
         edit_params("augment", noise=0.5, mixup=1)
@@ -420,7 +393,7 @@ class TestRecipe:
     def test_nothing_is_augmented_by_default(self):
         assert load_recipe().augment.active == []
 
-    def test_one_augmentation_of_several(self):
+    def test_only_keeps_a_single_augmentation(self):
         edit_params("augment", noise=0.5, mixup=1, shift=0.1)
         augment = load_recipe().augment
         assert augment.only("noise").model_dump() == {
@@ -430,20 +403,20 @@ class TestRecipe:
         assert augment.active == ["mixup", "noise", "shift"]
 
     @pytest.mark.parametrize("warmup", [3.0, 3, 50.0])
-    def test_a_warm_up_as_long_as_the_training_is_refused(self, warmup):
+    def test_warm_up_as_long_as_the_training_is_refused(self, warmup):
         edit_params("train", epochs=3, rounds=20)
         edit_params("schedule", warmup_epochs=warmup)
         line = line_of(load_recipe)
         assert line.startswith(f"params.yaml: schedule.warmup_epochs is {float(warmup)}, should be under ")
         assert line.endswith("under train.epochs, which is 3")
 
-    def test_a_shorter_one_is_not(self):
+    def test_warm_up_shorter_than_the_training_is_accepted(self):
         edit_params("train", epochs=3)
         edit_params("schedule", warmup_epochs=2.99)
         assert load_recipe().schedule.warmup_epochs == 2.99
 
     @pytest.mark.parametrize("section", ["train", "schedule", "loss", "augment"])
-    def test_a_section_that_is_missing_is_named(self, section):
+    def test_missing_section_is_named(self, section):
         text = Path("params.yaml").read_text("utf-8")
         Path("params.yaml").write_text(text.replace(f"\n{section}:", f"\nnot_{section}:"), "utf-8")
         if text.startswith(f"{section}:"):
@@ -451,14 +424,14 @@ class TestRecipe:
         assert f"no section '{section}'" in line_of(load_recipe)
 
 
-def test_shares_that_leave_nothing_to_train(sections):
+def test_shares_that_leave_no_tracks_for_training_are_refused(sections):
     line = refusal("split", {**sections["split"], "valid": 0.5, "test": 0.5})
     assert "split.valid is 0.5, should be under 1 together with test, 0.5" in line
     assert line.startswith("params.yaml: split")
     assert "{" not in line, "the whole section is dumped into the line"
 
 
-def test_fold_that_is_not_there():
+def test_fold_beyond_k_is_refused():
     values = composed_sections("split=kfold")["split"]
     line = refusal("split", {**values, "fold": 5})
     assert "split.fold is 5, should be from 0 to 4" in line
@@ -466,7 +439,7 @@ def test_fold_that_is_not_there():
     assert "split.k" in refusal("split", {**values, "k": 2})
 
 
-def test_value_that_conf_leaves_to_the_user_is_asked_for():
+def test_value_without_a_default_is_asked_for():
     values = composed_sections("dataset=folder", "split=file")
     for section in ("dataset", "split"):
         assert f"{section}.path" in refusal(section, values[section])
@@ -478,18 +451,18 @@ def test_parameters_are_frozen(sections):
         params.sample_rate_hz = 44100
 
 
-def test_a_whole_number_is_a_float(sections):
+def test_whole_number_is_accepted_as_float(sections):
     assert check({**sections["segment"], "length_s": 6}, SegmentParams, "segment").length_s == 6.0
 
 
 class Any(Params):
-    """Stands for some stage's parameters."""
+    """Parameters of an example section."""
 
     n: int = Field(ge=1)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reason"),
     [
         (None, "not found"),
         ("", "no section 'any'"),
@@ -504,38 +477,79 @@ class Any(Params):
         ("any:\n  n: yes\n", "any.n"),  # YAML 1.2: a string, as DVC reads it
     ],
 )
-def test_a_broken_file_gives_one_line(workspace, content, told):
+def test_unreadable_file_gives_one_line(workspace, content, reason):
     if content is not None:
         Path("params.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(EncoreError) as refused:
         load("any", Any)
-    assert told in str(refused.value)
+    assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_yaml_is_read_as_dvc_reads_it(workspace):
+def test_yaml_is_parsed_as_dvc_parses_it(workspace):
     Path("params.yaml").write_text("any:\n  on: 1e-3\n  off: off\n  n: 0o17\n", "utf-8")
     assert read("any") == {"on": 0.001, "off": "off", "n": 15}
 
 
+class Inner(Params):
+    """An example of a section within a section."""
+
+    width: int
+    renamed: ClassVar[dict[str, str]] = {"size": "width"}
+
+
+class Renamed(Params):
+    """An example of a section whose keys were renamed."""
+
+    name: str
+    inner: Inner | None
+    renamed: ClassVar[dict[str, str]] = {"kind": "name", "seed": "evaluate.seed"}
+
+
 @pytest.mark.parametrize(
-    ("stage", "section", "changes", "key", "value"),
+    ("values", "old", "new"),
     [
-        ("train", "train", {"epochs": 0}, "train.epochs", "0"),
-        ("train", "schedule", {"name": "triangle"}, "schedule.name", "triangle"),
-        ("train", "augment", {"time_resized_crop": 3.0}, "augment.time_resized_crop", "3.0"),
-        ("extract", "features", {"hop_length": -512}, "features.hop_length", "-512"),
-        ("split", "split", {"bogus": 1}, "split.bogus", "unknown"),
-        ("train", "model", {"widht": 1}, "model.widht", "unknown"),
+        ({"kind": "a", "inner": None}, "any.kind", "any.name"),
+        ({"name": "a", "inner": {"size": 1}}, "any.inner.size", "any.inner.width"),
+        ({"name": "a", "inner": {"size": 1, "width": 1}}, "any.inner.size", "any.inner.width"),
+        ({"name": "a", "inner": None, "seed": 0}, "any.seed", "evaluate.seed"),
     ],
 )
-def test_a_stage_ends_with_one_line_and_no_traceback(workspace, stage, section, changes, key, value):
-    write_params()
-    edit_params(section, **changes)
-    done = run_stage(stage, workspace)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert key in done.stderr
-    assert value in done.stderr
+def test_old_key_is_answered_with_its_new_name(values, old, new):
+    line = f"params.yaml: {old} is now {new}; change it, or `make params` rewrites the file from conf/"
+    assert line_of(lambda: check(values, Renamed, "any")) == line
+
+
+def test_old_key_that_makes_the_choice_is_answered_with_its_new_name():
+    line = line_of(lambda: check_named({"kind": "a", "inner": None}, {"a": Renamed}, "any"))
+    assert line.startswith("params.yaml: any.kind is now any.name; ")
+
+
+@pytest.mark.parametrize(
+    ("section", "choice", "old", "new"),
+    [
+        ("augment", "none", "crop", "time_resized_crop"),
+        ("augment", "specaugment", "specaugment.bands", "specaugment.freq_masks"),
+        ("augment", "specaugment", "specaugment.stretches", "specaugment.time_masks"),
+        ("schedule", "linear", "final", "final_ratio"),
+        ("schedule", "cosine", "final", "final_ratio"),
+        ("schedule", "cosine_restarts", "final", "final_ratio"),
+        ("split", "grouped", "scheme", "name"),
+        ("split", "file", "scheme", "name"),
+    ],
+)
+def test_renamed_keys_of_conf_are_answered(section, choice, old, new):
+    values = composed_sections(f"{section}={choice}")[section]
+    *path, last = old.split(".")
+    inner = values
+    for part in path:
+        inner = inner[part]
+    before = {key if key != new.rpartition(".")[2] else last: value for key, value in inner.items()}
+    line = refusal(section, {**values, path[0]: before} if path else before)
+    assert line.startswith(f"params.yaml: {section}.{old} is now {section}.{new}; ")
+
+
+@pytest.mark.parametrize("key", ["bootstrap_samples", "seed"])
+def test_keys_that_moved_to_evaluate_are_answered(sections, key):
+    line = refusal("baseline", {**sections["baseline"], key: 200})
+    assert line.startswith(f"params.yaml: baseline.{key} is now evaluate.{key}; ")

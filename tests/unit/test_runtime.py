@@ -1,4 +1,4 @@
-"""What differs between machines and changes no result."""
+"""Settings of the machine, which change no result."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ def test_zero_workers_means_one_per_core():
     assert workers() == 3
 
 
-def test_defaults_are_checked():
+def test_runtime_section_is_read_and_checked():
     assert runtime().tracking == "off"
     Path("params.yaml").write_text(
         "runtime: {device: cpu, devices: 1, memory_gb: 4, workers: 1, tracking: on, cache_gb: 1, "
@@ -34,7 +34,7 @@ def test_defaults_are_checked():
 
 
 @pytest.mark.parametrize("scheduler", [None, "", "10.0.0.5", "10.0.0.5:8786", "http://10.0.0.5:8787"])
-def test_a_cluster_needs_the_address_of_its_scheduler(scheduler):
+def test_dask_needs_the_address_of_its_scheduler(scheduler):
     edit_params("runtime", backend="dask", scheduler=scheduler)
     line = line_of(runtime)
     assert line.startswith(
@@ -53,12 +53,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
-def test_memory_that_a_step_has_freed_is_not_cleared_for_the_next():
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_freed_memory_is_reused_without_being_cleared():
     command, env = [sys.executable, "-c", STEPS], {**os.environ, "PYTHONPATH": str(REPO)}
-    as_it_is, prepared = (
-        int(subprocess.check_output([*command, way], env=env)) for way in ("as it is", "prepared")
+    default, prepared = (
+        int(subprocess.check_output([*command, way], env=env)) for way in ("default", "prepared")
     )
     n_pages = 2**26 // os.sysconf("SC_PAGE_SIZE")
-    assert as_it_is > 20 * n_pages
-    assert prepared < as_it_is - 18 * n_pages
+    assert default > 20 * n_pages
+    assert prepared < default - 18 * n_pages

@@ -40,7 +40,7 @@ import sys
 from pathlib import Path
 from stages.parallel import processes
 from stages.sources.sample import Sample, SampleParams
-isolated.workers = lambda: int(sys.argv[1])
+processes.workers = lambda: int(sys.argv[1])
 given = {"name": "sample", "classes": ["jazz", "rock"], "tracks_per_class": 1, "fraction": 1.0, "seed": 3}
 params = SampleParams(**given, watch="x", watch_metadata="x")
 for row in Sample(params).fetch(Path(sys.argv[2])):
@@ -53,7 +53,7 @@ def params(**changes):
 
 
 def fetch_apart(into, workers, hash_seed):
-    """Fetch two tracks in a fresh process: its rows as text, and the digest of every file."""
+    """Fetch two tracks in a new process; return its rows as text, and the digest of every file."""
     into.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", FETCH, str(workers), str(into)],
@@ -83,7 +83,7 @@ def composed(genre, number, seed=0):
 
 @pytest.fixture(scope="module")
 def default_songs():
-    """(genre, song, [(seconds, message)]) of all the default dataset, without sound."""
+    """(genre, song, [(seconds, message)]) of the whole default dataset, not rendered."""
     songs = []
     for genre in GENRES:
         for number in range(12):
@@ -98,11 +98,11 @@ def default_songs():
 
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory):
-    """Five tracks of two genres: one by each of four artists, and the first once more."""
+    """Return folder and rows of six tracks: by three artists of each of two genres."""
     into = tmp_path_factory.mktemp("sample")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("stages.parallel.processes.workers", lambda: 1)
-        rows = Sample(params(classes=["metal", "jazz"], tracks_per_class=5)).fetch(into)
+        rows = Sample(params(classes=["metal", "jazz"], tracks_per_class=3)).fetch(into)
     return into, rows
 
 
@@ -113,18 +113,24 @@ def test_same_bytes_in_fresh_processes_and_with_any_number_of_workers(tmp_path):
     assert sorted(one[1]) == ["jazz/jazz.00000.wav", "rock/rock.00000.wav"]
 
 
-def test_rows_say_what_lies_there(fetched):
+def test_rows_describe_the_files(fetched):
     into, rows = fetched
-    ids = [f"{genre}.{number:05d}" for genre in ("jazz", "metal") for number in range(5)]
+    ids = [f"{genre}.{number:05d}" for genre in ("jazz", "metal") for number in range(3)]
     assert [row.track_id for row in rows] == ids
     for row in rows:
         genre, number = row.track_id.split(".")
         path = into / row.path
         assert row.path == f"{genre}/{row.track_id}.wav"
         assert (row.label, row.split, row.source) == (genre, "", "sample")
-        assert row.group == artists()[genre][int(number) % 4].artist
+        assert row.group == artists()[genre][int(number)].artist
         assert (row.sha256, row.bytes) == (digest(path), path.stat().st_size)
     assert len({row.sha256 for row in rows}) == len(rows)
+
+
+def test_artists_of_a_genre_take_turns():
+    groups = [track.group for track in Sample(params(tracks_per_class=5)).published().tracks]
+    jazz = [artist.artist for artist in artists()["jazz"]]
+    assert groups[5 * GTZAN.index("jazz") :][:5] == [*jazz, jazz[0]]
 
 
 def test_thirty_seconds_neither_silent_nor_clipped(fetched):
@@ -138,7 +144,7 @@ def test_thirty_seconds_neither_silent_nor_clipped(fetched):
         assert (seconds > 30).mean() > 0.9, row.track_id  # -60 dB: music goes on throughout
 
 
-def test_a_track_depends_on_nothing_but_its_own_id(fetched, tmp_path, monkeypatch):
+def test_a_track_depends_on_its_id_alone(fetched, tmp_path, monkeypatch):
     monkeypatch.setattr("stages.parallel.processes.workers", lambda: 1)
     rows = Sample(params(classes=["metal"], tracks_per_class=1)).fetch(tmp_path)
     assert rows == [row for row in fetched[1] if row.track_id == "metal.00000"]
@@ -184,7 +190,7 @@ def test_every_instrument_and_progression_is_heard_in_three_genres(default_songs
 
 
 @pytest.mark.parametrize("table", [field.name for field in dataclasses.fields(STYLES["pop"])])
-def test_no_habit_belongs_to_fewer_than_three_genres(table):
+def test_every_entry_is_in_at_least_three_genres(table):
     vocabulary = {
         "progression": PROGRESSIONS,
         "drums": DRUMS,
@@ -227,7 +233,7 @@ def test_songs_last_and_contrast(default_songs):
 def test_melodies_fit_the_harmony(default_songs):
     fitting = long_fitting = total = long = 0
     for genre, song, messages in default_songs:
-        if song.swing > 0.5 or genre == "classical":  # straight and in tempo: notes can be told apart
+        if song.swing > 0.5 or genre == "classical":  # straight and in tempo: notes can be distinguished
             continue
         bars = [bar for section in song.sections for bar in section.bars]
         started = {}
@@ -285,7 +291,7 @@ def test_wrong_parameters_are_one_clear_line(changes, says, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_says_it_is_a_toy():
+def test_caveat_says_that_the_sample_is_a_toy():
     sample = Sample(params())
     assert "toy" in sample.caveat
     assert "no evidence about models" in sample.caveat

@@ -1,4 +1,4 @@
-"""Segments of one length, side by side, as many as fit."""
+"""Tracks are cut into adjacent segments of one length."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 from stages import segment
 from stages.core.tables import Segment, SegmentedTrack, read_rows
-from stages.segment import cut
+from stages.features.segments import cut
 from tests.synthetic import RATE_HZ, line_of, write_audio, write_params
 
 RATE_22K = 22050
@@ -24,11 +24,11 @@ RATE_22K = 22050
         (675_808, 6.0, 5),
     ],
 )
-def test_a_clip_gives_the_number_that_others_use(n_samples, length_s, wanted):
+def test_a_gtzan_clip_gives_the_usual_number_of_segments(n_samples, length_s, wanted):
     assert len(cut(n_samples, 1, round(length_s * RATE_22K), 0.05, None)) == wanted
 
 
-def test_segments_stand_side_by_side():
+def test_segments_are_adjacent():
     assert cut(250, 1, 100, 0.0, None) == [(0, 100), (100, 200)]
 
 
@@ -45,7 +45,7 @@ def test_segments_stand_side_by_side():
         (0, 0.5, 0),
     ],
 )
-def test_a_small_shortfall_is_padded_and_a_larger_one_dropped(n_samples, tail, wanted):
+def test_a_last_segment_is_padded_or_dropped(n_samples, tail, wanted):
     cuts = cut(n_samples, 1, 100, tail, None)
     assert len(cuts) == wanted
     if cuts:
@@ -57,7 +57,7 @@ def test_a_small_shortfall_is_padded_and_a_larger_one_dropped(n_samples, tail, w
     ("most", "starts"),
     [(1, [0]), (2, [0, 900]), (3, [0, 400, 900]), (4, [0, 300, 600, 900]), (99, range(0, 1000, 100))],
 )
-def test_a_few_are_spread_over_the_track(most, starts):
+def test_max_per_track_spreads_segments_over_the_track(most, starts):
     assert [start for start, _ in cut(1000, 1, 100, 0.0, most)] == list(starts)
 
 
@@ -66,7 +66,7 @@ def test_no_segment_spans_two_windows():
     assert cut(3 * 200, 3, 100, 0.0, 3) == [(0, 100), (200, 300), (500, 600)]
 
 
-def test_a_few_are_always_different_ones():
+def test_max_per_track_never_repeats_a_segment():
     for n_segments in range(1, 40):
         for most in range(1, 45):
             chosen = cut(n_segments * 10, 1, 10, 0.0, most)
@@ -91,7 +91,7 @@ class TestStage:
             SegmentedTrack("b", "jazz", "", "b", "", 1),
         ]
 
-    def test_longer_than_some_lists_those_with_none(self, workspace, capsys):
+    def test_tracks_shorter_than_a_segment_are_listed(self, workspace, capsys):
         write_audio({"long": np.ones(2 * RATE_HZ, np.int16), "short": np.ones(RATE_HZ // 2, np.int16)})
         write_params()
         segment.main()
@@ -101,7 +101,7 @@ class TestStage:
         assert "short" in printed
         assert "1 track" in printed
 
-    def test_longer_than_every_track_names_key_value_and_limit(self, workspace):
+    def test_a_length_longer_than_every_track_is_refused(self, workspace):
         write_audio({"a": np.ones(2 * RATE_HZ, np.int16), "b": np.ones(RATE_HZ, np.int16)})
         write_params("segment.length_s=7.5")
         line = line_of(segment.main)
@@ -109,19 +109,19 @@ class TestStage:
         assert "2 s" in line
         assert not Path("data/segments").exists()
 
-    def test_the_length_that_the_line_advises_works(self, workspace):
+    def test_the_length_in_the_message_works(self, workspace):
         write_audio({"a": np.ones(round(2.3456789 * RATE_HZ), np.int16)})
         write_params("segment.length_s=9", "segment.tail=0.0")
         advised = line_of(segment.main).split(" has ")[1].split(" s")[0]
         write_params(f"segment.length_s={advised}", "segment.tail=0.0")
         segment.main()
 
-    def test_under_one_sample_is_refused(self, workspace):
+    def test_a_length_under_one_sample_is_refused(self, workspace):
         write_audio({"a": np.ones(RATE_HZ, np.int16)})
         write_params("segment.length_s=0.00001")
         assert "segment.length_s" in line_of(segment.main)
 
-    def test_most_per_track(self, workspace):
+    def test_max_per_track(self, workspace):
         write_audio({"a": np.ones(10 * RATE_HZ, np.int16), "b": np.ones(RATE_HZ, np.int16)})
         write_params("segment.max_per_track=2")
         segment.main()

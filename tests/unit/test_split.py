@@ -7,6 +7,8 @@ import pytest
 
 from stages import split
 from stages.core.tables import Assignment, SegmentedTrack, read_rows, write_rows
+from stages.splitting.assignment import assign_tracks
+from stages.splitting.params import HoldoutParams
 from tests.synthetic import line_of, write_params
 
 
@@ -256,6 +258,16 @@ class TestFile:
         (workspace / "mine.csv").write_text("track_id,split\n" + self.ALL)
         assignments("split=file", f"split.path={workspace / 'mine.csv'}")
         assert "2 groups" in capsys.readouterr().out
+
+
+def test_assigning_tracks_returns_rows_in_order_and_warnings():
+    params = HoldoutParams(name="stratified", valid=0.2, test=0.2, seed=0, unknown_classes=[], watch="x")
+    tracks = library(n_groups=2, per_group=20)
+    rows, warnings = assign_tracks(tracks, params)
+    assert [row.track_id for row in rows] == [track.track_id for track in tracks]
+    assert warnings == [
+        "4 groups (artists, albums or works) are in more than one split: accuracy will be optimistic"
+    ]
 
 
 class TestUnknownClasses:

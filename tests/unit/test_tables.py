@@ -1,4 +1,4 @@
-"""What is written is what is read."""
+"""Tables are read as they were written."""
 
 import dataclasses
 
@@ -10,26 +10,26 @@ NAMES = ["plain", "a,b", 'quoted "name"', "Сергей/Песня №1.wav", "t
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_text_comes_back(tmp_path, name):
+def test_any_text_is_read_as_written(tmp_path, name):
     rows = [RawTrack(name, name, "rock", "", "", "", "0" * 64, 12, "folder")]
     write_rows(tmp_path / "rows.csv", rows, RawTrack)
     assert read_rows(tmp_path / "rows.csv", RawTrack) == rows
 
 
-def test_types_come_back(tmp_path):
+def test_types_are_read_as_written(tmp_path):
     rows = [Assignment("a", "rock", "a", "train", -1), Assignment("b", "", "b", "unlabelled", 3)]
     write_rows(tmp_path / "rows.csv", rows, Assignment)
     assert read_rows(tmp_path / "rows.csv", Assignment) == rows
 
 
-def test_floats_keep_six_digits_and_ints_all(tmp_path):
+def test_floats_have_six_digits_and_ints_all(tmp_path):
     rows = [Epoch(123456789, 29.98765432, 1 / 3, 2.0, 1e-9, 0.0)]
     write_rows(tmp_path / "rows.csv", rows, Epoch)
     _, line = (tmp_path / "rows.csv").read_text("utf-8").splitlines()
     assert line == "123456789,29.9877,0.333333,2,1e-09,0"
 
 
-def test_an_empty_table_has_its_header(tmp_path):
+def test_an_empty_table_has_a_header(tmp_path):
     write_rows(tmp_path / "rows.csv", [], Epoch)
     header = ",".join(field.name for field in dataclasses.fields(Epoch))
     assert (tmp_path / "rows.csv").read_bytes() == header.encode() + b"\n"

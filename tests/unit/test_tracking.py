@@ -1,4 +1,4 @@
-"""MLflow: one run per training, found again by its content key, and never the end of a training."""
+"""MLflow: one run for each training, found by its content key; if tracking fails, training goes on."""
 
 import dataclasses
 import os
@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from stages.core.tables import Epoch, write_rows
-from stages.tracking import client as tracking
+from stages.entry.registry import SECTIONS
+from stages.tracking import client as tracking_client
 from stages.tracking import process
 from stages.tracking.client import Tracking
 from stages.tracking.process import Tracker
@@ -62,21 +63,24 @@ def run_of(content_key: str):
 def started(
     content_key: str, killed: str = "", epochs: Sequence[Epoch] = (), seconds: float | None = None
 ) -> Tracker:
-    """What a tracker is told by train; in this process, which is quicker."""
-    told = Tracker()
-    told.start(content_key, killed)
+    """Return a tracker after what train sends it; in this process, which is quicker."""
+    tracker = Tracker()
+    tracker.start(content_key, killed)
     for epoch in epochs:
-        told.log_epoch(dataclasses.asdict(epoch), seconds)
-    return told
+        tracker.log_epoch(dataclasses.asdict(epoch), seconds)
+    return tracker
 
 
-def complete(content_key: str, tmp_path: Path, told: Any = None, tracks: Sequence[str] = ()) -> TrainedModel:
+def complete(
+    content_key: str, tmp_path: Path, tracker: Any = None, tracks: Sequence[str] = ()
+) -> TrainedModel:
     torch.manual_seed(0)
     trained = TrainedModel(description(content_key), build(description(content_key)))
     evaluation, pictures, model = tmp_path / "evaluation", tmp_path / "pictures", tmp_path / "model"
     (evaluation / "figures").mkdir(parents=True)
     (evaluation / "figures" / "curves.png").write_bytes(b"\x89PNG")
     (evaluation / "metrics.json").write_text("{}")
+    (evaluation / "README.md").write_text("![Loss](figures/curves.png)\n")
     for path in ("spectrograms.png", "classes/jazz.png", *(f"tracks/{name}.png" for name in tracks)):
         (pictures / path).parent.mkdir(parents=True, exist_ok=True)
         (pictures / path).write_bytes(b"\x89PNG")
@@ -84,16 +88,16 @@ def complete(content_key: str, tmp_path: Path, told: Any = None, tracks: Sequenc
     trained.save(model)
     write_rows(model / "history.csv", HISTORY, Epoch)
     folders = (evaluation, pictures, model)
-    told = told or Tracker()
-    told.complete({"test.track.accuracy": 0.75}, *folders)
+    tracker = tracker or Tracker()
+    tracker.complete({"test.track.accuracy": 0.75}, *folders)
     return trained
 
 
 @pytest.mark.usefixtures("store")
 class TestRun:
-    """A run from its opening by train to its completion by evaluate."""
+    """A run from its start by train to its completion by evaluate."""
 
-    def test_a_run_has_flat_parameters_tags_and_epochs(self):
+    def test_run_has_flat_parameters_tags_and_epochs(self):
         started("aaa1", epochs=HISTORY)
         found = run_of("aaa1")
         assert found.info.status == "RUNNING"
@@ -113,7 +117,12 @@ class TestRun:
         rates = client().get_metric_history(found.info.run_id, "learning_rate")
         assert [(point.step, point.value) for point in rates] == [(1, 1e-3), (2, 1e-4)]
 
-    def test_seconds_of_an_epoch_are_logged_where_they_are_known(self):
+    def test_parameters_of_every_section_but_pictures_are_logged(self):
+        started("aaa4")
+        logged = {key.partition(".")[0] for key in run_of("aaa4").data.params}
+        assert logged == set(SECTIONS) - {"pictures"}
+
+    def test_seconds_of_an_epoch_are_logged_if_known(self):
         run = started("aaa3", epochs=HISTORY[:1])
         run.log_epoch(dataclasses.asdict(HISTORY[1]), 12.5)
         seconds = client().get_metric_history(run.run_id, "seconds")
@@ -128,7 +137,7 @@ class TestRun:
         assert found.data.tags["mlflow.source.git.commit"] == "c0ffee"
 
     def killed(self, key: str, n_epochs: int, status: str = "") -> str:
-        """The run of a training that logged so many epochs and came to no end, or to a bad one."""
+        """Return the run of a training that logged some epochs and did not finish."""
         run = started(key, epochs=MANY[:n_epochs], seconds=0.5)
         if status:
             run.end(status)
@@ -139,10 +148,10 @@ class TestRun:
 
     @pytest.mark.parametrize("n_epochs", [0, 1, 3])
     @pytest.mark.parametrize("status", ["", "KILLED", "FAILED"])
-    def test_a_training_that_was_killed_goes_on_in_its_run(self, n_epochs, status):
+    def test_killed_training_continues_in_its_run(self, n_epochs, status):
         key = f"goes-on-{n_epochs}-{status}"
         run_id = self.killed(key, n_epochs, status)
-        run = started(key, run_id, epochs=MANY[:3])  # what the checkpoint knows is told again
+        run = started(key, run_id, epochs=MANY[:3])  # those of the checkpoint are sent again
         for epoch in MANY[3:]:
             run.log_epoch(dataclasses.asdict(epoch), 0.5)
         found = run_of(key)
@@ -152,7 +161,7 @@ class TestRun:
             assert self.logged(run_id, name) == [1, 2, 3, 4, 5], name
         assert self.logged(run_id, "seconds") == [*range(1, n_epochs + 1), 4, 5]
 
-    def test_it_is_completed_like_any_other(self, tmp_path):
+    def test_continued_run_is_completed_like_any_other(self, tmp_path):
         run_id = self.killed("goes-on", 1, "KILLED")
         started("goes-on", run_id, HISTORY)
         complete("goes-on", tmp_path)
@@ -160,7 +169,7 @@ class TestRun:
         assert (found.info.run_id, found.info.status) == (run_id, "FINISHED")
         assert found.data.metrics["test.track.accuracy"] == 0.75
 
-    def test_it_takes_the_name_of_the_experiment_that_goes_on(self, monkeypatch):
+    def test_continued_run_gets_the_name_of_the_new_experiment(self, monkeypatch):
         monkeypatch.setenv("DVC_EXP_NAME", "moody-lion")
         run_id = self.killed("renamed", 1)
         monkeypatch.setenv("DVC_EXP_NAME", "jolly-newt")
@@ -171,7 +180,7 @@ class TestRun:
     def under(self, *overrides: str) -> None:
         Path("params.yaml").write_text(composed(*overrides), "utf-8")
 
-    def test_a_run_of_other_parameters_is_left_alone(self):
+    def test_run_with_other_parameters_is_not_continued(self):
         run_id = self.killed("other-parameters", 2)
         self.under("evaluate.seed=5")
         try:
@@ -182,7 +191,7 @@ class TestRun:
         assert self.logged(run_id, "train_loss") == [1, 2]
         assert self.logged(run.run_id, "train_loss") == [1]
 
-    def test_another_machine_may_go_on(self):
+    def test_run_is_continued_under_other_runtime_parameters(self):
         run_id = self.killed("other-machine", 2)
         self.under("runtime.workers=3", "runtime.memory_gb=0")
         try:
@@ -193,7 +202,7 @@ class TestRun:
         assert self.logged(run_id, "train_loss") == [1, 2, 3]
 
     @pytest.mark.parametrize("gone", ["deleted", "unknown", "no id"])
-    def test_a_run_that_is_gone_is_made_anew(self, gone, capfd):
+    def test_missing_run_is_replaced_by_a_new_one(self, gone, capfd):
         run_id = self.killed(f"gone-{gone}", 2)
         client().delete_run(run_id)
         killed = {"deleted": run_id, "unknown": "0" * 32, "no id": "../x\n\0"}[gone]
@@ -210,12 +219,17 @@ class TestRun:
         assert found.info.status == "FINISHED"
         assert found.data.metrics["test.track.accuracy"] == 0.75
         losses = client().get_metric_history(run.run_id, "train_loss")
-        assert [point.step for point in losses] == [1, 2], "what train did not tell is in history.csv"
+        assert [point.step for point in losses] == [1, 2], (
+            "epochs that train did not log come from history.csv"
+        )
         artifacts = store / "mlartifacts" / run.run_id / "artifacts"
         files = [path for path in artifacts.rglob("*") if path.is_file()]
         assert sorted(path.relative_to(artifacts).as_posix() for path in files) == [
             "classes/jazz.png",
             "curves.png",
+            "evaluation/README.md",
+            "evaluation/card.html",
+            "evaluation/figures/curves.png",
             "evaluation/metrics.json",
             "spectrograms.png",
         ]
@@ -228,7 +242,7 @@ class TestRun:
         np.testing.assert_allclose(loaded.predict(x), trained.predict(x))
         assert loaded.predict(x[:1]).shape == (1, 3), "other batch sizes work too"
 
-    def test_a_model_on_codes_asks_for_codes(self, tmp_path):
+    def test_logged_model_of_codes_takes_codes_only(self, tmp_path):
         run = started("ccc4")
         on_codes = synthetic.description(settings={"n_levels": 8}, content_key="ccc4")
         TrainedModel(on_codes, build(on_codes)).save(tmp_path)
@@ -242,7 +256,7 @@ class TestRun:
         with pytest.raises(mlflow.exceptions.MlflowException, match="uint8"):
             loaded.predict(x.astype(np.float32))
 
-    def test_a_model_out_of_the_cache_gets_a_run_of_its_own(self, tmp_path):
+    def test_model_restored_from_the_cache_gets_a_new_run(self, tmp_path):
         complete("ccc2", tmp_path)
         found = run_of("ccc2")
         assert found.info.status == "FINISHED"
@@ -256,7 +270,7 @@ class TestRun:
             complete("ccc3", tmp_path / name)
         assert run_of("ccc3").info.status == "FINISHED"
 
-    def test_a_page_more_joins_the_same_run(self, tmp_path, store):
+    def test_more_pictures_are_added_to_the_same_run(self, tmp_path, store):
         complete("ccc5", tmp_path / "before")
         text = composed("pictures.tracks=[jazz/00.wav]", "pictures.duration_s=5.0")
         Path("params.yaml").write_text(text, "utf-8")
@@ -267,11 +281,11 @@ class TestRun:
         artifacts = store / "mlartifacts" / run_of("ccc5").info.run_id / "artifacts"
         assert [path.name for path in (artifacts / "tracks").iterdir()] == ["jazz_00.wav.png"]
 
-    def test_store_lies_at_the_root_and_nothing_where_the_stage_runs(self, store):
+    def test_store_is_at_the_root_not_where_the_stage_runs(self, store):
         assert (store / "mlflow.db").is_file()
         assert not [p.name for p in Path().iterdir() if p.name.startswith("ml")]
 
-    def test_long_parameters_and_a_loss_that_is_no_number_are_logged(self, monkeypatch):
+    def test_long_parameters_and_infinite_losses_are_logged(self, monkeypatch):
         text = composed().replace("seed: 0\n  epochs", "note: " + "x" * 20_000 + "\n  epochs")
         Path("params.yaml").write_text(text, "utf-8")
         try:
@@ -284,15 +298,15 @@ class TestRun:
 
 @pytest.mark.usefixtures("store")
 class TestProcess:
-    """The process that keeps MLflow, and what is told to it."""
+    """The process that logs to MLflow, and what is sent to it."""
 
-    def test_what_train_and_evaluate_tell_is_in_the_store(self, tmp_path, capfd):
-        with Tracking("on") as told:
-            told.start("ppp1", note=tmp_path / "note")
-            told.log_epoch(HISTORY[0], 2.5)
-            told.log_epoch(HISTORY[1])
-        with Tracking("on") as told:
-            complete("ppp1", tmp_path, told)
+    def test_what_train_and_evaluate_send_is_in_the_store(self, tmp_path, capfd):
+        with Tracking("on") as tracking:
+            tracking.start("ppp1", note=tmp_path / "note")
+            tracking.log_epoch(HISTORY[0], 2.5)
+            tracking.log_epoch(HISTORY[1])
+        with Tracking("on") as tracking:
+            complete("ppp1", tmp_path, tracking)
         found = run_of("ppp1")
         assert (tmp_path / "note").read_text() == found.info.run_id
         assert found.info.status == "FINISHED"
@@ -303,37 +317,37 @@ class TestProcess:
         assert capfd.readouterr() == ("", "")
 
     @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
-    def test_a_training_that_fails_is_marked_and_raises(self, error, status):
+    def test_failed_training_is_marked_and_its_error_raised(self, error, status):
         key = f"bbb{status}"
 
         def train():
-            with Tracking("on") as told:
-                told.start(key)
+            with Tracking("on") as tracking:
+                tracking.start(key)
                 raise error
 
         with pytest.raises(error):
             train()
         assert run_of(key).info.status == status
 
-    def test_it_goes_on_in_the_run_of_a_training_that_was_killed(self, tmp_path):
+    def test_process_continues_the_run_of_a_killed_training(self, tmp_path):
         killed = started("ppp2", epochs=MANY[:2]).run_id
-        with Tracking("on") as told:
-            told.start("ppp2", killed, tmp_path / "gone" / "note")
+        with Tracking("on") as tracking:
+            tracking.start("ppp2", killed, tmp_path / "gone" / "note")
             for epoch in MANY:
-                told.log_epoch(epoch)
+                tracking.log_epoch(epoch)
         found = run_of("ppp2")
         assert found.info.run_id == killed
         losses = client().get_metric_history(killed, "train_loss")
         assert [point.step for point in losses] == [1, 2, 3, 4, 5]
 
-    def test_what_a_killed_training_has_left_to_say_is_not_logged(self, tmp_path):
-        """The one that goes on in its place tells it, to a tracker of its own."""
+    def test_unlogged_events_of_a_killed_training_are_dropped(self, tmp_path):
+        """The resumed training sends them again, to another process."""
         code = """
 import os, signal, sys
 from stages.tracking.client import Tracking
-told = Tracking("on")
-print(told._process.pid, flush=True)
-told.start("ppp3")
+tracking = Tracking("on")
+print(tracking._process.pid, flush=True)
+tracking.start("ppp3")
 os.kill(os.getpid(), signal.SIGKILL)
 """
         done = subprocess.run(
@@ -347,70 +361,70 @@ os.kill(os.getpid(), signal.SIGKILL)
         while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.1)
             waited_s += 0.1
-            assert waited_s < 60, "the tracker outlives the training"
+            assert waited_s < 60, "the tracking process outlives the training"
         found, experiment_id = process._connect()
         assert not found.search_runs([experiment_id], "tags.content_key = 'ppp3'")
 
-    def test_what_is_logged_has_the_time_at_which_it_was_told(self):
-        """MLflow takes seconds to begin; they are not the training's."""
-        with Tracking("on") as told:
+    def test_events_have_the_time_at_which_they_were_sent(self):
+        """The seconds that MLflow takes to start do not count."""
+        with Tracking("on") as tracking:
             before = time.time()
-            told.start("ppp5")
-            told.log_epoch(HISTORY[0])
+            tracking.start("ppp5")
+            tracking.log_epoch(HISTORY[0])
             time.sleep(0.3)
-            told.log_epoch(HISTORY[1])
+            tracking.log_epoch(HISTORY[1])
             after = time.time()
         run_id = run_of("ppp5").info.run_id
         first, second = client().get_metric_history(run_id, "valid_loss")
         begun = run_of("ppp5").info.start_time / 1000
         assert before - 0.001 <= begun <= first.timestamp / 1000 <= second.timestamp / 1000 - 0.3 <= after
 
-    def test_no_backlog_holds_a_training_up(self, tmp_path):
-        """What is told fills no pipe, while MLflow has not even begun."""
-        with Tracking("on") as told:
-            told.start("ppp6")
+    def test_training_does_not_wait_for_unlogged_events(self, tmp_path):
+        """The pipe does not fill up while MLflow is starting."""
+        with Tracking("on") as tracking:
+            tracking.start("ppp6")
             for epoch in MANY[:1] * 2000:
-                told.log_epoch(epoch)
+                tracking.log_epoch(epoch)
             assert not process._connect()[0].search_runs(["1"], "tags.content_key = 'ppp6'")
-            told._process.kill()
+            tracking._process.kill()
 
-    def test_who_waits_for_mlflow_is_told(self, capfd, monkeypatch):
-        monkeypatch.setattr(tracking, "PATIENCE_S", 0.0)
-        with Tracking("on") as told:
-            told.start("ppp8")
-        assert capfd.readouterr().err == "waiting for MLflow to take what this run has logged\n"
+    def test_long_wait_for_mlflow_is_explained(self, capfd, monkeypatch):
+        monkeypatch.setattr(tracking_client, "SILENT_WAIT_S", 0.0)
+        with Tracking("on") as tracking:
+            tracking.start("ppp8")
+        assert capfd.readouterr().err == "waiting for MLflow to log the rest of this run\n"
         assert run_of("ppp8").data.tags["content_key"] == "ppp8"
 
-    def test_one_that_cannot_be_started_is_told_of_and_ends_nothing(self, capfd, monkeypatch):
+    def test_process_that_cannot_be_started_gives_a_warning(self, capfd, monkeypatch):
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
-        with Tracking("on") as told:
-            told.start("ppp7")
-            told.log_epoch(HISTORY[0])
+        with Tracking("on") as tracking:
+            tracking.start("ppp7")
+            tracking.log_epoch(HISTORY[0])
         assert capfd.readouterr().err.startswith("warning: MLflow tracking is off for this run: ")
 
-    def test_one_that_dies_is_told_of_and_ends_nothing(self, capfd):
-        with Tracking("on") as told:
-            told.start("ppp4")
-            told._process.kill()
-            told._process.wait()
+    def test_process_that_dies_gives_a_warning(self, capfd):
+        with Tracking("on") as tracking:
+            tracking.start("ppp4")
+            tracking._process.kill()
+            tracking._process.wait()
             for epoch in MANY:
-                told.log_epoch(epoch)
+                tracking.log_epoch(epoch)
         lines = capfd.readouterr().err.splitlines()
         assert lines == [f"warning: MLflow tracking ended with status {-signal.SIGKILL}"]
 
-    def test_off_is_off(self, tmp_path, capfd):
+    def test_nothing_is_tracked_when_tracking_is_off(self, tmp_path, capfd):
         before = len(client().search_runs(["1"]))
-        with Tracking("off") as told:
-            told.start("eee1", note=tmp_path / "note")
-            told.log_epoch(HISTORY[0])
-            complete("eee1", tmp_path, told)
+        with Tracking("off") as tracking:
+            tracking.start("eee1", note=tmp_path / "note")
+            tracking.log_epoch(HISTORY[0])
+            complete("eee1", tmp_path, tracking)
         assert len(client().search_runs(["1"])) == before
         assert not (tmp_path / "note").exists()
         assert capfd.readouterr() == ("", "")
 
 
 class TestElsewhere:
-    """A store that the user names, or that does not work."""
+    """A store that the user chose, or that does not work."""
 
     @pytest.fixture
     def params(self, workspace):
@@ -419,28 +433,28 @@ class TestElsewhere:
         return workspace
 
     def survives(self, capfd, key: str, tmp_path: Path) -> list[str]:
-        """Train and evaluate under a store that fails: nothing raises; return what is said."""
-        with Tracking("on") as told:
-            told.start(key)
-            told.log_epoch(HISTORY[0])
-            complete(key, tmp_path / "made", told)
+        """Train and evaluate with a store that fails: nothing raises; return the warnings."""
+        with Tracking("on") as tracking:
+            tracking.start(key)
+            tracking.log_epoch(HISTORY[0])
+            complete(key, tmp_path / "made", tracking)
         lines = capfd.readouterr().err.splitlines()
         assert len(lines) == 1
         assert all(line.startswith("warning: MLflow tracking failed") for line in lines), lines
         return lines
 
-    def test_a_file_that_is_no_database_warns(self, params, monkeypatch, capfd):
-        (params / "broken.db").write_text("this is no database, whatever its name says" * 100)
+    def test_file_that_is_not_a_database_gives_a_warning(self, params, monkeypatch, capfd):
+        (params / "broken.db").write_text("this is not a database, whatever its name says" * 100)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{params}/broken.db")
         self.survives(capfd, "fff1", params)
         assert not (params / "mlflow.db").exists(), "MLFLOW_TRACKING_URI was not respected"
 
-    def test_a_server_that_is_not_there_warns_soon(self, params, monkeypatch, capfd):
+    def test_unreachable_server_gives_a_warning_soon(self, params, monkeypatch, capfd):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         self.survives(capfd, "fff2", params)
 
-    def test_a_folder_that_cannot_be_written_warns(self, params, monkeypatch, capfd):
+    def test_unwritable_folder_gives_a_warning(self, params, monkeypatch, capfd):
         (params / "file").write_text("")
         monkeypatch.setenv("DVC_ROOT", str(params / "file"))
         self.survives(capfd, "fff3", params)
@@ -449,8 +463,8 @@ class TestElsewhere:
 RACER = """
 from pathlib import Path
 from stages.tracking.client import Tracking
-with Tracking("on") as told:
-    told.start("race", note=Path("note"))
+with Tracking("on") as tracking:
+    tracking.start("race", note=Path("note"))
 assert Path("note").read_text(), "no run was started"
 """
 
@@ -483,21 +497,21 @@ def raced(tmp_path_factory):
     return folder, [(racer.communicate(timeout=120)[1], racer.returncode) for racer in racers]
 
 
-def test_two_processes_may_create_a_store_at_once(raced):
+def test_two_processes_can_create_a_store_at_once(raced):
     _, results = raced
-    for said, code in results:
-        assert code == 0, said
-        assert "warning" not in said
+    for output, code in results:
+        assert code == 0, output
+        assert "warning" not in output
 
 
-def test_a_store_that_the_user_names_is_used(raced):
+def test_store_chosen_by_the_user_is_used(raced):
     folder, _ = raced
     assert (folder / "named.db").is_file()
     assert not (folder / "mlflow.db").exists()
 
 
-def test_artifacts_of_a_named_local_store_survive_the_folder_a_stage_runs_in(raced, monkeypatch):
-    """DVC deletes its temporary copies; figures inside would go with them."""
+def test_artifacts_of_a_local_store_are_outside_the_temporary_copy(raced, monkeypatch):
+    """DVC deletes its temporary copies with everything inside."""
     from mlflow import MlflowClient
 
     folder, _ = raced

@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all; the work cache is at the workspace's root."""
+"""Outputs are published whole or not at all; the work cache is at the workspace's root."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from stages.core.workspace import new_folder, outputs, root, work_cache
 from tests.synthetic import REPO
 
 
-def test_a_new_folder_appears_with_its_content(tmp_path):
+def test_a_new_folder_is_published_with_its_content(tmp_path):
     with new_folder(tmp_path / "deep" / "out") as folder:
         (folder / "a.txt").write_text("new")
         assert not (tmp_path / "deep" / "out").exists()
@@ -20,7 +20,7 @@ def test_a_new_folder_appears_with_its_content(tmp_path):
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
 
 
-def test_old_content_is_replaced_as_a_whole(tmp_path):
+def test_a_new_folder_replaces_all_old_content(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.txt").write_text("old")
     with new_folder(tmp_path / "out") as folder:
@@ -35,7 +35,7 @@ def fail_inside(path: Path, failure: BaseException, kind=new_folder) -> None:
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
-def test_a_failing_block_leaves_the_old_content_and_nothing_else(tmp_path, failure):
+def test_a_failing_block_keeps_the_old_content_and_nothing_else(tmp_path, failure):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.txt").write_text("old")
     with pytest.raises(failure):
@@ -44,7 +44,7 @@ def test_a_failing_block_leaves_the_old_content_and_nothing_else(tmp_path, failu
     assert (tmp_path / "out" / "old.txt").read_text() == "old"
 
 
-def test_a_failing_block_leaves_nothing_where_nothing_was(tmp_path):
+def test_a_failing_block_creates_nothing(tmp_path):
     with pytest.raises(ValueError, match="no"):
         fail_inside(tmp_path / "out", ValueError("no"))
     assert list(tmp_path.iterdir()) == []
@@ -63,7 +63,7 @@ def write_outputs(folder: Path, text: str) -> None:
         (made / "music" / f"{text}.wav").write_text(text)
 
 
-def test_outputs_replace_their_own_and_nothing_beside_them(tmp_path):
+def test_outputs_replace_only_those_of_the_same_name(tmp_path):
     write_outputs(tmp_path / "raw", "old")
     (tmp_path / "raw" / "mine.wav").write_text("mine")
     write_outputs(tmp_path / "raw", "new")
@@ -75,7 +75,7 @@ def test_outputs_replace_their_own_and_nothing_beside_them(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
-def test_outputs_of_a_failing_block_leave_the_old_ones(tmp_path):
+def test_outputs_of_a_failing_block_replace_nothing(tmp_path):
     write_outputs(tmp_path / "raw", "old")
     with pytest.raises(ValueError, match="no"):
         fail_inside(tmp_path / "raw", ValueError("no"), outputs)
@@ -92,7 +92,7 @@ with new_folder(Path("out")) as folder:
 """
 
 
-def test_a_killed_block_leaves_the_old_content_and_the_next_one_is_clean(workspace):
+def test_a_killed_block_keeps_the_old_content_and_the_next_cleans_up(workspace):
     Path("out").mkdir()
     Path("out/old.txt").write_text("old")
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
@@ -105,7 +105,7 @@ def test_a_killed_block_leaves_the_old_content_and_the_next_one_is_clean(workspa
     assert [path.name for path in Path().iterdir()] == ["out"]
 
 
-def test_dvc_root_names_the_workspace_wherever_a_stage_runs(tmp_path, monkeypatch):
+def test_dvc_root_is_the_root_wherever_a_stage_runs(tmp_path, monkeypatch):
     elsewhere = tmp_path / "temporary copy"
     elsewhere.mkdir()
     (elsewhere / ".dvc").mkdir()
@@ -118,7 +118,7 @@ def test_dvc_root_names_the_workspace_wherever_a_stage_runs(tmp_path, monkeypatc
     assert not (elsewhere / ".encore").exists()
 
 
-def test_without_dvc_root_the_nearest_folder_with_dvc_counts(tmp_path, monkeypatch):
+def test_without_dvc_root_the_root_is_the_nearest_with_dvc(tmp_path, monkeypatch):
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "a" / "b").mkdir(parents=True)
     monkeypatch.delenv("DVC_ROOT", raising=False)

@@ -30,7 +30,7 @@ FILLS = (
 
 
 def drums(song: Song, section: Section, density: float, rng: Random) -> Iterator[Note]:
-    """The section's groove with small changes from bar to bar, a crash at its head and a fill at its end."""
+    """Yield the section's groove with small changes from bar to bar, a crash first and a fill at the end."""
     groove = (WALTZ_DRUMS if song.beats_per_bar == 3 else DRUMS)[section.drums]
     if not groove:
         return
@@ -46,9 +46,7 @@ def drums(song: Song, section: Section, density: float, rng: Random) -> Iterator
             yield _stroke("crash", bar, 0, "o", section.energy)
         for name, line in groove.items():
             drum = "ride" if name == "hat" and to_ride else name
-            for step, mark in enumerate(line[:fill_from]):
-                if mark in VELOCITIES:
-                    yield _stroke(drum, bar, step, mark, section.energy)
+            yield from _line(drum, line[:fill_from], bar, section.energy)
         if rng.random() < 0.5 * density:
             drum, mark = rng.choice((("snare", "o"), ("kick", "x")))
             if drum in groove:
@@ -59,7 +57,7 @@ def drums(song: Song, section: Section, density: float, rng: Random) -> Iterator
 
 
 def bass(song: Song, section: Section, instrument: Instrument, rng: Random) -> Iterator[Note]:
-    """The section's bass groove: a main figure, and another in every second or fourth bar."""
+    """Yield the section's bass groove: a main figure, and another in every second or fourth bar."""
     figures = BASSES[section.bass]
     main, other = rng.choice(figures), rng.choice(figures)
     every = rng.choice((2, 4))
@@ -87,7 +85,7 @@ def bass(song: Song, section: Section, instrument: Instrument, rng: Random) -> I
 def chords(
     song: Song, section: Section, how: str, instrument: Instrument, centre: int, rng: Random
 ) -> Iterator[Note]:
-    """A section's chords, voice-led from one to the next, in one of the ways of `COMPS`."""
+    """Yield a section's chords, voice-led from one to the next, in one of the ways of `COMPS`."""
     comp = COMPS[how]
     main, other = rng.choice(comp.grooves), rng.choice(comp.grooves)
     voicing: Sequence[int] = ()
@@ -110,7 +108,7 @@ def chords(
 
 
 def answers(song: Song, section: Section, instrument: Instrument, centre: int, rng: Random) -> Iterator[Note]:
-    """Short replies at the end of every second bar, where melodies breathe."""
+    """Yield short replies at the end of every second bar, where melodies rest."""
     shape = [(0.0, rng.choice((-1, 0, 1)))]
     while len(shape) < rng.choice((3, 4)):
         shape.append((shape[-1][0] + rng.choice((0.5, 0.5, 0.25)), shape[-1][1] + rng.choice((-1, 1, 1, 2))))
@@ -129,12 +127,18 @@ def answers(song: Song, section: Section, instrument: Instrument, centre: int, r
             yield Note(beat + offset, length * 0.9, pitch, round(84 * section.energy))
 
 
+def _line(drum: str, line: str, bar: float, energy: float) -> Iterator[Note]:
+    for step, mark in enumerate(line):
+        if mark in VELOCITIES:
+            yield _stroke(drum, bar, step, mark, energy)
+
+
 def _stroke(drum: str, bar: float, step: int, mark: str, energy: float) -> Note:
     return Note(bar + step * STEP, STEP, DRUM_KEYS[drum], round(VELOCITIES[mark] * energy))
 
 
 def _hits(groove: str, bar: Sequence[theory.Chord], steps: int) -> Iterator[tuple[int, int, str]]:
-    """(step, length in steps, mark) of each hit; one held across a change of chord is struck again."""
+    """Yield (step, length in steps, mark) of each hit; one held across a change of chord is played again."""
     groove = groove[:steps]
     for step, mark in enumerate(groove):
         if mark in ".-":
@@ -159,7 +163,7 @@ def _layout(comp: Comp, over: theory.Chord, centre: int, previous: Sequence[int]
 
 
 def _selected(comp: Comp, voicing: Sequence[int], count: int) -> list[int]:
-    """The notes of a chord's `count`-th hit."""
+    """Return the notes of a chord's `count`-th hit."""
     if comp.layout == "boogie":
         return [voicing[0], voicing[1 + count // 2 % 2]]
     if comp.order == "together":
@@ -172,7 +176,7 @@ def _selected(comp: Comp, voicing: Sequence[int], count: int) -> list[int]:
 
 
 def _into(pitch: int, low: int, high: int) -> int:
-    """The pitch, moved by octaves into a compass."""
+    """Return the pitch, moved by octaves into a range."""
     while pitch < low:
         pitch += 12
     while pitch > high:
@@ -181,5 +185,5 @@ def _into(pitch: int, low: int, high: int) -> int:
 
 
 def instrument(song: Song, role: str) -> Instrument:
-    """Who plays a role."""
+    """Return the instrument of a role."""
     return INSTRUMENTS[song.instruments[role]]

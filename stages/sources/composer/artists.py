@@ -14,7 +14,7 @@ TABLE = Path(__file__).parents[3] / "data" / "facts" / "sample_artists.csv"
 
 @dataclass(frozen=True)
 class Artist:
-    """One row of the table; lists of names are parted by blanks, levels are relative to an even mix."""
+    """One row of the table; lists of names are separated by blanks, levels are relative to an even mix."""
 
     genre: str
     artist: str
@@ -36,7 +36,7 @@ class Artist:
     register: int  # MIDI note that melodies circle around
     legato: float  # share of a note's time that it sounds
     jitter_ms: float
-    rubato: float  # greatest deviation of a bar's tempo, relative
+    rubato: float  # greatest change of a bar's tempo, relative
     lead_db: float
     comp_db: float
     backing_db: float
@@ -47,12 +47,12 @@ class Artist:
     loudness_db: float  # of the finished track, below the renderer's level
 
     def pick(self, what: str, rng: Random) -> str:
-        """A name from one of the habits that list several."""
+        """Draw a name from one of the columns that list several."""
         names: str = getattr(self, what)
         return rng.choice(names.split())
 
     def weights(self, what: str, rng: Random) -> Weights:
-        """The weights of the artist's genre, or now and then of the one it leans to."""
+        """Return the weights of the artist's genre, or sometimes of the one it leans to."""
         genre = self.leans_to if rng.random() < self.lean else self.genre
         weights: Weights = getattr(STYLES[genre], what)
         return weights
@@ -60,7 +60,7 @@ class Artist:
 
 @functools.cache
 def artists() -> dict[str, tuple[Artist, ...]]:
-    """Artists of each genre, in the table's order."""
+    """Return the artists of each genre, in the table's order."""
     with TABLE.open(newline="", encoding="utf-8") as file:
         convert: dict[str, Any] = {field.name: field.type for field in fields(Artist)}
         rows = [

@@ -1,14 +1,14 @@
-"""Dice: everything left to chance comes from here and is repeatable."""
+"""Repeatable random choices: everything random in a song comes from here."""
 
 from collections.abc import Mapping
 from random import Random
 
 
-def dice(*key: object) -> Random:
-    """Dice that fall the same way for the same key, in every process and on every machine."""
+def seeded(*key: object) -> Random:
+    """Return a generator with the same numbers for the same key, in every process and on every machine."""
     return Random(" ".join(map(str, key)))  # noqa: S311 -- for music, not for secrets
 
 
 def draw(weights: Mapping[str, int], rng: Random) -> str:
-    """One name, as likely as its weight says."""
+    """Draw one name, with a probability in proportion to its weight."""
     return rng.choices(list(weights), list(weights.values()))[0]

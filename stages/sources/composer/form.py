@@ -72,11 +72,13 @@ class Song:
 
 
 def suits(how: str, instrument: str) -> bool:
-    """Whether an instrument can play chords that way; ``answer`` is a melody and suits all."""
+    """Return whether an instrument can play chords that way; ``answer`` is a melody and suits all."""
     if how == "answer":
         return True
     if instrument == "distortion_guitar":
-        return COMPS[how].layout != "close" or COMPS[how].order != "together"  # close chords turn to mud
+        return (
+            COMPS[how].layout != "close" or COMPS[how].order != "together"
+        )  # close chords are not heard as chords
     if COMPS[how].layout != "close":
         return instrument in LOW
     if how in ("strum", "boom_chuck", "scratch"):
@@ -119,7 +121,7 @@ def plan(artist: Artist, duration_s: float, rng: Random) -> Song:
 
 
 def harmony(progression: str, tonic: int) -> list[Bar]:
-    """The chords of a progression, bar by bar."""
+    """Return the chords of a progression, bar by bar."""
     return [
         tuple(theory.chord(numeral, tonic) for numeral in bar.split())
         for bar in PROGRESSIONS[progression].split("|")
@@ -127,12 +129,12 @@ def harmony(progression: str, tonic: int) -> list[Bar]:
 
 
 def chord_at(bar: Bar, step: int) -> theory.Chord:
-    """The chord that sounds on a sixteenth of a bar; two chords change after its second beat."""
+    """Return the chord of a sixteenth of a bar; two chords change after its second beat."""
     return bar[1] if len(bar) == 2 and step >= 8 else bar[0]
 
 
 def is_minor(progression: str) -> bool:
-    """Whether a progression's tonic chord is minor."""
+    """Return whether a progression's tonic chord is minor."""
     return any(numeral in ("i", "i7") for numeral in PROGRESSIONS[progression].split())
 
 
@@ -195,7 +197,7 @@ def _sections(
 
 
 def _texture(artist: Artist, beats_per_bar: int, instruments: dict[str, str], rng: Random) -> dict[str, str]:
-    """How each role plays in the sections of one label."""
+    """Draw how each role plays in the sections of one label."""
 
     def way(role: str) -> str:
         weights = artist.weights(role, rng)

@@ -1,4 +1,4 @@
-"""Melodies: two-bar motifs that return, vary and answer one another, with rests to breathe in."""
+"""Melodies: two-bar motifs that return, vary and answer one another, with rests between."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from random import Random
 
 from stages.sources.composer import theory
 from stages.sources.composer.artists import Artist
-from stages.sources.composer.chance import dice
+from stages.sources.composer.chance import seeded
 from stages.sources.composer.form import Section, Song, chord_at
 from stages.sources.composer.score import Note
 from stages.sources.composer.vocabulary import Instrument
@@ -47,7 +47,7 @@ class Tone:
 
 
 def motif(beats: float, density: float, tempo_bpm: float, rng: Random) -> list[Tone]:
-    """A rhythm of cells with a line that wanders by step, leaps now and then, and is drawn back."""
+    """Draw a rhythm of cells with a line that moves by steps, sometimes leaps, and returns to its centre."""
     cells = [cell for cell in CELLS if tempo_bpm < FAST_BPM or min(map(abs, cell[0])) > 0.25]
     weights = [sparse * (1 - density) + busy * density for _, sparse, busy in cells]
     breath = beats - rng.choice((0.5, 1.0, 1.0, 1.5))
@@ -65,8 +65,8 @@ def motif(beats: float, density: float, tempo_bpm: float, rng: Random) -> list[T
 def lead(
     song: Song, section: Section, artist: Artist, instrument: Instrument, seed: str, harmonised: bool
 ) -> Iterator[Note]:
-    """A section's melody; the same `seed` gives the same motifs, over whatever harmony there is."""
-    rng = dice(seed)
+    """Yield a section's melody; the same `seed` gives the same motifs, over whatever harmony there is."""
+    rng = seeded(seed)
     beats = 2 * song.beats_per_bar
     density = min(1.0, artist.density + (0.3 if section.solo else 0.0))
     motifs = {name: motif(beats, density, song.tempo_bpm, rng) for name in "abc"}
@@ -81,7 +81,7 @@ def lead(
         tones = motifs[unit[0]]
         shift = int(unit[1:])
         if unit[0] == "z":
-            tones = [*tones, Tone(beats - 2, 1.5, 0)]  # a phrase ends on a long note at home
+            tones = [*tones, Tone(beats - 2, 1.5, 0)]  # a phrase ends on a long note at its centre
         bars = section.bars[index : index + 2]
         for tone in tones:
             place = int(tone.start // song.beats_per_bar)
@@ -109,7 +109,7 @@ def _pitches(
     strong: bool,
     harmonised: bool,
 ) -> Sequence[int]:
-    """A rung of the scale around `centre`, a note of the chord where it counts; a third below on request."""
+    """Return a note of the scale around `centre`, of the chord if `strong`; with the third below if asked."""
     scale = theory.chord_scale(theory.SCALES[song.scale], song.tonic, over)
     centre = max(instrument.low + 7, min(instrument.high - 7, centre))
     rungs = theory.ladder(scale, max(instrument.low, centre - 14), min(instrument.high, centre + 14))

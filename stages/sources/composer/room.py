@@ -1,4 +1,4 @@
-"""The room that a band is heard in: the synthesiser is dry, and falls to digital silence between notes."""
+"""Reverberation: the synthesiser has none, and is digitally silent between notes."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ IMPULSE_SEED = 1  # one room shape for all; size and level differ
 def reverberated(
     samples: "NDArray[np.float32]", sample_rate_hz: int, decay_s: float, wet_db: float
 ) -> "NDArray[np.float64]":
-    """Samples in a room whose sound falls by 60 dB in `decay_s`, `wet_db` beside the dry sound.
+    """Return samples in a room whose sound falls by 60 dB in `decay_s`, `wet_db` relative to the dry sound.
 
     Parameters
     ----------

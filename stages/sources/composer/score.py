@@ -1,4 +1,4 @@
-"""Notes on paper, and how players put them into time: swing, push and lag, uneven hands."""
+"""Notes as written, and how players time them: swing, early and late notes, uneven loudness."""
 
 import io
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ BEND_STEPS = 6
 
 @dataclass(frozen=True)
 class Note:
-    """A note as written: beats from the start of the piece, before swing."""
+    """A note as written: beats from the start of the song, before swing."""
 
     start: float
     length: float
@@ -39,13 +39,13 @@ class Feel:
     tempo_bpm: float
     swing: float  # share of a pair's time that its first half gets: 0.5 straight, 0.67 triplets
     swing_pair: float  # beats in a pair: 1 swings eighths, 0.5 sixteenths
-    jitter_s: float  # greatest random deviation of an onset
-    rubato: float  # greatest deviation of a bar's tempo, relative
+    jitter_s: float  # greatest random change of an onset
+    rubato: float  # greatest change of a bar's tempo, relative
     beats_per_bar: int
 
 
 def swung(beat: float, swing: float, pair: float) -> float:
-    """Where a straight beat falls once every pair of notes is played long-short."""
+    """Return where a straight beat falls once every pair of notes is played long-short."""
     whole, rest = divmod(beat, pair)
     part = rest / pair
     bent = part * 2 * swing if part < 0.5 else swing + (part - 0.5) * 2 * (1 - swing)
@@ -53,7 +53,7 @@ def swung(beat: float, swing: float, pair: float) -> float:
 
 
 def midi(parts: Sequence[Part], feel: Feel, n_bars: int, rng: Random) -> bytes:
-    """A Standard MIDI File (type 0) of the parts as the band plays them."""
+    """Return a Standard MIDI File (type 0) of the parts as the band plays them."""
     import mido
 
     messages: list[tuple[int, int, mido.Message]] = []  # tick, order within the tick, message
@@ -84,7 +84,7 @@ def midi(parts: Sequence[Part], feel: Feel, n_bars: int, rng: Random) -> bytes:
 def _played(part: Part, feel: Feel, rng: Random) -> list[tuple[int, int, object]]:
     import mido
 
-    lag_s = rng.uniform(-0.3, 0.6) * feel.jitter_s  # each player leans a little to one side of the beat
+    lag_s = rng.uniform(-0.3, 0.6) * feel.jitter_s  # each player is a little early or late throughout
     played = []
     for note in sorted(part.notes, key=lambda note: (note.start, note.pitch)):
         error_s = lag_s + feel.jitter_s * rng.uniform(-0.5, 0.5)
@@ -108,7 +108,7 @@ def _played(part: Part, feel: Feel, rng: Random) -> list[tuple[int, int, object]
 
 
 def _bend(channel: int, start: int, semitones: float) -> list[tuple[int, int, object]]:
-    """The wheel from below up to the note within an eighth or so."""
+    """Return the messages of the pitch wheel, from below up to the note within about an eighth."""
     import mido
 
     bends = []

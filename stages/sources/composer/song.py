@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from stages.sources.composer import accompaniment, form, melody, score
 from stages.sources.composer.artists import Artist
-from stages.sources.composer.chance import dice
+from stages.sources.composer.chance import seeded
 from stages.sources.composer.vocabulary import INSTRUMENTS, KITS
 
 REFERENCE_DB = -48.0  # every instrument is brought to this loudness before the mix
@@ -24,7 +24,7 @@ class Composition:
 
 
 def compose(artist: Artist, seed: int, duration_s: float) -> Composition:
-    """A song of at least `duration_s` seconds; the same arguments give the same bytes.
+    """Compose a song of at least `duration_s` seconds; the same arguments give the same bytes.
 
     Parameters
     ----------
@@ -35,15 +35,15 @@ def compose(artist: Artist, seed: int, duration_s: float) -> Composition:
     duration_s : float
         How long it must last.
     """
-    song = form.plan(artist, duration_s, dice(seed, "plan"))
+    song = form.plan(artist, duration_s, seeded(seed, "plan"))
     notes: dict[str, list[score.Note]] = {role: [] for role in CHANNELS}
-    harmonised = dice(seed, "harmony").random() < 0.25
+    harmonised = seeded(seed, "harmony").random() < 0.25
     for number, section in enumerate(song.sections):
         # a section's accompaniment returns with its label, its melody too; only drums vary each time
-        rng = dice(seed, section.label, "accompaniment")
+        rng = seeded(seed, section.label, "accompaniment")
         playing = {role: accompaniment.instrument(song, role) for role in ("comp", "backing", "bass")}
         if "drums" in section.players:
-            variation = dice(seed, number, "drums")
+            variation = seeded(seed, number, "drums")
             notes["drums"] += accompaniment.drums(song, section, artist.density, variation)
         if "bass" in section.players:
             notes["bass"] += accompaniment.bass(song, section, playing["bass"], rng)
@@ -62,7 +62,7 @@ def compose(artist: Artist, seed: int, duration_s: float) -> Composition:
         if "lead" in section.players:
             role = section.lead
             both = harmonised and section.label == "B" and not section.solo
-            # an improviser does not repeat himself, a singer does
+            # an improvised solo never repeats its material, a sung melody does
             material = f"{seed} {number if section.solo else section.label} melody"
             notes[role] += melody.lead(
                 song, section, artist, accompaniment.instrument(song, role), material, both
@@ -76,7 +76,7 @@ def compose(artist: Artist, seed: int, duration_s: float) -> Composition:
         artist.rubato,
         song.beats_per_bar,
     )
-    return Composition(score.midi(parts, feel, song.n_bars, dice(seed, "feel")), song)
+    return Composition(score.midi(parts, feel, song.n_bars, seeded(seed, "feel")), song)
 
 
 def _part(song: form.Song, artist: Artist, role: str, notes: list[score.Note]) -> score.Part:

@@ -1,6 +1,6 @@
-"""What each genre tends to do: weights over the shared vocabulary, never rules.
+"""What each genre prefers: weights over the shared vocabulary, never rules.
 
-Every entry stands in at least three genres: a genre is a way of weighing, not a list of its own.
+Every entry is in at least three genres: genres differ by their weights, not by their lists.
 """
 
 from dataclasses import dataclass

@@ -37,14 +37,14 @@ class Chord:
         return tuple((self.root + interval) % 12 for interval in self.intervals)
 
     def degree(self, name: str) -> int:
-        """Semitones above the root of a bass player's ``R``, ``3``, ``5``, ``6``, ``7`` or ``8``."""
+        """Return the semitones above the root of a bass's ``R``, ``3``, ``5``, ``6``, ``7`` or ``8``."""
         third, fifth = self.intervals[1:3]
         seventh = self.intervals[3] if len(self.intervals) > 3 else 10
         return {"R": 0, "3": third, "5": fifth, "6": 9, "7": seventh, "8": 12}[name]
 
 
 def chord(numeral: str, tonic: int) -> Chord:
-    """The chord that a roman numeral such as ``bVII`` or ``iim7b5`` names above `tonic`."""
+    """Return the chord that a roman numeral such as ``bVII`` or ``iim7b5`` names above `tonic`."""
     match = re.fullmatch(r"([b#]?)([iv]+|[IV]+)(.*)", numeral)
     if match is None:
         raise ValueError(f"no roman numeral: {numeral!r}")
@@ -54,7 +54,7 @@ def chord(numeral: str, tonic: int) -> Chord:
 
 
 def chord_scale(scale: Sequence[int], tonic: int, over: Chord) -> frozenset[int]:
-    """The scale's pitch classes, bent so that the chord's own notes replace those they are altered from.
+    """Return the scale's pitch classes, in which the chord's notes replace those they are altered from.
 
     A foreign major third is a raised note (G sharp over E7 in A minor replaces G, not A); any other
     foreign note is a lowered one.
@@ -67,17 +67,17 @@ def chord_scale(scale: Sequence[int], tonic: int, over: Chord) -> frozenset[int]
 
 
 def ladder(pitch_classes: frozenset[int], low: int, high: int) -> list[int]:
-    """Every pitch from `low` to `high` of these classes, ascending."""
+    """Return every pitch from `low` to `high` of these classes, ascending."""
     return [pitch for pitch in range(low, high + 1) if pitch % 12 in pitch_classes]
 
 
 def nearest(pitches: Sequence[int], target: float) -> int:
-    """The pitch closest to `target`, the lower of two equally close."""
+    """Return the pitch closest to `target`, the lower of two equally close."""
     return min(pitches, key=lambda pitch: (abs(pitch - target), pitch))
 
 
 def voicing(over: Chord, centre: int, previous: Sequence[int]) -> list[int]:
-    """The close position that moves least from `previous`, or lies nearest to `centre` without one."""
+    """Return the close position that moves least from `previous`, or lies nearest to `centre` without one."""
     classes = over.pitch_classes
     candidates = []
     for lowest in range(centre - 10, centre + 4):

@@ -1,4 +1,4 @@
-"""What music is made of here, shared by all genres: instruments, progressions, grooves.
+"""The building blocks of all genres: instruments, progressions, grooves.
 
 Grooves are one bar on a grid of sixteenths: ``X`` accent, ``x`` hit, ``o`` ghost, ``-`` holds what
 sounds, ``.`` rests. A bar of three beats plays the first twelve.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Instrument:
-    """A General MIDI program, its compass, and how loud the font plays it (dB, measured at velocity 95)."""
+    """A General MIDI program, its range, and how loud the font plays it (dB, measured at velocity 95)."""
 
     program: int
     low: int
@@ -55,7 +55,7 @@ INSTRUMENTS = {
     "saw_lead": Instrument(81, 43, 90, -37.3),
     "warm_pad": Instrument(89, 40, 84, -35.8),
 }
-KITS = {  # drum kits; low and high mean nothing to them
+KITS = {  # drum kits; low and high are not used
     "standard": Instrument(0, 0, 127, -35.0),
     "room": Instrument(8, 0, 127, -31.0),
     "power": Instrument(16, 0, 127, -32.0),
@@ -65,7 +65,7 @@ KITS = {  # drum kits; low and high mean nothing to them
     "brush": Instrument(40, 0, 127, -37.0),
 }
 
-# bars are parted by |; a blank within a bar changes the chord half-way
+# bars are separated by |; a blank within a bar changes the chord half-way
 PROGRESSIONS = {
     "twelve_bar": "I7 | I7 | I7 | I7 | IV7 | IV7 | I7 | I7 | V7 | IV7 | I7 | V7",
     "quick_change": "I7 | IV7 | I7 | I7 | IV7 | IV7 | I7 | VI7 | ii7 | V7 | I7 VI7 | ii7 V7",

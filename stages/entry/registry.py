@@ -1,0 +1,100 @@
+"""The sections of params.yaml: how each one is checked, and whether they fit together.
+
+A section that is added to conf/ is added here, and nowhere else: every stage then checks it, and MLflow
+logs it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stages.audio.params import AudioParams, RenderParams
+from stages.audio.quality import QualityParams
+from stages.core.errors import EncoreError
+from stages.core.params import Params, check, read
+from stages.core.runtime import RuntimeParams
+from stages.evaluation.params import BaselineParams, EvaluateParams
+from stages.features.feature import Feature
+from stages.features.params import FeaturesParams, build
+from stages.features.segments import SegmentParams
+from stages.plots.pages import PicturesParams, page_features
+from stages.sources.choices import check_dataset
+from stages.splitting.params import check_split
+from stages.training import recipe
+from stages.training.model_params import check_model
+from stages.training.recipe import AugmentParams, Recipe, TrainParams, check_loss, check_schedule
+
+SECTIONS: Mapping[str, type[Params] | Callable[[Any], Any]] = {
+    "dataset": check_dataset,
+    "audio": AudioParams,
+    "render": RenderParams,
+    "quality": QualityParams,
+    "segment": SegmentParams,
+    "split": check_split,
+    "features": FeaturesParams,
+    "pictures": PicturesParams,
+    "baseline": BaselineParams,
+    "model": check_model,
+    "train": TrainParams,
+    "schedule": check_schedule,
+    "loss": check_loss,
+    "augment": AugmentParams,
+    "evaluate": EvaluateParams,
+    "runtime": RuntimeParams,
+}
+
+
+def check_section(name: str, values: Any) -> Any:
+    """Return the checked parameters of one section.
+
+    Raises
+    ------
+    EncoreError
+        One line that names the first wrong key in full, its value, and what is allowed.
+    """
+    how = SECTIONS[name]
+    return check(values, how, name) if isinstance(how, type) else how(values)
+
+
+def check_params() -> None:
+    """Read params.yaml and check the whole of it.
+
+    Raises
+    ------
+    EncoreError
+        If the file cannot be read, or as `check_all` says.
+    """
+    check_all({name: read(name) for name in SECTIONS})
+
+
+def check_all(values: Mapping[str, Any]) -> None:
+    """Check all sections, as far as that is possible without data and without torch.
+
+    Raises
+    ------
+    EncoreError
+        If a section is wrong, or two sections do not fit together.
+    """
+    sections = {name: check_section(name, values[name]) for name in SECTIONS}
+    wanted = Recipe(**{name: sections[name] for name in recipe.SECTIONS})
+    recipe.check_together(wanted)
+    features = _features(sections)
+    for section in ("baseline", "model"):
+        name = sections[section].feature
+        if name not in features:
+            raise EncoreError(
+                f"params.yaml: {section}.feature is {name!r}, but features.include has only "
+                f"{', '.join(features)}; add it to features.include"
+            )
+    name = sections["model"].feature
+    is_codes = hasattr(features[name], "n_levels")
+    recipe.check_augmentation(wanted, name, features[name].unit, is_codes)
+
+
+def _features(sections: Mapping[str, Any]) -> dict[str, Feature]:
+    """Return the features that will be extracted, once they and those of the pictures are known to fit."""
+    sample_rate_hz, length_s = sections["audio"].sample_rate_hz, sections["segment"].length_s
+    length = round(length_s * sample_rate_hz)
+    if length < 1:
+        raise EncoreError(f"params.yaml: segment.length_s is {length_s}, under one sample")
+    page_features(sections["features"], sample_rate_hz)
+    return build(sections["features"], sample_rate_hz, length)

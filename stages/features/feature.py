@@ -1,0 +1,101 @@
+"""What every feature is: settings that are checked and frozen, and the values of segments under them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from stages.core.params import Params
+from stages.features.spectra import Framing, Segments
+
+
+class Feature(Params, ABC):
+    """A feature with its settings; two with equal settings are equal and computed once.
+
+    The fields of a class are its settings with the values that they may have. Those whose type is a feature
+    are its parts; the others stand in the feature's section of params.yaml, beside ``framing``.
+
+    Attributes
+    ----------
+    sample_rate_hz : int
+    framing : Framing
+        Also that of all parts.
+    dtype : type
+        Of the values.
+    uses_pad_mode : bool
+        Whether the values depend on the framing's `pad_mode`.
+    fixed : mapping of str to mapping
+        Settings of parts that do not come from the part's section, by the part's name.
+    """
+
+    sample_rate_hz: int = Field(ge=1)
+    framing: Framing
+    dtype: ClassVar[type[np.generic]] = np.float32
+    uses_pad_mode: ClassVar[bool] = True
+    fixed: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @property
+    @abstractmethod
+    def unit(self) -> str:
+        """Unit of the values; "1" where they have none."""
+
+    @abstractmethod
+    def bins(self) -> tuple[str, NDArray[np.float64]]:
+        """Return name and values of the axis that is not time, one value for each of the feature's bins."""
+
+    def n_empty_bands(self) -> int:
+        """Count the mel bands behind the feature that are narrower than a bin and hold none."""
+        return max((getattr(self, part).n_empty_bands() for part in self.parts()), default=0)
+
+    def of(self, segments: Segments) -> NDArray[Any]:
+        """Return the feature of each segment, (n_segments, n_frames, n_bins)."""
+        return segments.once(self, self._compute)
+
+    @abstractmethod
+    def _compute(self, segments: Segments) -> NDArray[Any]: ...
+
+    def check_settings(self) -> None:
+        """Check what does not depend on the music.
+
+        Raises
+        ------
+        ValueError
+            If settings do not fit together; the message begins with a key below ``features``.
+        """
+        for part in self.parts():
+            getattr(self, part).check_settings()
+
+    def check_music(self, length: int) -> None:
+        """Check that the settings fit the sample rate and segments of `length` samples.
+
+        Raises
+        ------
+        ValueError
+            If they do not; the message begins with a key below ``features``.
+        """
+        for part in self.parts():
+            getattr(self, part).check_music(length)
+
+    def stored_settings(self) -> dict[str, Any]:
+        """Return all settings but the sample rate as plain values, those of the framing among the others."""
+        settings = self.model_dump(exclude={"sample_rate_hz"})
+        framing: dict[str, Any] = settings.pop("framing")
+        return framing | settings
+
+    @classmethod
+    def parts(cls) -> dict[str, type["Feature"]]:
+        """Return the features that this one is computed from, by field."""
+        types = {name: field.annotation for name, field in cls.model_fields.items()}
+        return {
+            name: kind for name, kind in types.items() if isinstance(kind, type) and issubclass(kind, Feature)
+        }
+
+    @classmethod
+    def own_settings(cls) -> dict[str, FieldInfo]:
+        """Return the fields that stand in the feature's section of params.yaml."""
+        others = {*Feature.model_fields, *cls.parts()}
+        return {name: field for name, field in cls.model_fields.items() if name not in others}

@@ -1,0 +1,77 @@
+"""Predictions of segments and of tracks, and their tables."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from stages.evaluation.predictions import Predictions, read_segments, write_segments, write_tracks
+from tests.synthetic import line_of
+from tests.unit.test_metrics import random_predictions
+
+LABELS = ["blues, slow", "jazz", "рок", "split"]
+
+
+def test_a_track_is_the_mean_of_its_segments():
+    predictions = random_predictions(segments=5)
+    tracks = predictions.by_track()
+    assert tracks.track_id.tolist() == sorted(set(predictions.track_id.tolist()))
+    for track_id, label, probability, novelty in zip(
+        tracks.track_id, tracks.label, tracks.probability, tracks.novelty, strict=True
+    ):
+        mine = predictions.track_id == track_id
+        np.testing.assert_allclose(probability, predictions.probability[mine].mean(axis=0))
+        assert novelty == pytest.approx(predictions.novelty[mine].mean())
+        assert set(predictions.label[mine]) == {label}
+
+
+def test_the_mean_can_differ_from_the_majority():
+    predictions = Predictions(
+        np.array(["a"] * 3), np.array([0] * 3), np.array([[0.4, 0.6], [0.4, 0.6], [0.9, 0.1]]), np.zeros(3)
+    )
+    assert predictions.predicted.tolist() == [1, 1, 0]
+    assert predictions.by_track().predicted.tolist() == [0]
+
+
+def test_table_of_tracks(tmp_path):
+    tracks = random_predictions().by_track()
+    write_tracks(tmp_path / "predictions.csv", tracks, LABELS)
+    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file))
+    assert header == ["track_id", "label", "predicted", *LABELS]
+    assert len(rows) == 40
+    for row, label, probability in zip(rows, tracks.label, tracks.probability, strict=True):
+        assert row[1] == LABELS[label]
+        assert row[2] == LABELS[int(np.argmax(probability))]
+        np.testing.assert_allclose([float(p) for p in row[3:]], probability, atol=1e-6)
+        assert sum(float(p) for p in row[3:]) == pytest.approx(1, abs=1e-5)
+
+
+class TestSegments:
+    """The table of segments, which evaluate reads."""
+
+    def test_segments_read_back_exactly_in_their_order(self, tmp_path):
+        test, unknown = random_predictions(1), random_predictions(2)
+        label_of = {
+            track_id: LABELS[label] for track_id, label in zip(test.track_id, test.label, strict=True)
+        }
+        write_segments(tmp_path / "test.csv", {"test": test}, LABELS, label_of)
+        new = dict.fromkeys(unknown.track_id.tolist(), "polka")
+        write_segments(tmp_path / "unknown.csv", {"test": unknown, "unknown": unknown}, LABELS, new)
+        found = read_segments(tmp_path / "test.csv", LABELS)
+        assert set(found) == {"test"}
+        np.testing.assert_array_equal(found["test"].track_id, test.track_id)
+        np.testing.assert_array_equal(found["test"].label, test.label)
+        np.testing.assert_array_equal(found["test"].probability, test.probability)
+        np.testing.assert_array_equal(found["test"].novelty, 1 - test.probability.max(axis=1))
+        found = read_segments(tmp_path / "unknown.csv", LABELS)
+        assert set(found) == {"test", "unknown"}
+        assert set(found["unknown"].label.tolist()) == {-1}
+        np.testing.assert_array_equal(found["unknown"].probability, unknown.probability)
+
+    def test_a_table_of_other_classes_is_refused(self, tmp_path):
+        path = tmp_path / "predictions.csv"
+        write_segments(path, {}, LABELS, {})
+        line = line_of(lambda: read_segments(path, ["jazz", "pop"]))
+        assert str(path) in line
+        assert "pop" in line
