@@ -1,6 +1,6 @@
 """Run damaged files through the real fetch and decode: each must get a verdict, and no process may fail.
 
-``python -m tests.campaigns.fuzz [--seed N] [--files N]``. Inputs and results are read from the stages' tables.
+``python -m tests.campaigns.fuzz [--seed N] [--files N]``. Inputs and results are read from the tables.
 A second, small part adds files that kill the process that reads them, or keep it busy for ever.
 """
 

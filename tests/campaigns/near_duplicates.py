@@ -3,7 +3,7 @@
 ``python -m tests.campaigns.near_duplicates FOLDER``
 
 Makes changed copies of every audio file below FOLDER, which should contain no recording twice, and looks
-for them among the originals. Exits with 1 if a required change is missed once, or unrelated tracks are a pair.
+for them among the originals. Exits with 1 if a required change is missed, or unrelated tracks are a pair.
 """
 
 import sys
