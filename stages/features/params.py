@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, GetPydanticSchema, create_model, model_validator
-from pydantic_core.core_schema import literal_schema
 
 from stages.core.errors import EncoreError
 from stages.core.params import Params
@@ -47,7 +46,7 @@ def _once_each(numbers: list[float]) -> list[float]:
     return numbers
 
 
-Name = Annotated[str, GetPydanticSchema(lambda *_: literal_schema([*CATALOGUE]))]
+Name = Annotated[str, GetPydanticSchema(lambda _, schema_of: schema_of(Literal[*CATALOGUE]))]
 Semitones = Annotated[float, Field(ge=-24, le=24), _not(0)]
 Rate = Annotated[float, Field(ge=0.25, le=4), _not(1)]
 
