@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from stages.reports.card.results import interval
+from stages.reports.card.markup import interval
 
 
 def headline(metrics: dict[str, Any], model: str) -> list[str]:
-    """The model and the linear baseline per test track, as lines of a table."""
+    """Return the scores of the model and the linear baseline on test tracks, as lines of a table."""
     lines = [f"{'per test track':<18}{'accuracy':>9}  {'95 % interval':<15}{'macro-F1':>9}{'balanced':>10}"]
     for name, scores in (
         (model, metrics["test"]["track"]),

@@ -1,4 +1,4 @@
-"""Which scores MLflow gets."""
+"""The scores that are sent to MLflow."""
 
 from collections.abc import Mapping
 

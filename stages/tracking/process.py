@@ -30,6 +30,7 @@ from stages.core.tables import Epoch, read_rows
 from stages.core.workspace import root, work_cache, work_cache_path
 from stages.entry.command import run_command
 from stages.entry.registry import SECTIONS
+from stages.tracking.page import page
 from stages.training.description import Description
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "encore"
 NOT_LOGGED = {"pictures"}  # more pictures do not make another experiment
+NEEDED = ("mlflow", "numpy", "pydantic", "ruamel.yaml", "safetensors", "torch")  # to load a logged model
 MAX_VALUE = 500  # characters of a parameter; MLflow rejects the whole batch if one is longer
 
 
@@ -132,8 +134,8 @@ class Tracker:
         # MLflow's comparison of runs shows the artifacts at the top side by side: figures and overview.
         self._client.log_artifacts(self.run_id, str(Path(evaluation, "figures")))
         self._client.log_artifacts(self.run_id, pictures)
-        for file in sorted(path for path in Path(evaluation).iterdir() if path.is_file()):
-            self._client.log_artifact(self.run_id, str(file), "evaluation")
+        self._client.log_artifacts(self.run_id, evaluation, "evaluation")
+        self._client.log_text(self.run_id, page(Path(evaluation, "README.md")), "evaluation/card.html")
         _log_model(self.run_id, description, Path(model))
         self.end("FINISHED")
 
@@ -209,7 +211,6 @@ def _log_model(run_id: str, description: Description, model: Path) -> None:
         outputs=Schema([TensorSpec(np.dtype(np.float64), (-1, len(description.labels)))]),
     )
     here = Path(__file__).parents[1]
-    needed = ("mlflow", "numpy", "safetensors", "torch")
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
         warnings.simplefilter("ignore")  # about the optional input example
         mlflow.pyfunc.log_model(
@@ -218,7 +219,7 @@ def _log_model(run_id: str, description: Description, model: Path) -> None:
             data_path=str(model),
             code_paths=[str(here), str(here.parent / "models")],
             signature=signature,
-            pip_requirements=[f"{name}=={version(name)}" for name in needed],
+            pip_requirements=[f"{name}=={version(name)}" for name in NEEDED],
         )
 
 

@@ -101,7 +101,7 @@ def test_a_page_asked_for_later_joins_the_same_run(project: Project) -> None:
 
 def test_another_evaluation_of_a_cached_training_is_a_run_of_its_own(project: Project) -> None:
     before = {run.info.run_id for run in runs_of(project)[1]}
-    assert sorted(project.experiment("evaluate.seed=5")) == ["baseline", "evaluate"]
+    assert project.experiment("evaluate.seed=5") == ["evaluate"]
     new = [run for run in runs_of(project)[1] if run.info.run_id not in before]
     assert [run.data.params["evaluate.seed"] for run in new] == ["5"]
     assert new[0].info.status == "FINISHED"
@@ -161,3 +161,17 @@ def test_a_run_shows_its_figures(project: Project, url: str, page: Page) -> None
     page.goto(f"{url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts")
     page.get_by_text("confusion_test.png", exact=True).first.click(timeout=60_000)
     page.wait_for_function("[...document.images].some(image => image.naturalWidth > 400)", timeout=20_000)
+
+
+@needs_chromium
+def test_a_run_shows_its_card_with_pictures(project: Project, url: str, page: Page) -> None:
+    run = runs_of(project)[1][0]
+    page.goto("about:blank")  # else MLflow's page stays at the file that was open
+    page.goto(
+        f"{url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/evaluation/card.html"
+    )
+    card = page.frame_locator("iframe.mlflow-html-iframe")
+    card.get_by_role("heading", name="Limits").wait_for(timeout=60_000)
+    for picture in card.locator("img").all():
+        assert picture.evaluate("image => image.naturalWidth") > 400
+    assert card.locator("img").count() >= 2

@@ -49,6 +49,7 @@ def test_every_test_track_is_scored(project: Project) -> None:
     [
         ("dataset.classes", "classes: null", "classes: [low, high]", {"fetch"}),
         ("audio.sample_rate_hz", "sample_rate_hz: 22050", "sample_rate_hz: 16000", {"decode"}),
+        ("render.windows", "windows: 1", "windows: 2", {"decode", "train"}),
         ("segment.tail", "tail: 0.05", "tail: 0.5", {"segment"}),
         ("split.seed", "test: 0.2\n  seed: 0", "test: 0.2\n  seed: 1", {"split", "evaluate"}),
         ("features.n_fft", "n_fft: 2048", "n_fft: 1024", {"extract", "pictures"}),
@@ -108,8 +109,8 @@ def test_a_preset_brings_its_segments_and_recipe_and_decodes_nothing(project: Pr
     assert sorted(ran) == sorted(set(ALL) - {"fetch", "decode", "pictures"})
     described = json.loads((project.folder / "data/model/model.json").read_text())
     assert described["kwargs"]["input_shape"] == [13, 130]
-    assert described["train"]["learning_rate"] == 0.0001
-    assert (described["train"]["keep"], described["kept_epoch"]) == ("last", 2)
+    assert described["recipe"]["train"]["learning_rate"] == 0.0001
+    assert (described["recipe"]["train"]["keep"], described["kept_epoch"]) == ("last", 2)
     project.reset()
 
 

@@ -77,7 +77,12 @@ def small() -> dict[str, Any]:
 
 def configure(changes: dict[str, Any]) -> None:
     """Write params.yaml with the sections that segment and extract read."""
-    sections = deepcopy(small())
+    write_sections(small(), changes)
+
+
+def write_sections(sections: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Write params.yaml with these sections, changed at dotted keys."""
+    sections = deepcopy(sections)
     for key, value in changes.items():
         *path, last = key.split(".")
         inner = reduce(getitem, path, sections)
@@ -537,9 +542,15 @@ class TestIncremental:
         assert entries() == []
 
     def test_changed_code_that_extracts_computes_again_other_code_does_not(self, cut):
-        before = values_under({"features.include": ["mel", "rms"], "features.mel.top_db": None})
+        wanted = {"features.include": ["mel", "rms"], "features.mel.top_db": None}
+        before = values_under(wanted)
         made = {path: path.stat().st_ino for path in entries()}
-        shutil.copytree(REPO / "stages", "stages", ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("stages", "models"):
+            shutil.copytree(REPO / package, package, ignore=shutil.ignore_patterns("__pycache__"))
+        # a stage that is run checks all sections
+        write_sections(
+            composed_sections(*SMALL), {**wanted, "model.feature": "mel", "baseline.feature": "mel"}
+        )
         with Path("stages/summarize.py").open("a") as report:
             report.write("# changed\n")
         extract_by_the_copy()

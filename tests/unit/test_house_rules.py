@@ -243,6 +243,7 @@ class TestRequirements:
 
     def test_everything_imported_is_declared(self):
         modules = {"sklearn": "scikit-learn", "ruamel": "ruamel-yaml", "lightning_fabric": "lightning-fabric"}
+        modules["markdown_it"] = "markdown-it-py"
         declared = {self.plain(wanted.name) for wanted in self.required()}
         # numba and the like come with librosa; kagglesdk, requests and urllib3 with kaggle
         along = {"kagglesdk", "requests", "urllib3"}

@@ -49,6 +49,6 @@ class TestStage:
 
     @pytest.mark.parametrize("argument", ["--bogus", "x"])
     def test_arguments_it_does_not_know_end_with_help_and_status_2(self, workspace, argument):
-        done = run_stage("report", workspace, argument)
+        done = run_stage("summarize", workspace, argument)
         assert done.returncode == 2
         assert done.stdout.strip()

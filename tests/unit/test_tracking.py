@@ -80,6 +80,7 @@ def complete(
     (evaluation / "figures").mkdir(parents=True)
     (evaluation / "figures" / "curves.png").write_bytes(b"\x89PNG")
     (evaluation / "metrics.json").write_text("{}")
+    (evaluation / "README.md").write_text("![Loss](figures/curves.png)\n")
     for path in ("spectrograms.png", "classes/jazz.png", *(f"tracks/{name}.png" for name in tracks)):
         (pictures / path).parent.mkdir(parents=True, exist_ok=True)
         (pictures / path).write_bytes(b"\x89PNG")
@@ -226,6 +227,9 @@ class TestRun:
         assert sorted(path.relative_to(artifacts).as_posix() for path in files) == [
             "classes/jazz.png",
             "curves.png",
+            "evaluation/README.md",
+            "evaluation/card.html",
+            "evaluation/figures/curves.png",
             "evaluation/metrics.json",
             "spectrograms.png",
         ]

@@ -1,22 +1,56 @@
 """The model card of an evaluation, in the manner of Mitchell et al., Model cards for model reporting, 2019.
 
-A section is a function of the facts that returns blocks of Markdown; `SECTIONS` says which there are.
+The text is the template ``card.md.jinja``. What depends on the run, such as a limit or a comparison, is
+decided in the modules beside it.
 """
 
-from stages.reports.card.data import data
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from stages.reports.card.data import balance, split_method
 from stages.reports.card.facts import Facts
-from stages.reports.card.frame import head, intended_use, licence, repetition
 from stages.reports.card.limits import limits
-from stages.reports.card.model import model
+from stages.reports.card.markup import FILTERS
 from stages.reports.card.novelty import novelty
-from stages.reports.card.results import results
-from stages.reports.card.training import training
+from stages.reports.card.results import class_tables, comparison, majority
+from stages.reports.card.settings import example_path, settings
 
-__all__ = ["SECTIONS", "Facts", "markdown"]
-
-SECTIONS = (head, model, intended_use, data, training, results, novelty, limits, licence, repetition)
+__all__ = ["Facts", "markdown"]
 
 
 def markdown(facts: Facts) -> str:
-    """The card, ``data/evaluation/README.md``: a function of the facts alone."""
-    return "\n\n".join(block for section in SECTIONS for block in section(facts)) + "\n"
+    """Return the card, ``data/evaluation/README.md``: a function of the facts alone.
+
+    Parameters
+    ----------
+    facts : Facts
+
+    Returns
+    -------
+    str
+        Markdown as GitHub shows it; links are relative to ``data/evaluation``.
+    """
+    environment = Environment(  # noqa: S701  (Markdown, not HTML: names go through `escaped`)
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= FILTERS
+    return environment.get_template("card.md.jinja").render(
+        facts=facts,
+        about=facts.description,
+        test=facts.scores["test"],
+        baseline=facts.scores["baseline"],
+        comparison=comparison(facts),
+        majority=majority(facts),
+        limits=limits(facts),
+        classes=class_tables(facts),
+        novelty=novelty(facts),
+        split_method=split_method(facts),
+        balance=balance(facts),
+        example_path=example_path(facts),
+        settings=settings(facts),
+    )

@@ -1,9 +1,11 @@
-"""All that a model card tells."""
+"""All that a model card is made from."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stages.audio.formats import MIDI
 from stages.core.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 from stages.evaluation.metrics import ClassScores
 from stages.splitting.schemes import SPLITS, count_in_several_splits
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a model, its music and its scores.
+    """What is known about a model, its music and its scores.
 
     Attributes
     ----------
@@ -34,7 +36,7 @@ class Facts:
     scheme : mapping
         The `split` section of params.yaml.
     scores : mapping
-        By side, or "baseline" for that on test, and level: what `stages.evaluation.metrics.score_both` gives.
+        By split, or "baseline" for that on test, and level (track or segment).
     classes : sequence of ClassScores
         Of test tracks.
     confused : sequence of Confused
@@ -65,29 +67,84 @@ class Facts:
         return feature.segment_length / feature.sample_rate_hz
 
     @property
-    def judged(self) -> list[Assignment]:
+    def has_augmentation(self) -> bool:
+        """Whether training segments were altered, or variants of the music were added to them."""
+        recipe = self.description.recipe
+        return bool(recipe.augment.active or (recipe.train.variants and self.description.feature.variants))
+
+    @property
+    def evaluated(self) -> list[Assignment]:
         """The tracks of train, valid and test."""
         return [row for row in self.split if row.split in SPLITS]
 
-    def side(self, side: str) -> list[Assignment]:
-        """The tracks of one side."""
-        return [row for row in self.split if row.split == side]
+    @property
+    def n_midi(self) -> int:
+        """How many of the evaluated tracks were rendered from MIDI."""
+        evaluated = {row.track_id for row in self.evaluated}
+        return sum(row.encoding == MIDI and row.track_id in evaluated for row in self.quality)
 
-    def n_segments(self, side: str) -> int:
-        """How many segments the tracks of a side have."""
+    @property
+    def n_with_group(self) -> int:
+        """How many of the evaluated tracks have a known group."""
+        return sum(map(bool, self.groups(self.evaluated)))
+
+    @property
+    def n_groups(self) -> int:
+        """How many different groups the evaluated tracks have."""
+        return len(set(self.groups(self.evaluated)) - {""})
+
+    @property
+    def n_recordings(self) -> int:
+        """How many different recordings the evaluated tracks have."""
+        return len(set(self.recordings(self.evaluated)))
+
+    @property
+    def n_shared_groups(self) -> int:
+        """How many groups are in more than one split."""
+        return self._n_shared(self.groups(self.evaluated))
+
+    @property
+    def n_shared_recordings(self) -> int:
+        """How many recordings are in more than one split."""
+        return self._n_shared(self.recordings(self.evaluated))
+
+    @property
+    def unused(self) -> Counter[str]:
+        """Kept files that are in no split, by reason."""
+        n = Counter(row.split for row in self.split)
+        too_short = sum(track.n_segments == 0 for track in self.tracks)
+        return +Counter(
+            {
+                "of classes held out as unknown": n["unknown"],
+                "unlabelled": n["unlabelled"],
+                "excluded by the split": n["excluded"],
+                "shorter than a segment": too_short,
+            }
+        )
+
+    def findings(self, outcome: str) -> Counter[str]:
+        """Return what is wrong with the files that were kept, or dropped."""
+        rows = (row for row in self.quality if row.outcome == outcome)
+        return Counter(row.verdict for row in rows if row.verdict != "good")
+
+    def of(self, split: str) -> list[Assignment]:
+        """Return the tracks of a split."""
+        return [row for row in self.split if row.split == split]
+
+    def n_segments(self, split: str) -> int:
+        """Return how many segments the tracks of a split have."""
         per_track = {track.track_id: track.n_segments for track in self.tracks}
-        return sum(per_track[row.track_id] for row in self.side(side))
+        return sum(per_track[row.track_id] for row in self.of(split))
 
     def groups(self, rows: Iterable[Assignment]) -> list[str]:
-        """The group of each of some tracks; empty: unknown."""
+        """Return the group of each of some tracks; empty: unknown."""
         group_of = {track.track_id: track.group for track in self.tracks}
         return [group_of[row.track_id] for row in rows]
 
     def recordings(self, rows: Iterable[Assignment]) -> list[str]:
-        """The recording of each of some tracks, whatever `quality` says is to be done about copies."""
+        """Return the recording of each of some tracks, whatever `quality` does about copies."""
         same_as = {row.track_id: row.same_as for row in self.quality}
         return [same_as[row.track_id] or row.track_id for row in rows]
 
-    def n_on_two_sides(self, names: Sequence[str]) -> int:
-        """How many of the groups, or recordings, of `judged` stand on two sides."""
-        return count_in_several_splits(names, [row.split for row in self.judged])
+    def _n_shared(self, names: Sequence[str]) -> int:
+        return count_in_several_splits(names, [row.split for row in self.evaluated])

@@ -1,43 +1,81 @@
-"""Markdown as GitHub shows it."""
+"""Filters of the card's template: Markdown as GitHub shows it."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stages.core.params import flat
 
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$&#!])")
+MARKER = re.compile(r"^(\d*)([-+=.)])")  # at its start a line would become a list or a heading
+
 
 def escaped(text: str) -> str:
-    """A name or sentence that someone else wrote, shown as it is, also in a cell of a table."""
-    return re.sub(r"([\\`*_{}\[\]<>|~$&#!])", r"\\\1", " ".join(text.split()))
+    """Return a name or sentence from outside so that Markdown shows it as it is, also in a table."""
+    return MARKER.sub(r"\1\\\2", SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
 
-def bullets(lines: Iterable[str]) -> str:
-    """A list."""
-    return "\n".join(f"- {line}" for line in lines)
+def code(text: str) -> str:
+    """Return a code span, whose fence is longer than any run of backticks in the text."""
+    line = " ".join(text.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    space = " " if "`" in line else ""
+    return f"{fence}{space}{line}{space}{fence}"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; cells are Markdown."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows))
+def assignments(settings: Mapping[str, Any]) -> str:
+    """Return settings as code, in the order of their names, without those that are null."""
+    in_effect = sorted((key, value) for key, value in flat(settings).items() if value is not None)
+    return ", ".join(code(f"{key}={value}") for key, value in in_effect)
 
 
-def figure(name: str, caption: str) -> list[str]:
-    """A picture of ``figures/`` and what it shows, a sentence; two blocks."""
-    return [f"![{caption}](figures/{name}.png)", f"*{caption}*"]
+def named(labels: Sequence[str], most: int = 8) -> str:
+    """Return escaped names, at most so many, and how many more there are."""
+    shown = ", ".join(map(escaped, labels[:most]))
+    return shown if len(labels) <= most else f"{shown} and {len(labels) - most:,} more"
 
 
 def counted(n: int, one: str, many: str = "") -> str:
-    """``1 track``, ``2 tracks``."""
+    """Return ``1 track``, ``2 tracks``."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def code(settings: Mapping[str, Any]) -> str:
-    """Settings as code, in the order of their names; what is null is not in effect, and left out."""
-    in_effect = sorted((key, value) for key, value in flat(settings).items() if value is not None)
-    return ", ".join(f"`{key}={value}`" for key, value in in_effect)
+def listed(counts: Mapping[str, int]) -> str:
+    """Return ``1 clipped, 2 silent``, by name; what does not occur is left out."""
+    return ", ".join(f"{n:,} {what}" for what, n in sorted(counts.items()) if n)
 
 
 def in_brackets(text: str) -> str:
-    """`text` in brackets with a space before; nothing, if it is empty."""
+    """Return text in brackets after a space; nothing, if it is empty."""
     return f" ({text})" if text else ""
+
+
+def integer(n: int) -> str:
+    """Return a count with separators of thousands."""
+    return f"{n:,}"
+
+
+def score(value: float) -> str:
+    """Return a score with three digits."""
+    return f"{value:.3f}"
+
+
+def share(value: float | None) -> str:
+    """Return a score of a class with two digits; a hyphen where it is undefined."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def percent(value: float) -> str:
+    """Return ``12.3 %`` of 0.123."""
+    return f"{100 * value:.1f} %"
+
+
+def interval(scores: Mapping[str, float]) -> str:
+    """Return the 95 % interval of accuracy."""
+    return f"{score(scores['accuracy_ci95_low'])} to {score(scores['accuracy_ci95_high'])}"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    function.__name__: function
+    for function in (escaped, counted, listed, in_brackets, integer, score, share, percent, interval)
+}

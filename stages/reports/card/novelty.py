@@ -1,72 +1,55 @@
-"""Whether it sees that music is new to it."""
+"""Whether the model finds that music is new to it."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stages.core.tables import Novelty
 from stages.reports.card.facts import Facts
-from stages.reports.card.markup import counted, escaped, figure, table
+from stages.reports.card.markup import escaped, named
 
 N_LISTED = 10
 
 
-def novelty(facts: Facts) -> list[str]:
-    """The threshold, how it does on unknown classes, and the unlabelled tracks that are most likely new."""
-    scores = facts.open_set
-    measure = (
-        "the distance to the nearest class prototype (0 to 2)"
-        if facts.description.embedding_size
-        else "one minus the highest class probability"
-    )
-    return [
-        "## New music",
-        f"Novelty of a track is the mean over its segments of {measure}. Tracks over "
-        f"{scores['threshold']:.3f}, a threshold that validation tracks have set, count as new; "
-        f"{100 * (1 - scores['known_accepted']):.1f} % of the test tracks do, wrongly. "
-        "[novelty.csv](novelty.csv) lists these tracks, and all that are unknown or unlabelled.",
-        *(_unknown(facts) if "auroc" in scores else []),
-        *_unlabelled(facts),
-        *_figure(facts),
-    ]
+@dataclass(frozen=True)
+class NoveltySection:
+    """What the section about new music is made from.
+
+    Attributes
+    ----------
+    measure : str
+        What the novelty of a segment is.
+    areas : list of (str, mapping)
+        AUROC and its interval, of the model and of the baseline; empty: no classes were held out.
+    unknown_classes : str
+        Names of the classes that were held out.
+    unlabelled : sequence of Novelty
+        The most novel unlabelled tracks.
+    n_new : int
+        How many unlabelled tracks count as new.
+    """
+
+    measure: str
+    areas: list[tuple[str, Mapping[str, float]]]
+    unknown_classes: str
+    unlabelled: Sequence[Novelty]
+    n_new: int
 
 
-def _unknown(facts: Facts) -> list[str]:
-    scores, unknown = facts.open_set, facts.side("unknown")
-    classes = ", ".join(escaped(label) for label in sorted({row.label for row in unknown}))
-    rows = [
-        [
-            who,
-            f"{areas['auroc']:.3f}",
-            f"{areas['auroc_ci95_low']:.3f} to {areas['auroc_ci95_high']:.3f}",
-        ]
-        for who, areas in (
-            (facts.description.model, scores),
-            ("linear baseline", facts.scores["baseline"]["open_set"]),
-        )
-    ]
-    return [
-        f"Held out from training: {counted(len(unknown), 'track')} of {classes}. "
-        f"{100 * scores['unknown_found']:.1f} % of them are found new. With new music as one more class the "
-        f"balanced accuracy is {scores['balanced_accuracy']:.3f}. AUROC is the probability that a track held "
-        "out has a higher novelty than a test track:",
-        table(["", "AUROC", "95 % interval"], rows),
-    ]
-
-
-def _unlabelled(facts: Facts) -> list[str]:
-    rows = [row for row in facts.novelties if row.split == "unlabelled"]
-    if not rows:
-        return []
-    n_new = sum(row.is_new == "yes" for row in rows)
-    listed = [
-        [escaped(row.track_id), escaped(row.nearest), f"{row.novelty:.3f}", row.is_new]
-        for row in rows[:N_LISTED]
-    ]
-    return [
-        f"{n_new:,} of {counted(len(rows), 'unlabelled track')} count as new. The most novel:",
-        table(["track", "nearest class", "novelty", "new"], listed),
-    ]
-
-
-def _figure(facts: Facts) -> list[str]:
-    if not any(facts.side(side) for side in ("unknown", "unlabelled")):
-        return []
-    return figure(
-        "novelty", "Tracks by novelty; dotted: the threshold. The further apart the sides, the better."
+def novelty(facts: Facts) -> NoveltySection:
+    """Return what the card says about new music."""
+    unlabelled = [row for row in facts.novelties if row.split == "unlabelled"]
+    areas: list[tuple[str, Mapping[str, float]]] = []
+    if "auroc" in facts.open_set:
+        baseline: Mapping[str, float] = facts.scores["baseline"]["open_set"]
+        areas = [(escaped(facts.description.model), facts.open_set), ("linear baseline", baseline)]
+    return NoveltySection(
+        measure=(
+            "the distance to the nearest class prototype (0 to 2)"
+            if facts.description.embedding_size
+            else "one minus the highest class probability"
+        ),
+        areas=areas,
+        unknown_classes=named(sorted({row.label for row in facts.of("unknown")})),
+        unlabelled=unlabelled[:N_LISTED],
+        n_new=sum(row.is_new == "yes" for row in unlabelled),
     )
