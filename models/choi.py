@@ -14,7 +14,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
 def _blocks(
     input_shape: tuple[int, ...], channels: list[int], pools: list[list[int]], activation: str
 ) -> tuple[list[nn.Sequential], int, int]:
-    """Convolutional blocks, and the bins and frames that they leave."""
+    """Return convolutional blocks, and the bins and frames of their output."""
     n_channels, n_bins, n_frames = (1, *input_shape)[-3:]
     if len(pools) != len(channels) or any(len(pool) != 2 for pool in pools):
         raise ValueError(f"pools is {pools}, should be [bins, frames] for each of {len(channels)} blocks")
@@ -24,7 +24,7 @@ def _blocks(
             f"pools shrink the input {by_bins} x {by_frames} times, "
             f"which is too much for {n_bins} bins x {n_frames} frames"
         )
-    # Batch norm subtracts the mean again, so the convolution needs no bias.
+    # Batch norm subtracts the mean, so the convolution needs no bias.
     blocks = [
         nn.Sequential(
             nn.Conv2d(n_in, n_out, kernel_size=3, padding=1, bias=False),
@@ -38,7 +38,7 @@ def _blocks(
 
 
 class ChoiCNN(Classifier):
-    """Blocks of 3x3 convolution, batch norm, activation and max pooling; a linear head on what they leave.
+    """Blocks of 3x3 convolution, batch norm, activation and max pooling; a linear head.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ChoiCNN(Classifier):
     channels : list of int
         Channels of each block.
     pools : list of [int, int]
-        Bins and frames that each block's pooling takes together.
+        Bins and frames of each block's pooling window.
     activation : {'relu', 'elu'}
     dropout : float
         Before the head.
@@ -56,7 +56,7 @@ class ChoiCNN(Classifier):
     Raises
     ------
     ValueError
-        If `pools` does not fit `channels`, or is too much for the input.
+        If `pools` does not fit `channels`, or is too large for the input.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class ChoiCNN(Classifier):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
+        """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
         logits: Tensor = self.head(self.blocks(x.unsqueeze(1) if x.ndim == 3 else x))
         return logits
 
 
 class ChoiCRNN(Classifier):
-    """The same blocks, then GRU layers over the frames they leave; the last state goes to a linear head.
+    """The same blocks, then GRU layers over the frames; the last state goes to a linear head.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ class ChoiCRNN(Classifier):
         n_bins and n_frames; before them n_channels, where there are several.
     n_classes : int
     channels : list of int
-        Channels of each block. The last, times the bins that are left, is the size of a GRU's step.
+        Channels of each block. The last, times the bins of the output, is the input size of the GRU.
     pools : list of [int, int]
-        Bins and frames that each block's pooling takes together.
+        Bins and frames of each block's pooling window.
     activation : {'relu', 'elu'}
     hidden_size, num_layers : int
         As `torch.nn.GRU` takes them.
@@ -102,7 +102,7 @@ class ChoiCRNN(Classifier):
     Raises
     ------
     ValueError
-        If `pools` does not fit `channels`, or is too much for the input.
+        If `pools` does not fit `channels`, or is too large for the input.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class ChoiCRNN(Classifier):
         self.head = nn.Linear(hidden_size, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
+        """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
         maps = self.blocks(x.unsqueeze(1) if x.ndim == 3 else x)
         _, state = self.gru(maps.flatten(1, 2).transpose(1, 2))
         logits: Tensor = self.head(state[-1])

@@ -1,4 +1,4 @@
-"""What every model is."""
+"""The base class of all models."""
 
 from typing import Any, ClassVar
 
@@ -11,11 +11,11 @@ class Classifier(nn.Module):
     Attributes
     ----------
     n_threads : int or None
-        How many threads of a CPU it gains from; None: all.
+        Number of CPU threads that make it faster; None: all.
     """
 
     n_threads: ClassVar[int | None] = None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameters as the optimiser takes them; a model that regularises some of its own says so here."""
+        """Return the parameter groups for the optimiser, with a model's own regularisation, if any."""
         return [{"params": list(self.parameters())}]

@@ -23,7 +23,7 @@ class CNN(Classifier):
     Raises
     ------
     ValueError
-        If there are more blocks than the input can be halved.
+        If the input is too small to be halved by every block.
     """
 
     def __init__(self, input_shape: tuple[int, ...], n_classes: int, channels: list[int], dropout: float):
@@ -36,18 +36,18 @@ class CNN(Classifier):
             )
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise([n_channels, *channels]):
-            # Batch norm subtracts the mean again, so the convolution needs no bias.
+            # Batch norm subtracts the mean, so the convolution needs no bias.
             layers += [
                 nn.Conv2d(n_in, n_out, kernel_size=3, padding=1, bias=False),
                 nn.BatchNorm2d(n_out),
                 nn.MaxPool2d(2),
-                nn.ReLU(),  # of a quarter of the map; it gives what ReLU before the pooling would
+                nn.ReLU(),  # after the pooling: a quarter of the work, the same result
             ]
         self.blocks = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1], n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
+        """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
         maps = self.blocks(x.unsqueeze(1) if x.ndim == 3 else x)
         logits: Tensor = self.head(maps.mean(dim=(2, 3)))
         return logits

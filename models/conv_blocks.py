@@ -23,8 +23,8 @@ class _Layers(NamedTuple):
     pooling: dict[str, type[nn.Module]]
 
     def conv_norm(self, n_in: int, n_out: int, kernel_size: int, stride: int = 1) -> list[nn.Module]:
-        """Convolution that keeps the size, or halves it by stride 2, and batch norm."""
-        # Batch norm subtracts the mean again, so the convolution needs no bias.
+        """Return a convolution that keeps the size, or halves it by stride 2, and batch norm."""
+        # Batch norm subtracts the mean, so the convolution needs no bias.
         conv = self.conv(n_in, n_out, kernel_size, stride, padding=kernel_size // 2, bias=False)
         return [conv, self.norm(n_out)]
 
@@ -50,7 +50,7 @@ class _ResidualBlock(nn.Module):
         self.activation = ACTIVATIONS[activation]()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (batch, n_out, ...) of maps (batch, n_in, ...)."""
+        """Return maps (batch, n_out, ...) for maps (batch, n_in, ...)."""
         maps: Tensor = self.activation(self.path(x) + self.skip(x))
         return maps
 
@@ -66,16 +66,16 @@ class BlocksCNN(Classifier):
     channels : list of int
         Channels of each block.
     pool_after : list of int
-        Blocks, of which the first is 1, after which bins and frames are halved.
+        Numbers of the blocks, from 1, after which bins and frames are halved.
     kernel_size : int
         Of every convolution; odd, so that it keeps the size.
     activation : {'relu', 'elu', 'sigmoid', 'tanh'}
     pooling : {'max', 'average'}
-        What halves; residual blocks halve by the stride of their first convolution, which rounds up.
+        How they are halved; residual blocks do it by the stride of their first convolution, and round up.
     residual : bool
         Whether a block is two convolutions added to its input.
     frequency_as_channels : bool
-        Whether bins are channels, and convolution and halving go over the frames alone.
+        Whether bins are channels, and convolution and halving work over the frames alone.
     hidden : list of int
         Units of the head's hidden layers, if any.
     dropout : float
@@ -84,8 +84,8 @@ class BlocksCNN(Classifier):
     Raises
     ------
     ValueError
-        If the kernel is even, `pool_after` names something else than blocks, each once, or the input
-        cannot be halved so often.
+        If the kernel is even, `pool_after` has a number that is no block or occurs twice, or the input is
+        too small to be halved so often.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class BlocksCNN(Classifier):
         self.head = nn.Sequential(*head, nn.Dropout(dropout), nn.Linear(sizes[-1], n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
+        """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
         maps = x.unsqueeze(1) if x.ndim == 3 else x
         if self.frequency_as_channels:
             maps = maps.flatten(1, 2)

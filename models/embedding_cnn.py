@@ -1,4 +1,4 @@
-"""Convolutional network that was published for learning embeddings from triplets."""
+"""A published convolutional network for embeddings that are learned from triplets."""
 
 from itertools import pairwise
 
@@ -13,12 +13,12 @@ class EmbeddingCNN(Classifier):
     Parameters
     ----------
     input_shape : (int, int) or (int, int, int)
-        n_bins and n_frames, of which every block leaves half of all but four; before them n_channels, where
+        n_bins and n_frames; every block takes off four and halves the rest. Before them n_channels, where
         there are several.
     n_classes : int
-        Units of the last layer. As it ends in a ReLU they are good as an embedding, not as logits.
+        Units of the last layer. It ends in a ReLU, so they are an embedding rather than logits.
     copies : int
-        How many channels of the first convolution a mono segment is given to; published for stereo, 2.
+        Number of input channels that a mono segment is copied to; 2 as published, for stereo.
     channels : list of int
         Channels of each block.
     hidden : int
@@ -27,7 +27,7 @@ class EmbeddingCNN(Classifier):
     Raises
     ------
     ValueError
-        If the blocks leave nothing of the input.
+        If the input is too small for the blocks.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class EmbeddingCNN(Classifier):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
+        """Return outputs (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
         x = x.unsqueeze(1) if x.ndim == 3 else x
         output: Tensor = self.head(self.blocks(x.repeat(1, self.copies, 1, 1)))
         return output

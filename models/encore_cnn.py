@@ -1,4 +1,4 @@
-"""Encore's own network: small, plain, and quick on a laptop's CPU."""
+"""Encore's own network: small, simple, and fast on a laptop's CPU."""
 
 from itertools import pairwise
 from math import prod
@@ -12,14 +12,13 @@ from models.classifier import Classifier
 class EncoreCNN(Classifier):
     """Residual convolutions over time, with the bins as channels; statistics pooling; a linear head.
 
-    The mean and the standard deviation over time of what the convolutions find (statistics pooling, Snyder et
-    al., 2018) let it take any number of frames. Convolving over time alone costs a fiftieth of what a
-    spectrogram CNN of as many layers does.
+    Statistics pooling (mean and standard deviation over time; Snyder et al., 2018) lets it take any number of
+    frames. Convolution over time alone costs a fiftieth of a spectrogram CNN with as many layers.
 
     Parameters
     ----------
     input_shape : (int, int) or (int, int, int)
-        n_bins and n_frames, which every block halves; n_channels before them makes so many times more bins.
+        n_bins and n_frames, which every block halves; n_channels before them multiplies the bins.
     n_classes : int
     channels : list of int
         Of the first convolution and of each residual block after it.
@@ -31,7 +30,7 @@ class EncoreCNN(Classifier):
     Raises
     ------
     ValueError
-        If the kernel is even, or there are more blocks than the frames can be halved.
+        If the kernel is even, or the frames are too few to be halved by every block.
     """
 
     def __init__(
@@ -58,14 +57,14 @@ class EncoreCNN(Classifier):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
+        """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
         std, mean = torch.std_mean(self.blocks(self.first(x.flatten(1, -2))), dim=-1, correction=0)
         logits: Tensor = self.head(torch.cat([mean, std], dim=1))
         return logits
 
 
 class Residual(nn.Module):
-    """Two convolutions and a way past them; then half the frames, the greater of two neighbours each."""
+    """Two convolutions, added to a skip connection; then max pooling over pairs of frames."""
 
     def __init__(self, n_in: int, n_out: int, kernel_size: int):
         super().__init__()
@@ -76,13 +75,13 @@ class Residual(nn.Module):
         self.pool = nn.MaxPool1d(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (batch, n_out, n_frames // 2) of maps (batch, n_in, n_frames)."""
+        """Return maps (batch, n_out, n_frames // 2) for maps (batch, n_in, n_frames)."""
         halved: Tensor = self.pool(self.through(x) + self.past(x))
         return halved.relu()
 
 
 def _convolution(n_in: int, n_out: int, kernel_size: int) -> nn.Sequential:
-    """Batch norm subtracts the mean again, so the convolution needs no bias."""
+    """Return a convolution with batch norm, which subtracts the mean, so that no bias is needed."""
     return nn.Sequential(
         nn.Conv1d(n_in, n_out, kernel_size, padding=kernel_size // 2, bias=False), nn.BatchNorm1d(n_out)
     )

@@ -1,4 +1,4 @@
-"""Convolutional network that keeps where in the segment something was heard."""
+"""Convolutional network without global pooling, so that positions in the segment matter."""
 
 from torch import Tensor, nn
 
@@ -8,7 +8,7 @@ from models.classifier import Classifier
 class FlatCNN(Classifier):
     """Three blocks of convolution, ReLU, max pooling and batch norm; flatten, and two dense layers.
 
-    The first two convolutions are 3x3 and leave half the bins and frames, rounded up; the third is 2x2.
+    The first two convolutions are 3x3 and halve the bins and frames, rounded up; the third is 2x2.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class FlatCNN(Classifier):
     Raises
     ------
     ValueError
-        If the input is smaller than that.
+        If the input is smaller than 9 bins by 9 frames.
     """
 
     def __init__(
@@ -60,6 +60,6 @@ class FlatCNN(Classifier):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
+        """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
         logits: Tensor = self.head(self.blocks(x.unsqueeze(1) if x.ndim == 3 else x))
         return logits

@@ -1,4 +1,4 @@
-"""Multi-layer perceptron over the whole segment, as the well-known GTZAN notebook has it."""
+"""Multi-layer perceptron over the whole segment, as in the well-known GTZAN notebook."""
 
 from itertools import pairwise
 from math import prod
@@ -39,12 +39,12 @@ class MLP(Classifier):
         self.head = nn.Linear(sizes[-1], n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments (batch, [n_channels,] n_bins, n_frames)."""
+        """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
         logits: Tensor = self.head(self.hidden(x))
         return logits
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Hidden kernels with the decay that `l2` asks for, and everything else."""
+        """Return the hidden kernels with the weight decay for `l2`, and all other parameters."""
         kernels = [layer.weight for layer in self.hidden if isinstance(layer, nn.Linear)]
         biases = [layer.bias for layer in self.hidden if isinstance(layer, nn.Linear)]
         return [

@@ -1,4 +1,4 @@
-"""Embeddings, and the classes as points among them."""
+"""Classification by the nearest class prototype in an embedding space."""
 
 from typing import Any
 
@@ -37,24 +37,28 @@ class NearestPrototype(Classifier):
         self.register_buffer("temperature", torch.ones(()))
 
     def embed(self, x: Tensor) -> Tensor:
-        """Embeddings (batch, embedding_size) of length 1."""
+        """Return embeddings (batch, embedding_size) of length 1."""
         return nn.functional.normalize(self.network(x).float())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes): minus the squared distance to each prototype, over the temperature."""
+        """Return logits (batch, n_classes): minus squared distances to prototypes, divided by temperature."""
         return -self.squared_distance(self.embed(x)) / self.temperature
 
     def squared_distance(self, embedding: Tensor) -> Tensor:
-        """From embeddings (batch, embedding_size) to each prototype (batch, n_classes), 0 to 4.
+        """Return the squared distance of embeddings to each prototype (batch, n_classes), 0 to 4.
 
-        A class that had no segment to learn from has no prototype, and is as far as can be.
+        A class without training segments has no prototype, and the greatest distance.
+
+        Parameters
+        ----------
+        embedding : Tensor (batch, embedding_size)
         """
-        with torch.autocast(embedding.device.type, enabled=False):  # bfloat16 would tell few distances apart
+        with torch.autocast(embedding.device.type, enabled=False):  # bfloat16 has too few different distances
             distance = (2 - 2 * embedding.float() @ self.prototypes.T).clamp(min=0)
             return torch.where(self.prototypes.any(dim=1), distance, 4.0)
 
     def place(self, embedding: Tensor, label: Tensor) -> None:
-        """Set each class's prototype amid its embeddings.
+        """Set each class's prototype to the mean of its embeddings.
 
         Parameters
         ----------
@@ -67,5 +71,5 @@ class NearestPrototype(Classifier):
         self.temperature.fill_(1.0)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Those of the network."""
+        """Return those of the network."""
         return self.network.parameter_groups()

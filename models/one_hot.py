@@ -24,26 +24,26 @@ class OneHotInput(Classifier):
     def __init__(self, classifier: Classifier, n_levels: int):
         super().__init__()
         self.classifier = classifier
-        # no weight, hence not in the state dict, but to be moved to the device
+        # a buffer moves to the device with the model; it is constant, hence not in the state dict
         self.register_buffer("codes", torch.arange(n_levels, dtype=torch.uint8), persistent=False)
 
     def expand(self, x: Tensor) -> Tensor:
-        """One-hot (batch, n_levels, n_bins, n_frames) of uint8 codes (batch, n_bins, n_frames).
+        """Return one-hot (batch, n_levels, n_bins, n_frames) of uint8 codes (batch, n_bins, n_frames).
 
-        Its dtype is that of the classifier's weights or, in mixed precision, that of the computation.
+        Its dtype is that of the classifier's weights or, in mixed precision, the autocast dtype.
         """
         device = x.device.type
-        if torch.is_autocast_enabled(device):  # as Fabric casts floats; an LSTM on CPU takes nothing else
+        if torch.is_autocast_enabled(device):  # an LSTM on CPU accepts no other dtype
             dtype = torch.get_autocast_dtype(device)
         else:
             dtype = next(self.classifier.parameters()).dtype
         return (x.unsqueeze(1) == self.codes[:, None, None]).to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, n_classes) of segments of uint8 codes (batch, n_bins, n_frames)."""
+        """Return logits (batch, n_classes) for segments of uint8 codes (batch, n_bins, n_frames)."""
         logits: Tensor = self.classifier(self.expand(x))
         return logits
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Those of the classifier."""
+        """Return those of the classifier."""
         return self.classifier.parameter_groups()

@@ -1,5 +1,7 @@
-"""Stage train: what did it learn? Fills data/model with weights, model.json and history.csv."""
+"""Stage train: what did it learn? Writes weights, model.json and history.csv to data/model."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,135 +24,205 @@ from stages.training.recipe import SECTIONS, MetricLossParams, check_augmentatio
 from stages.training.scaler import Scaler
 
 if TYPE_CHECKING:
-    import torch
+    from lightning_fabric import Fabric
 
+    import models
     from stages.training.batches import Batches
+    from stages.training.checkpoints import Checkpoint
+    from stages.training.loop import FitResult, Training
 
-OF_FILE = ("sample_rate_hz", "segment_length", "audio_sha256", "made_with")  # of all features of a file
+MODEL = Path("data/model")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training before its first epoch.
+
+    Attributes
+    ----------
+    description : Description
+        Complete but for the epoch that is kept.
+    model : Classifier
+    valid : Batches
+    training : Training
+        Of that model.
+    fabric : Fabric
+        Where it runs.
+    """
+
+    description: Description
+    model: "models.Classifier"
+    valid: "Batches"
+    training: "Training"
+    fabric: "Fabric"
 
 
 def main() -> None:
     """Train the model that params.yaml names."""
     prepare_for_torch()
-    recipe = load_recipe()
-    chosen = check_model(read("model"))
-    feature = chosen.feature
     settings = runtime()
-    split = examples.read_split()
     with Features(examples.FEATURES) as features:
-        examples.assert_there(features, feature, "model.feature")
-        own = features.settings(feature)
-        is_codes = "n_levels" in own
-        check_augmentation(recipe, feature, features.unit(feature), is_codes)
-        variants = features.variants if recipe.train.variants else []
-        train = examples.load(features, feature, split, "train", variants)
-        valid = examples.load(features, feature, split, "valid")
-
-        sections = {name: read(name) for name in ("model", *SECTIONS, "render")}
-        scaler = Scaler.fit("none" if is_codes else recipe.train.scaler, train.blocks)
-        labels = examples.known_labels(split)
-        n_outputs = recipe.loss.embedding_size if isinstance(recipe.loss, MetricLossParams) else len(labels)
-        description = Description(
-            model=chosen.name,
-            kwargs={"input_shape": features.shape(feature), "n_classes": n_outputs, **chosen.kwargs},
-            labels=labels,
-            feature=InputFeature(
-                name=feature,
-                settings=own,
-                variants=features.variants,
-                **{key: features.attributes[key] for key in OF_FILE},
-            ),
-            rendering=load("render", RenderParams),
-            scaler=scaler,
-            recipe=recipe,
-            kept_epoch=0,
-            content_key=content_key(sections),
-        )
-        import torch
-
-        from models.nearest_prototype import NearestPrototype
-        from stages.training import loop
-        from stages.training.augmentation import Augmentation
+        prepared = prepare(features, settings)
         from stages.training.checkpoints import Checkpoint
-        from stages.training.device import start
-        from stages.training.losses import make_loss
-        from stages.training.trained import TrainedModel, build, save_weights
 
-        torch.manual_seed(recipe.train.seed)
-        try:
-            trained = TrainedModel(description, build(description))
-        except (ValueError, RuntimeError) as error:
-            raise EncoreError(f"params.yaml: model: {chosen.name} cannot be built: {error}") from None
-        if recipe.train.batch_size == 1 and any(
-            isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)
-            for layer in trained.model.modules()
-        ):
-            raise EncoreError(
-                f"params.yaml: train.batch_size is 1, should be at least 2 for {chosen.name}, "
-                "which normalises over a batch"
-            )
-        fabric = start(settings.device, settings.devices, recipe.train.precision)
-        torch.use_deterministic_algorithms(True, warn_only=fabric.device.type != "cpu")
+        key, is_first = prepared.description.content_key, prepared.fabric.is_global_zero
+        with Checkpoint(key, is_first) as checkpoint:
+            with client.Tracking(settings.tracking if is_first else "off") as tracking:
+                tracking.start(key, checkpoint.run_id, checkpoint.run_note)
+                result = fit(prepared, checkpoint, tracking.log_epoch)
+                if result is not None:
+                    save(prepared, result, MODEL)
+            checkpoint.forget()  # after tracking has ended, so that stopping it loses no training
+    if result is not None:
+        print(_summary(prepared, result))
 
-        n_per_class = torch.from_numpy(np.bincount(train.label, minlength=len(labels)))
-        learning = _batches(train, scaler, settings, fabric.device)
-        judging = _batches(valid, scaler, settings, fabric.device)
-        training = loop.Training(
-            trained.model,
-            recipe,
-            fabric,
-            learning,
-            judging,
-            make_loss(recipe.loss, n_per_class, fabric.device),
-            Augmentation(recipe.augment, torch.tensor(scaler.std or [1.0], device=fabric.device)),
-        )
-        mode = settings.tracking if fabric.is_global_zero else "off"
-        with Checkpoint(description.content_key, fabric.is_global_zero) as checkpoint:
-            with client.Tracking(mode) as tracked:
-                tracked.start(description.content_key, checkpoint.run_id, checkpoint.run_note)
-                try:
-                    fitted = training.fit(checkpoint, tracked.log_epoch)
-                except EncoreError:
-                    if fabric.is_global_zero:  # all fail alike, and one tells
-                        raise
-                if not fabric.is_global_zero:
-                    return
-                kept = fitted.best if recipe.train.keep == "best" else len(fitted.history)
-                if isinstance(trained.model, NearestPrototype):
-                    loop.calibrate(trained.model, judging)
-                trained = TrainedModel(description.model_copy(update={"kept_epoch": kept}), trained.model)
-                with outputs(Path("data/model")) as folder:
-                    trained.save(folder)
-                    write_rows(folder / "history.csv", fitted.history, Epoch)
-                    (folder / "rounds").mkdir()
-                    for number, weights in enumerate(fitted.rounds, start=1):
-                        save_weights(weights, folder / "rounds" / f"round_{number:02d}.safetensors")
-            checkpoint.forget()  # when all is told: whoever waits no longer has not trained for nothing
-    n_parameters = sum(p.numel() for p in trained.model.parameters())
-    accuracy = fitted.history[kept - 1].valid_accuracy
-    print(
-        f"train: {chosen.name}, {n_parameters:,} parameters, on {fabric.device}: kept epoch {kept} "
-        f"of {len(fitted.history)}, validation accuracy {accuracy:.3f} per segment"
+
+def prepare(features: Features, settings: RuntimeParams) -> Prepared:
+    """Check all parameters, fit the scaler, build the model, and load both splits.
+
+    Parameters
+    ----------
+    features : Features
+        Open features file, which the training may read from.
+    settings : RuntimeParams
+
+    Raises
+    ------
+    EncoreError
+        If parameters do not suit each other, the feature, the data or this machine.
+    """
+    recipe, rendering = load_recipe(), load("render", RenderParams)
+    model = check_model(read("model"))
+    name = model.feature
+    split = examples.read_split()
+    examples.assert_there(features, name, "model.feature")
+    feature = InputFeature.read(features, name)
+    is_codes = feature.n_levels is not None
+    check_augmentation(recipe, name, features.unit(name), is_codes)
+    train = examples.load(features, name, split, "train", feature.variants if recipe.train.variants else [])
+    valid = examples.load(features, name, split, "valid")
+    labels = examples.known_labels(split)
+    n_outputs = recipe.loss.embedding_size if isinstance(recipe.loss, MetricLossParams) else len(labels)
+    description = Description(
+        model=model.name,
+        kwargs={"input_shape": features.shape(name), "n_classes": n_outputs, **model.kwargs},
+        labels=labels,
+        feature=feature,
+        rendering=rendering,
+        scaler=Scaler.fit("none" if is_codes else recipe.train.scaler, train.blocks),
+        recipe=recipe,
+        kept_epoch=0,
+        content_key=content_key({section: read(section) for section in ("model", "render", *SECTIONS)}),
     )
+    return _start(description, train, valid, settings)
 
 
-def _batches(
-    side: examples.Examples, scaler: Scaler, settings: RuntimeParams, device: "torch.device"
-) -> "Batches":
-    """A side where it fits: on the device, in memory, or in its file."""
+def _start(
+    description: Description, train: examples.Examples, valid: examples.Examples, settings: RuntimeParams
+) -> Prepared:
+    """Build the model, and place it and the data on their device."""
     import torch
 
-    from stages.training.batches import Resident, Streamed
-    from stages.training.device import free_bytes
+    from stages.training.augmentation import Augmentation
+    from stages.training.batches import load_batches
+    from stages.training.device import start
+    from stages.training.loop import Training
+    from stages.training.losses import make_loss
 
-    first = scaler.standardise(side.read(slice(1)))
-    label, segment_bytes = torch.from_numpy(side.label), first.nbytes
-    if segment_bytes * len(side) > settings.memory_gb * 1e9:
-        return Streamed(lambda rows: scaler.standardise(side.read(rows)), label, segment_bytes, device)
-    x = scaler.standardise(side.read())
-    if x.nbytes > free_bytes(device):
-        return Streamed(lambda rows: x[torch.from_numpy(rows)], label, segment_bytes, device)
-    return Resident(x.to(device), label.to(device))
+    recipe, scaler = description.recipe, description.scaler
+    torch.manual_seed(recipe.train.seed)
+    model = _build(description)
+    fabric = start(settings.device, settings.devices, recipe.train.precision)
+    device = fabric.device
+    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+    n_per_class = torch.from_numpy(np.bincount(train.label, minlength=len(description.labels)))
+    train_batches, valid_batches = (
+        load_batches(data, scaler, settings.memory_gb, device) for data in (train, valid)
+    )
+    training = Training(
+        model,
+        recipe,
+        fabric,
+        train_batches,
+        valid_batches,
+        make_loss(recipe.loss, n_per_class, device),
+        Augmentation(recipe.augment, torch.tensor(scaler.std or [1.0], device=device)),
+    )
+    return Prepared(description, model, valid_batches, training, fabric)
+
+
+def _build(description: Description) -> "models.Classifier":
+    """Build the untrained model, in one line of error if it does not suit the data."""
+    from torch.nn import BatchNorm1d, BatchNorm2d
+
+    from stages.training.trained import build
+
+    try:
+        model = build(description)
+    except (ValueError, RuntimeError) as error:
+        raise EncoreError(f"params.yaml: model: {description.model} cannot be built: {error}") from None
+    has_batch_norm = any(isinstance(layer, BatchNorm1d | BatchNorm2d) for layer in model.modules())
+    if description.recipe.train.batch_size == 1 and has_batch_norm:
+        raise EncoreError(
+            f"params.yaml: train.batch_size is 1, should be at least 2 for {description.model}, "
+            "which normalises over a batch"
+        )
+    return model
+
+
+def fit(prepared: Prepared, checkpoint: "Checkpoint", on_epoch: Callable[..., None]) -> "FitResult | None":
+    """Train to the end, from where `checkpoint` is; the model then has the weights that are to be kept.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    checkpoint : Checkpoint
+    on_epoch : callable
+        See `Training.fit`.
+
+    Returns
+    -------
+    FitResult or None
+        None in all but the first of several processes that train together.
+    """
+    from models.nearest_prototype import NearestPrototype
+    from stages.training.validation import calibrate
+
+    is_first = prepared.fabric.is_global_zero
+    try:
+        result = prepared.training.fit(checkpoint, on_epoch)
+    except EncoreError:
+        if is_first:  # all processes fail alike, and only one reports it
+            raise
+        return None
+    if not is_first:
+        return None
+    if isinstance(prepared.model, NearestPrototype):
+        calibrate(prepared.model, prepared.valid)
+    return result
+
+
+def save(prepared: Prepared, result: "FitResult", folder: Path) -> None:
+    """Write model.json, the weights, the weights of each round, and the history to `folder`."""
+    from stages.training.trained import TrainedModel, save_weights
+
+    description = prepared.description.model_copy(update={"kept_epoch": result.kept_epoch})
+    with outputs(folder) as new:
+        TrainedModel(description, prepared.model).save(new)
+        write_rows(new / "history.csv", result.history, Epoch)
+        (new / "rounds").mkdir()
+        for number, weights in enumerate(result.rounds, start=1):
+            save_weights(weights, new / "rounds" / f"round_{number:02d}.safetensors")
+
+
+def _summary(prepared: Prepared, result: "FitResult") -> str:
+    n_parameters = sum(p.numel() for p in prepared.model.parameters())
+    accuracy = result.history[result.kept_epoch - 1].valid_accuracy
+    return (
+        f"train: {prepared.description.model}, {n_parameters:,} parameters, on {prepared.fabric.device}: "
+        f"kept epoch {result.kept_epoch} of {len(result.history)}, "
+        f"validation accuracy {accuracy:.3f} per segment"
+    )
 
 
 if __name__ == "__main__":

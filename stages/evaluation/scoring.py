@@ -93,7 +93,7 @@ def predict(
     predictions = {}
     for name in tqdm(names, desc="evaluate", unit="split", disable=None):
         data = examples.load(features, trained.description.feature.name, split, name)
-        parts = zip(*(trained.judge(x) for x in data.blocks()), strict=True)
+        parts = zip(*(trained.predict_with_novelty(x) for x in data.blocks()), strict=True)
         probability, novelty = (np.concatenate(part) for part in parts)
         predictions[name] = Predictions(data.track_id, data.label, probability, novelty)
     return predictions

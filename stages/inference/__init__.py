@@ -1,1 +1,1 @@
-"""A trained model and a file it has not seen."""
+"""Predictions of a trained model for new files."""

@@ -1,10 +1,11 @@
-"""What a trained model says of a file, wherever that is: all but the file comes from the model's folder."""
+"""Predictions of a trained model for any file, from the model's folder alone."""
 
 from pathlib import Path
 
 from stages.audio.decode import decode
 from stages.core.errors import EncoreError
 from stages.features.catalogue import extract, rebuild
+from stages.features.segments import cut
 from stages.storage.hdf5 import at_full_scale
 from stages.training.trained import TrainedModel
 
@@ -12,14 +13,14 @@ MAX_DURATION_S = 3600.0
 
 
 def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
-    """Class probabilities of a file: the mean over its whole segments, side by side from the start.
+    """Return the class probabilities of a file: the mean over its segments, without gaps from the start.
 
     Parameters
     ----------
     path : Path
-        Music in any format that the decode stage reads; of MIDI the first 30 s are played.
+        Music in any format that the decode stage reads; MIDI is rendered as it was for the training.
     model : Path
-        What the train stage wrote.
+        Output folder of the train stage.
 
     Returns
     -------
@@ -29,8 +30,8 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     Raises
     ------
     EncoreError
-        If the file cannot be read or decoded, has samples that are no numbers, or is shorter than one
-        segment.
+        If the file cannot be read or decoded, has samples that are not finite, or is shorter than one
+        segment; or if the model is missing or has an old model.json.
     """
     trained = TrainedModel.load(model)
     about = trained.description
@@ -41,13 +42,14 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
         raise EncoreError(f"{path}: cannot be read: {error.strerror or error}") from None
     if decoded.samples is None:
         raise EncoreError(f"{path} {decoded.info.reason}")
-    if decoded.info.not_finite:  # decode makes zeros of them
-        raise EncoreError(f"{path} has samples that are infinite or no numbers")
+    if decoded.info.not_finite:  # decode replaces them with zeros
+        raise EncoreError(f"{path} has samples that are infinite or not a number")
     samples = at_full_scale(decoded.samples)
-    starts = range(0, len(samples) - length + 1, length)
+    n_windows = decoded.info.n_windows
+    starts = [start for start, _ in cut(len(samples), n_windows, length, tail=0.0, max_per_track=None)]
     if not starts:
         raise EncoreError(
-            f"{path} lasts {len(samples) / rate_hz:.3g} s, but the model takes segments of "
+            f"{path} lasts {len(samples) / n_windows / rate_hz:.3g} s, but the model takes segments of "
             f"{length / rate_hz:g} s"
         )
     feature = rebuild(about.feature.name, {**about.feature.settings, "sample_rate_hz": rate_hz})

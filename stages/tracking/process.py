@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "encore"
 NOT_LOGGED = {"pictures"}  # more pictures do not make another experiment
+NEEDED = ("mlflow", "numpy", "pydantic", "ruamel.yaml", "safetensors", "torch")  # to load a logged model
 MAX_VALUE = 500  # characters of a parameter; MLflow rejects the whole batch if one is longer
 
 
@@ -210,7 +211,6 @@ def _log_model(run_id: str, description: Description, model: Path) -> None:
         outputs=Schema([TensorSpec(np.dtype(np.float64), (-1, len(description.labels)))]),
     )
     here = Path(__file__).parents[1]
-    needed = ("mlflow", "numpy", "safetensors", "torch")
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
         warnings.simplefilter("ignore")  # about the optional input example
         mlflow.pyfunc.log_model(
@@ -219,7 +219,7 @@ def _log_model(run_id: str, description: Description, model: Path) -> None:
             data_path=str(model),
             code_paths=[str(here), str(here.parent / "models")],
             signature=signature,
-            pip_requirements=[f"{name}=={version(name)}" for name in needed],
+            pip_requirements=[f"{name}=={version(name)}" for name in NEEDED],
         )
 
 

@@ -1,1 +1,1 @@
-"""How a model is trained, and what a trained model is."""
+"""Training a model, and the trained model as files."""

@@ -1,7 +1,7 @@
-"""Where a training stands, kept in the work cache after every epoch, so that a killed one goes on.
+"""The state of a training, kept in the work cache after every epoch, so that a killed one can resume.
 
 Under ``.encore/checkpoints/`` each training has a folder named by its content key. It is there to save
-time alone: one that cannot be written, or is gone or damaged, means that the training starts over.
+time alone: if it cannot be written, or is missing or damaged, the training starts from the beginning.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ from filelock import FileLock, Timeout
 from stages.core.workspace import work_cache_path
 
 DIGEST_BYTES = hashlib.sha256().digest_size
-ABANDONED_S = 14 * 24 * 3600.0  # what nobody has gone on with for so long is forgotten
+ABANDONED_S = 14 * 24 * 3600.0  # checkpoints that were not used for so long are deleted
 
 
 class Checkpoint:
     """The checkpoint of one training: its state, and the weights of epochs that are to be kept.
 
-    While it is entered it belongs to this process; for any other that trains the same there is none.
+    Within its ``with`` block it is locked: another process with the same training has no checkpoint.
 
     Parameters
     ----------
     content_key : str
         Hash of the training's inputs, parameters and code.
     is_first : bool
-        False in all but the first of several processes that train together: they have none.
+        False in all but the first of several processes that train together; these have no checkpoint.
     """
 
     def __init__(self, content_key: str, is_first: bool = True):
@@ -60,19 +60,19 @@ class Checkpoint:
 
     @property
     def run_note(self) -> Path | None:
-        """Where that run's id is to be written; None: nowhere."""
+        """The file for the id of that run; None: there is no checkpoint."""
         return self._folder / "run_id" if self._lock.is_locked else None
 
     def load(self) -> dict[str, Any] | None:
-        """The state that was saved last; None if there is none."""
+        """Return the state that was saved last; None if there is none."""
         return cast("dict[str, Any] | None", self._load("state"))
 
     def load_weights(self, epoch: int) -> dict[str, torch.Tensor] | None:
-        """The weights that were kept of an epoch; None if there are none."""
+        """Return the kept weights of an epoch; None if there are none."""
         return cast("dict[str, torch.Tensor] | None", self._load(f"weights_{epoch}"))
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep `state`, which may hold numbers, strings, tensors, and lists and dicts of them."""
+        """Save `state`, which may hold numbers, strings, tensors, and lists and dicts of them."""
         self._save("state", state)
 
     def keep_weights(self, epoch: int, weights: dict[str, torch.Tensor]) -> None:
@@ -80,13 +80,13 @@ class Checkpoint:
         self._save(f"weights_{epoch}", weights)
 
     def drop_weights(self, epoch: int) -> None:
-        """Forget the weights of an epoch."""
+        """Delete the weights of an epoch."""
         if self._lock.is_locked:
             with suppress(OSError):
                 self._path(f"weights_{epoch}").unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """Forget this training, and any that was abandoned long ago."""
+        """Delete this checkpoint, and those that were abandoned long ago."""
         if not self._lock.is_locked:
             return
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -106,7 +106,7 @@ class Checkpoint:
         except OSError:
             return None
         digest, content = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
-        if hashlib.sha256(content).digest() != digest:  # torch reads damaged tensors without a word
+        if hashlib.sha256(content).digest() != digest:  # torch reads damaged tensors without an error
             return None
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 

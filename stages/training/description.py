@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydantic
@@ -13,7 +13,16 @@ from stages.core.params import Params
 from stages.training.recipe import MetricLossParams, Recipe
 from stages.training.scaler import Scaler
 
+if TYPE_CHECKING:
+    from stages.storage.hdf5 import Features
+
 SCHEMA = "encore-model/2"
+OF_FILE = (
+    "sample_rate_hz",
+    "segment_length",
+    "audio_sha256",
+    "made_with",
+)  # common to all features of a file
 
 
 class InputFeature(Params):
@@ -45,6 +54,17 @@ class InputFeature(Params):
     variants: list[str]
     audio_sha256: str
     made_with: str
+
+    @classmethod
+    def read(cls, features: "Features", name: str) -> "InputFeature":
+        """Read the description of the feature `name` from an open features file."""
+        of_file = {key: features.attributes[key] for key in OF_FILE}
+        return cls(name=name, settings=features.settings(name), variants=features.variants, **of_file)
+
+    @property
+    def n_levels(self) -> int | None:
+        """Number of codes of a feature of codes; None for other features."""
+        return self.settings.get("n_levels")
 
 
 class Description(Params):
@@ -95,27 +115,27 @@ class Description(Params):
         EncoreError
             If the file is of another schema, or damaged.
         """
-        path = folder / "model.json"
+        path, what_to_do = folder / "model.json", "train the model again with `dvc repro`"
         try:
             document = json.loads(path.read_text("utf-8"))
-            if (schema := document.pop("schema", None)) != SCHEMA:
-                reason = f"has the schema {schema}, should be {SCHEMA}"
-                raise EncoreError(f"{path}: {reason}; train the model again with `dvc repro`")
-            return cls.model_validate(document)
         except FileNotFoundError:
             raise EncoreError(f"{path}: not found; train a model with `dvc repro`") from None
-        except (ValueError, AttributeError) as error:  # no JSON, no object, or not these keys
-            if isinstance(error, pydantic.ValidationError):
-                first = error.errors()[0]
-                reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            else:
-                reason = " ".join(str(error).split())
-            raise EncoreError(f"{path}: damaged: {reason}; train the model again with `dvc repro`") from None
+        except ValueError as error:
+            raise EncoreError(f"{path}: not readable as JSON: {error}; {what_to_do}") from None
+        schema = document.pop("schema", None) if isinstance(document, dict) else None
+        if schema != SCHEMA:
+            raise EncoreError(f"{path}: has the schema {schema}, should be {SCHEMA}; {what_to_do}")
+        try:
+            return cls.model_validate(document)
+        except pydantic.ValidationError as invalid:
+            first = invalid.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise EncoreError(f"{path}: {key}: {first['msg']}; {what_to_do}") from None
 
     @property
     def n_levels(self) -> int | None:
         """Number of codes of a feature of codes, which the input layer expands; None for other features."""
-        return self.feature.settings.get("n_levels")
+        return self.feature.n_levels
 
     @property
     def embedding_size(self) -> int | None:

@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
 
 def choose(wanted: str) -> torch.device:
-    """The device `wanted`, or for "auto" the first of CUDA, MPS and CPU that is there.
+    """Return the device `wanted`, or for "auto" the first of CUDA, MPS and CPU that this machine has.
 
     Raises
     ------
     EncoreError
         If this machine has no such device.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.mps.is_available(), "cpu": True}
     if wanted == "auto":
-        wanted = next(name for name, available in there.items() if available)
-    if not there[wanted]:
-        names = ", ".join(["auto", *(name for name, available in there.items() if available)])
+        wanted = next(name for name, is_there in available.items() if is_there)
+    if not available[wanted]:
+        names = ", ".join(["auto", *(name for name, is_there in available.items() if is_there)])
         raise EncoreError(f"params.yaml: runtime.device is {wanted!r}, but this machine has only: {names}")
     return torch.device(wanted)
 
 
 def start(wanted: str, n_devices: int, precision: str) -> "Fabric":
-    """Fabric on so many devices of a kind; with several, this process and others like it (DDP).
+    """Start Fabric on one or more devices of a kind; with several, in one process for each (DDP).
 
     Parameters
     ----------
@@ -41,19 +41,20 @@ def start(wanted: str, n_devices: int, precision: str) -> "Fabric":
     Raises
     ------
     EncoreError
-        If this machine has not so many, or not this precision.
+        If this machine has fewer devices, or lacks this precision.
     """
-    from lightning_fabric import Fabric  # takes seconds, and evaluate needs none
+    from lightning_fabric import Fabric  # takes seconds, and evaluate does not need it
 
     device = choose(wanted)
-    if device.type == "cpu" and precision == "16-mixed":  # Fabric would take bfloat16 in silence
+    if device.type == "cpu" and precision == "16-mixed":  # Fabric would silently take bfloat16
         raise EncoreError(
             "params.yaml: train.precision is '16-mixed', but a CPU has only 32-true, bf16-mixed"
         )
-    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, n_devices)
-    if n_devices > there:
+    n_available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, n_devices)
+    if n_devices > n_available:
         raise EncoreError(
-            f"params.yaml: runtime.devices is {n_devices}, but this machine has {there} of {device.type}"
+            f"params.yaml: runtime.devices is {n_devices}, "
+            f"but this machine has {n_available} of {device.type}"
         )
     fabric = Fabric(
         accelerator=device.type,
@@ -66,5 +67,5 @@ def start(wanted: str, n_devices: int, precision: str) -> "Fabric":
 
 
 def free_bytes(device: torch.device) -> float:
-    """How much a device has room for; that of the CPU is the caller's to judge."""
+    """Return how many bytes a GPU has room for; no limit on other devices."""
     return 0.8 * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")

@@ -1,4 +1,4 @@
-"""What a training minimises, and how outputs read as probabilities."""
+"""The losses of a training, and class probabilities from the outputs of a network."""
 
 from abc import ABC, abstractmethod
 
@@ -20,23 +20,23 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        """Loss as it is minimised (n,).
+        """Return the loss that is minimised (n,).
 
         Parameters
         ----------
         output : Tensor (n, n_outputs)
-            Of the network that is trained.
+            Of the trained network.
         target : Tensor (n, n_classes)
             Shares that sum to 1.
         """
 
     @abstractmethod
     def plain(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Loss as it is reported for validation (n,), of logits (n, n_classes)."""
+        """Return the loss that is reported for validation (n,), of logits (n, n_classes)."""
 
 
 class ClassificationLoss(Loss):
-    """Cross-entropy of some kind.
+    """Cross-entropy over softmax or sigmoids.
 
     Parameters
     ----------
@@ -50,18 +50,18 @@ class ClassificationLoss(Loss):
         self.params = params
         self.n_classes = len(n_per_class)
         self.weight: Tensor | None = None
-        if params.class_weights == "balanced":  # a class without segments is never weighed
+        if params.class_weights == "balanced":  # a class without segments needs no weight
             weight = n_per_class.sum() / (len(n_per_class) * n_per_class.clamp(min=1).float())
             self.weight = weight.to(device)
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        """With smoothing and weights."""
+        """Return the loss with label smoothing and class weights."""
         smoothing = self.params.label_smoothing
         each = self.plain(output, target * (1 - smoothing) + smoothing / target.shape[1])
         return each if self.weight is None else each * (target @ self.weight)
 
     def plain(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Without smoothing and weights."""
+        """Return the loss without label smoothing and class weights."""
         if self.params.name == "cross_entropy":
             return nn.functional.cross_entropy(logits, target, reduction="none")
         return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=1)
@@ -70,7 +70,7 @@ class ClassificationLoss(Loss):
 class MetricLoss(Loss):
     """A loss of embeddings, which compares the segments of a batch with each other.
 
-    Each segment is given the mean of its batch. Of several processes each compares its own segments.
+    The loss of each segment is the mean of its batch. Each of several processes compares its own segments.
 
     Parameters
     ----------
@@ -97,27 +97,27 @@ class MetricLoss(Loss):
         return loss.expand(len(output))
 
     def plain(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The same against the prototypes; logits are minus the squared distances to them."""
+        """Return the same loss against the prototypes; logits are minus the squared distances to them."""
         if isinstance(self.params, SupCon):
             cosine = 1 + logits / 2
             return nn.functional.cross_entropy(cosine / self.params.temperature, target, reduction="none")
         distance = logits.neg().sqrt()
         own = (distance * target).sum(1, keepdim=True)
-        broken = (own - distance + self.params.margin).clamp(min=0) * (1 - target)
-        return broken.sum(1) / (self.n_classes - 1)
+        violation = (own - distance + self.params.margin).clamp(min=0) * (1 - target)
+        return violation.sum(1) / (self.n_classes - 1)
 
 
 def make_loss(params: LossParams, n_per_class: Tensor, device: torch.device) -> Loss:
-    """The loss that the `loss` section names, for so many training segments of each class (n_classes,)."""
+    """Return the loss of the `loss` section; `n_per_class` are the training segments of each class."""
     if isinstance(params, CrossEntropy):
         return ClassificationLoss(params, n_per_class, device)
     return MetricLoss(params, len(n_per_class))
 
 
 def probabilities(logits: Tensor, loss: str) -> Tensor:
-    """Class probabilities (n, n_classes) of a network trained on the loss of that name.
+    """Return class probabilities (n, n_classes) of a network trained with the loss of that name.
 
-    Those of sigmoids are divided by their sum, since a track has one class here.
+    Those of sigmoids are divided by their sum, since a track has exactly one class.
     """
     if loss == "binary_cross_entropy":
         return nn.functional.logsigmoid(logits).softmax(dim=1)

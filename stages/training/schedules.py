@@ -1,4 +1,4 @@
-"""The course of the learning rate."""
+"""The learning rate over a training."""
 
 from typing import Any
 
@@ -18,18 +18,18 @@ from torch.optim.lr_scheduler import (
 from stages.training import recipe
 
 
-class Course:
-    """A schedule under way.
+class LRSchedule:
+    """Sets the learning rate of an optimiser, step by step.
 
     Parameters
     ----------
     optimizer : Optimizer
-        Its rate is the highest.
+        Its learning rate is the highest of the schedule.
     schedule : recipe.Schedule
     steps_per_epoch, epochs : int
         Of the training.
     higher_is_better : bool
-        Whether the monitored value is such; for a plateau.
+        Whether the monitored value is better when it is higher; for a plateau.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Course:
     ):
         self._warmup = warmup = round(schedule.warmup_epochs * steps_per_epoch)
         self._plateau: ReduceLROnPlateau | None = None
-        main = _main(optimizer, schedule, steps_per_epoch, max(1, epochs * steps_per_epoch - warmup))
+        main = _after_warmup(optimizer, schedule, steps_per_epoch, max(1, epochs * steps_per_epoch - warmup))
         if warmup > 0:
             rising = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
             main = SequentialLR(optimizer, [rising, main], milestones=[warmup])
@@ -52,35 +52,37 @@ class Course:
                 optimizer,
                 "max" if higher_is_better else "min",
                 factor=schedule.gamma,
-                patience=schedule.patience_epochs - 1,  # torch cuts after one bad epoch more than that
+                patience=schedule.patience_epochs - 1,  # torch reduces after one more bad epoch than that
                 threshold=0.0,
             )
 
     def after_step(self) -> None:
-        """To be called after each step of the optimiser."""
+        """Update the rate; to be called after each step of the optimiser."""
         self._by_step.step()
 
     def after_epoch(self, monitored: float) -> None:
-        """To be called after each epoch with the monitored value."""
+        """Update the rate; to be called after each epoch with the monitored value."""
         if self._plateau is not None and self._by_step.last_epoch >= self._warmup:
             self._plateau.step(monitored)
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` takes."""
+        """Return the state for `load_state_dict`."""
         return {
             "by_step": self._by_step.state_dict(),
             "plateau": self._plateau and self._plateau.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another of the same parameters stood."""
+        """Continue from the state of another schedule with the same parameters."""
         self._by_step.load_state_dict(state["by_step"])
         if self._plateau is not None:
             self._plateau.load_state_dict(state["plateau"])
 
 
-def _main(optimizer: Optimizer, schedule: recipe.Schedule, per_epoch: int, n_steps: int) -> LRScheduler:
-    """What follows the warm-up, in steps."""
+def _after_warmup(
+    optimizer: Optimizer, schedule: recipe.Schedule, steps_per_epoch: int, n_steps: int
+) -> LRScheduler:
+    """Return the schedule after the warm-up, which has `n_steps` steps."""
     highest = optimizer.param_groups[0]["lr"]
     match schedule:
         case recipe.Decaying(name="linear"):
@@ -88,11 +90,11 @@ def _main(optimizer: Optimizer, schedule: recipe.Schedule, per_epoch: int, n_ste
         case recipe.Decaying():
             return CosineAnnealingLR(optimizer, n_steps, eta_min=schedule.final_ratio * highest)
         case recipe.CosineRestarts():
-            period = schedule.period_epochs * per_epoch
+            period = schedule.period_epochs * steps_per_epoch
             return CosineAnnealingWarmRestarts(optimizer, period, eta_min=schedule.final_ratio * highest)
         case recipe.Exponential():
-            return ExponentialLR(optimizer, schedule.gamma ** (1 / per_epoch))
+            return ExponentialLR(optimizer, schedule.gamma ** (1 / steps_per_epoch))
         case recipe.Step():
-            return StepLR(optimizer, schedule.every_epochs * per_epoch, schedule.gamma)
+            return StepLR(optimizer, schedule.every_epochs * steps_per_epoch, schedule.gamma)
         case _:
             return ConstantLR(optimizer, factor=1.0)

@@ -11,13 +11,13 @@ from safetensors.torch import load_file, save_file
 import models
 from models.nearest_prototype import NearestPrototype
 from models.one_hot import OneHotInput
-from stages.training.batches import judged_at_once
+from stages.training.batches import forward_size
 from stages.training.description import Description
 from stages.training.losses import probabilities
 
 
 def build(description: Description) -> models.Classifier:
-    """The untrained model; from now on torch uses as many threads as it gains from."""
+    """Build the untrained model, and set torch's threads to as many as it gains from."""
     model_type: type[models.Classifier] = getattr(models, description.model)
     n_levels, shape = description.n_levels, tuple(description.kwargs["input_shape"])
     input_shape = shape if n_levels is None else (n_levels, *shape)
@@ -27,8 +27,9 @@ def build(description: Description) -> models.Classifier:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
     if n_levels is not None:
         model = OneHotInput(model, n_levels)
-    embedding_size = description.embedding_size
-    return NearestPrototype(model, len(description.labels), embedding_size) if embedding_size else model
+    if description.embedding_size is not None:
+        return NearestPrototype(model, len(description.labels), description.embedding_size)
+    return model
 
 
 def save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
@@ -37,7 +38,7 @@ def save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
 
 
 class TrainedModel:
-    """A model with its scaler.
+    """A model with its description.
 
     Parameters
     ----------
@@ -56,28 +57,33 @@ class TrainedModel:
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
-        """Rebuild a model from what `save` wrote, and nothing else."""
+        """Rebuild a model from the files of `save`, and nothing else.
+
+        Raises
+        ------
+        EncoreError
+            If its ``model.json`` is missing, damaged or of another schema.
+        """
         description = Description.load(folder)
         model = build(description)
         model.load_state_dict(load_file(folder / "weights.safetensors"))
         return cls(description, model)
 
-    @torch.inference_mode()
     def predict(self, x: NDArray[Any], params: Any = None) -> NDArray[np.float64]:
-        """Class probabilities (n, n_classes), float64; the rest as `judge` has it.
+        """Return class probabilities (n, n_classes); for the rest see `predict_with_novelty`.
 
         `params` is part of MLflow's calling convention, and unused.
         """
-        return self.judge(x)[0]
+        return self.predict_with_novelty(x)[0]
 
     @torch.inference_mode()
-    def judge(self, x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What segments are, and how unlike all known classes.
+    def predict_with_novelty(self, x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return class probabilities of segments, and how unlike all known classes they are.
 
         Parameters
         ----------
         x : ndarray of float32, or of uint8 for codes (n, n_bins, n_frames)
-            The feature as `stages.storage.hdf5.Features.read` gives it, not standardised.
+            The feature as `stages.storage.hdf5.Features.read` returns it, not standardised.
 
         Returns
         -------
@@ -91,14 +97,14 @@ class TrainedModel:
         TypeError
             If the model takes codes and these are numbers of another type.
         ValueError
-            If a code is higher than the model knows.
+            If a code is too high for the model.
         """
+        n_levels = self.description.n_levels
         device = next(self.model.parameters()).device
         x = x.astype(self.description.dtype, order="C", casting="same_kind", copy=False)
-        n_levels = self.description.n_levels
         if n_levels is not None and x.max(initial=0) >= n_levels:  # its one-hot would be all zeros
-            raise ValueError(f"the model knows codes 0 to {n_levels - 1}, but there is {x.max()}")
-        parts = torch.split(self.description.scaler.standardise(x), judged_at_once(x[:1].nbytes))
+            raise ValueError(f"the model takes codes 0 to {n_levels - 1}, but there is {x.max()}")
+        parts = torch.split(self.description.scaler.standardise(x), forward_size(x[:1].nbytes))
         logits = torch.cat([self.model(part.to(device)).cpu() for part in parts]).double()
         probability = probabilities(logits, self.description.recipe.loss.name)
         if isinstance(self.model, NearestPrototype):
@@ -109,5 +115,5 @@ class TrainedModel:
 
 
 def _load_pyfunc(path: str) -> TrainedModel:
-    """MLflow's entry point for models logged with this module as their loader."""
+    """Load a model for MLflow, whose models name this module as their loader."""
     return TrainedModel.load(Path(path))

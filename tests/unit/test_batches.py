@@ -1,18 +1,18 @@
-"""Where data lies changes no batch, and an epoch has every segment once."""
+"""Batches from memory and from a file are the same, and an epoch has every segment once."""
 
 import numpy as np
 import pytest
 import torch
 
 from stages.training import batches
-from stages.training.batches import Batches, Resident, Streamed, judged_at_once, windows
+from stages.training.batches import Batches, Resident, Streamed, forward_size, windows
 
 SHAPE = (3, 4)
 SEGMENT_BYTES = 4 * 12
 
 
 def values(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Segments that tell their number, and labels."""
+    """Return segments whose values are their number, and labels."""
     x = torch.arange(n, dtype=torch.float32)[:, None, None].expand(n, *SHAPE).contiguous()
     return x, torch.arange(n) % 3
 
@@ -35,7 +35,7 @@ def _windows(request, monkeypatch):
 
 
 def all_of(given) -> list[tuple[list[float], list[int]]]:
-    """Numbers and labels of segments, batch by batch."""
+    """Return numbers and labels of segments, batch by batch."""
     found = []
     for x, label in given:
         assert (x == x[:, :1, :1]).all()
@@ -44,14 +44,14 @@ def all_of(given) -> list[tuple[list[float], list[int]]]:
 
 
 @pytest.mark.usefixtures("_windows")
-@pytest.mark.parametrize(("n", "size"), [(1, 8), (7, 8), (8, 8), (9, 8), (64, 8), (65, 8), (101, 7), (50, 1)])
-class TestBothKinds:
+@pytest.mark.parametrize(("n", "size"), [(1, 8), (8, 8), (9, 8), (65, 8), (101, 7), (50, 1)])
+class TestBoth:
     """Data in memory and data in a file."""
 
     def order(self, n: int, size: int, epoch: int = 1) -> list[np.ndarray]:
         return windows(n, SEGMENT_BYTES, size, [0, epoch])
 
-    def test_they_give_the_very_same_batches(self, n, size):
+    def test_both_give_the_same_batches(self, n, size):
         resident, streamed = both(n)
         for epoch in (1, 2, 3):
             order = self.order(n, size, epoch)
@@ -62,7 +62,7 @@ class TestBothKinds:
                 assert torch.equal(label, same)
                 assert label.dtype == same.dtype == torch.int64
 
-    def test_an_epoch_has_every_segment_once_with_its_label(self, n, size):
+    def test_epoch_has_every_segment_once_with_its_label(self, n, size):
         for data in both(n):
             found = all_of(data.shuffled(self.order(n, size), size))
             segments = [int(number) for numbers, _ in found for number in numbers]
@@ -70,7 +70,7 @@ class TestBothKinds:
             assert sorted(segments) == list(range(n))
             assert labels == [number % 3 for number in segments]
 
-    def test_all_batches_but_the_last_are_full_and_none_has_one_segment(self, n, size):
+    def test_only_the_last_batch_differs_in_size_and_none_is_single(self, n, size):
         for data in both(n):
             sizes = [len(label) for _, label in data.shuffled(self.order(n, size), size)]
             assert sizes[:-1] == [size] * (len(sizes) - 1)
@@ -84,23 +84,23 @@ class TestBothKinds:
             assert found == np.concatenate(order).tolist()
 
 
-@pytest.mark.parametrize("judged", [1, 5, 8, 100])
-def test_in_order_is_in_order_and_in_blocks(monkeypatch, judged):
-    monkeypatch.setattr(batches, "JUDGED_BYTES", judged * SEGMENT_BYTES)
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_in_order_gives_ordered_blocks(monkeypatch, size):
+    monkeypatch.setattr(batches, "FORWARD_BYTES", size * SEGMENT_BYTES)
     for data in both(23):
         found = all_of(data.in_order())
         assert [number for numbers, _ in found for number in numbers] == list(range(23))
         assert [label for _, some in found for label in some] == [number % 3 for number in range(23)]
-        assert max(len(some) for _, some in found) == min(judged, 23)
+        assert max(len(some) for _, some in found) == min(size, 23)
 
 
-def test_a_segment_larger_than_a_block_is_judged_alone():
-    assert judged_at_once(batches.JUDGED_BYTES + 1) == 1
-    assert judged_at_once(batches.JUDGED_BYTES) == 1
-    assert judged_at_once(batches.JUDGED_BYTES // 4) == 4
+def test_large_segment_has_its_own_forward_pass():
+    assert forward_size(batches.FORWARD_BYTES + 1) == 1
+    assert forward_size(batches.FORWARD_BYTES) == 1
+    assert forward_size(batches.FORWARD_BYTES // 4) == 4
 
 
-def test_both_kinds_know_their_size():
+def test_both_have_a_size():
     data: Batches
     for data in both(23):
         assert len(data) == 23
@@ -112,7 +112,7 @@ def test_both_kinds_know_their_size():
 class TestStreamed:
     """Data in a file."""
 
-    def test_the_next_window_is_read_while_one_is_worked_on_and_no_more(self, monkeypatch):
+    def test_one_window_is_read_ahead(self, monkeypatch):
         monkeypatch.setattr(batches, "WINDOW_BYTES", 10 * SEGMENT_BYTES)
         x, label = values(100)
         read = []
@@ -128,7 +128,7 @@ class TestStreamed:
             assert len(read) <= i // 2 + 2
         assert [len(rows) for rows in read] == [10] * 10
 
-    def test_a_file_that_cannot_be_read_is_an_error_where_it_is_worked_on(self):
+    def test_read_error_is_raised_in_the_caller(self):
         def broken(rows: np.ndarray) -> torch.Tensor:
             raise OSError("disk gone")
 
@@ -138,7 +138,7 @@ class TestStreamed:
         with pytest.raises(OSError, match="disk gone"):
             list(streamed.shuffled(windows(9, SEGMENT_BYTES, 4, [0]), 4))
 
-    def test_who_stops_early_leaves_nothing_behind(self):
+    def test_stopping_early_ends_the_reader_thread(self):
         import threading
 
         before = threading.active_count()
@@ -159,10 +159,9 @@ class TestWindows:
         monkeypatch.setattr(batches, "WINDOW_BYTES", 1000)
         monkeypatch.setattr(batches, "CHUNK", 8)
 
-    @pytest.mark.parametrize("n", [1, 2, 99, 100, 101, 640, 1003])
-    @pytest.mark.parametrize("size", [1, 7, 10, 64, 150])
-    @pytest.mark.parametrize("segment_bytes", [1, 10, 30, 5000])
-    def test_it_is_a_permutation_in_windows_of_whole_batches(self, n, size, segment_bytes):
+    @pytest.mark.parametrize("n", [1, 2, 101, 1003])
+    @pytest.mark.parametrize(("size", "segment_bytes"), [(1, 30), (7, 10), (10, 1), (64, 30), (150, 5000)])
+    def test_windows_are_a_permutation_in_whole_batches(self, n, size, segment_bytes):
         order = windows(n, segment_bytes, size, [0, 1])
         assert sorted(np.concatenate(order).tolist()) == list(range(n))
         assert all(len(window) % size == 0 for window in order[:-1])
@@ -170,29 +169,29 @@ class TestWindows:
         assert {window.dtype for window in order} == {np.dtype(np.int64)}
         fits = max(size * segment_bytes, 1000)
         assert all(len(window) * segment_bytes <= fits for window in order[:-1])
-        assert (len(order[-1]) - 1) * segment_bytes <= fits, "one that is left over joins it"
+        assert (len(order[-1]) - 1) * segment_bytes <= fits, "no window of one segment"
         if -(-n // size) * size * segment_bytes <= 1000:  # in whole batches
             assert len(order) == 1
 
-    def test_the_same_seed_gives_the_same_order_and_another_one_another(self):
+    def test_order_follows_from_the_seed(self):
         for n in (50, 1000):
             first, again = (np.concatenate(windows(n, 10, 5, [3, 1])) for _ in range(2))
             assert np.array_equal(first, again)
             for other in ([3, 2], [4, 1]):
                 assert not np.array_equal(np.concatenate(windows(n, 10, 5, other)), first)
 
-    def test_a_window_is_mixed_from_chunks_all_over_the_data(self):
+    def test_window_mixes_chunks_from_all_over_the_data(self):
         order = windows(2000, 10, 5, [0, 1])
         assert len(order) == 20
         for window in order:
             chunks = set((window // 8).tolist())
             assert len(chunks) <= 100 // 8 + 2, "neighbours are read together"
-            assert max(window) - min(window) > 1000, "from one end of the data alone"
+            assert max(window) - min(window) > 1000, "only from one end of the data"
             steps = np.diff(window)
-            assert (steps == 1).mean() < 0.2, "chunks lie in a window as they lie in the file"
-            assert len(set((window[:20] // 8).tolist())) > 6, "a batch is of a chunk or two"
+            assert (steps == 1).mean() < 0.2, "segments are in the order of the file"
+            assert len(set((window[:20] // 8).tolist())) > 6, "a batch has only one or two chunks"
 
-    def test_over_epochs_every_chunk_meets_every_other(self):
+    def test_every_pair_of_chunks_shares_a_window_sometime(self):
         met = np.zeros((25, 25), bool)
         for epoch in range(60):
             for window in windows(200, 10, 5, [0, epoch]):
@@ -200,8 +199,8 @@ class TestWindows:
                 met[np.ix_(chunks, chunks)] = True
         assert met.all()
 
-    def test_what_fits_is_shuffled_as_a_whole(self):
-        """Each segment comes to each place as often as to any other."""
+    def test_small_data_is_shuffled_uniformly(self):
+        """Each segment is equally often in each place."""
         places = np.zeros((10, 10))
         for epoch in range(2000):
             (order,) = windows(10, 10, 3, [0, epoch])
@@ -210,6 +209,6 @@ class TestWindows:
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_data_of_up_to_a_window_is_one_window(monkeypatch, size):
+def test_data_up_to_the_window_size_is_one_window(monkeypatch, size):
     monkeypatch.setattr(batches, "WINDOW_BYTES", 100 * SEGMENT_BYTES)
     assert len(windows(100, SEGMENT_BYTES, size, [0])) == 1

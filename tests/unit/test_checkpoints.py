@@ -1,4 +1,4 @@
-"""A checkpoint saves time and can do nothing else: not fail a training, not be taken for another's."""
+"""Checkpoints of trainings: saving, locking, damage, and a work cache that cannot be written."""
 
 import os
 import pickle
@@ -21,12 +21,12 @@ STATE = {
     "history": [(1, 0.1, float("nan"), 1e-300, float("inf")), (2, 1 / 3, 0.0, 0.5, -0.0)],
     "best": 1,
     "model": {"weight": torch.randn(30, 20), "n": torch.tensor(3)},
-    "course": {"rates": [0.1, 0.2], "name": "adam", "nothing": None, "on": True},
+    "lr_schedule": {"rates": [0.1, 0.2], "name": "adam", "nothing": None, "on": True},
 }
 
 
 def same(found: object, wanted: object) -> bool:
-    """Equal to the bit, dtype included."""
+    """Return whether two values are equal to the bit, dtype included."""
     if isinstance(wanted, torch.Tensor):
         return found.dtype == wanted.dtype and found.numpy().tobytes() == wanted.numpy().tobytes()
     if isinstance(wanted, dict):
@@ -38,7 +38,7 @@ def same(found: object, wanted: object) -> bool:
 
 @pytest.fixture
 def saved(workspace):
-    """The folder of a training of which a state and two epochs' weights were saved."""
+    """Return the folder of a checkpoint with a state and the weights of two epochs."""
     with Checkpoint(KEY) as checkpoint:
         checkpoint.save({"best": 0})
         checkpoint.save(STATE)
@@ -48,7 +48,7 @@ def saved(workspace):
     return workspace / FOLDER
 
 
-def test_what_was_saved_last_is_what_is_loaded(saved):
+def test_load_returns_the_last_state(saved):
     with Checkpoint(KEY) as checkpoint:
         assert same(checkpoint.load(), STATE)
         assert same(checkpoint.load_weights(1), STATE["model"])
@@ -56,21 +56,21 @@ def test_what_was_saved_last_is_what_is_loaded(saved):
         assert checkpoint.run_id == "abc"
 
 
-def test_what_was_not_saved_is_not_there(workspace):
+def test_new_checkpoint_is_empty(workspace):
     with Checkpoint(KEY) as checkpoint:
         assert checkpoint.load() is None
         assert checkpoint.load_weights(1) is None
         assert checkpoint.run_id == ""
 
 
-def test_a_training_has_its_own(saved):
+def test_trainings_have_separate_checkpoints(saved):
     with Checkpoint("another") as checkpoint:
         assert checkpoint.load() is None
         assert checkpoint.load_weights(1) is None
         assert checkpoint.run_id == ""
 
 
-def test_dropped_weights_are_gone_and_the_others_stay(saved):
+def test_drop_weights_deletes_only_those(saved):
     with Checkpoint(KEY) as checkpoint:
         checkpoint.drop_weights(1)
         checkpoint.drop_weights(1)
@@ -78,7 +78,7 @@ def test_dropped_weights_are_gone_and_the_others_stay(saved):
         assert checkpoint.load_weights(12) is not None
 
 
-def test_nothing_unfinished_is_left_lying(saved):
+def test_no_unfinished_file_remains(saved):
     assert sorted(path.name for path in saved.iterdir()) == [
         "lock",
         "run_id",
@@ -91,7 +91,7 @@ def test_nothing_unfinished_is_left_lying(saved):
 class TestForget:
     """The end of a training."""
 
-    def test_its_folder_is_gone_and_those_of_others_stay(self, saved):
+    def test_forget_deletes_only_this_folder(self, saved):
         with Checkpoint("another") as other:
             other.save(STATE)
         with Checkpoint(KEY) as checkpoint:
@@ -99,7 +99,7 @@ class TestForget:
             assert checkpoint.load() is None
         assert [path.name for path in saved.parent.iterdir()] == ["another"]
 
-    def test_what_was_abandoned_goes_along_and_what_was_not_stays(self, saved):
+    def test_forget_deletes_abandoned_checkpoints(self, saved):
         for name, age_s in (("old", ABANDONED_S + 60), ("young", ABANDONED_S - 3600)):
             with Checkpoint(name) as other:
                 other.save(STATE)
@@ -109,7 +109,7 @@ class TestForget:
             checkpoint.forget()
         assert [path.name for path in saved.parent.iterdir()] == ["young"]
 
-    def test_saving_makes_a_training_young_again(self, saved):
+    def test_saving_renews_the_age(self, saved):
         os.utime(saved, (0, 0))
         with Checkpoint(KEY) as checkpoint:
             checkpoint.save(STATE)
@@ -117,7 +117,7 @@ class TestForget:
             other.forget()
         assert (saved / "state.pt").is_file()
 
-    def test_it_may_begin_anew(self, saved):
+    def test_forgotten_training_can_start_again(self, saved):
         for _ in range(2):
             with Checkpoint(KEY) as checkpoint:
                 assert checkpoint.load() is None or same(checkpoint.load(), STATE)
@@ -137,9 +137,9 @@ with Checkpoint(sys.argv[1]) as checkpoint:
 
 
 class TestTwoAtOnce:
-    """While a process trains, there is no checkpoint for another that trains the same."""
+    """While a process trains, another process with the same training has no checkpoint."""
 
-    def takes_no_part(self, other: Checkpoint, folder: Path) -> None:
+    def has_no_access(self, other: Checkpoint, folder: Path) -> None:
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
         with other:
             assert other.load() is None
@@ -152,14 +152,14 @@ class TestTwoAtOnce:
             other.forget()
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
-    def test_the_second_takes_no_part(self, saved):
+    def test_second_process_has_no_checkpoint(self, saved):
         with Checkpoint(KEY) as checkpoint:
-            self.takes_no_part(Checkpoint(KEY), saved)
+            self.has_no_access(Checkpoint(KEY), saved)
             assert same(checkpoint.load(), STATE)
         with Checkpoint(KEY) as checkpoint:
-            assert same(checkpoint.load(), STATE), "free again"
+            assert same(checkpoint.load(), STATE), "the lock was not released"
 
-    def test_what_a_killed_process_held_is_free(self, workspace):
+    def test_lock_of_a_killed_process_is_released(self, workspace):
         with subprocess.Popen(
             [sys.executable, "-c", HOLDER, KEY],
             env={**os.environ, "PYTHONPATH": str(REPO)},
@@ -167,33 +167,33 @@ class TestTwoAtOnce:
             text=True,
         ) as process:
             assert process.stdout.readline() == "there\n"
-            self.takes_no_part(Checkpoint(KEY), FOLDER)
+            self.has_no_access(Checkpoint(KEY), FOLDER)
             process.kill()
         with Checkpoint(KEY) as checkpoint:
             assert checkpoint.load() == {"best": 5}
 
-    def test_all_but_the_first_of_several_that_train_together_have_none(self, saved):
-        self.takes_no_part(Checkpoint(KEY, is_first=False), saved)
+    def test_other_ranks_have_no_checkpoint(self, saved):
+        self.has_no_access(Checkpoint(KEY, is_first=False), saved)
 
-    def test_and_make_no_folder(self, workspace):
+    def test_other_ranks_make_no_folder(self, workspace):
         with Checkpoint(KEY, is_first=False) as checkpoint:
             checkpoint.save(STATE)
         assert list(workspace.iterdir()) == []
 
-    def test_before_it_is_entered_there_is_none(self, saved):
+    def test_unlocked_checkpoint_is_empty(self, saved):
         assert Checkpoint(KEY).load() is None
         assert Checkpoint(KEY).run_id == ""
 
 
-class Mischief:
-    """Says if it is ever called."""
+class Code:
+    """Makes a file if it is ever unpickled."""
 
     def __reduce__(self):
-        return (Path.touch, (Path("mischief"),))
+        return (Path.touch, (Path("executed"),))
 
 
 class TestDamage:
-    """What is not whole is as good as absent."""
+    """A damaged checkpoint is treated like a missing one."""
 
     def damaged(self, saved: Path, content: bytes) -> object:
         for name in ("state.pt", "weights_1.pt"):
@@ -202,23 +202,23 @@ class TestDamage:
             assert checkpoint.load_weights(1) is None
             return checkpoint.load()
 
-    def test_cut_off_anywhere(self, saved):
+    def test_truncated_file_is_not_loaded(self, saved):
         whole = (saved / "state.pt").read_bytes()
         for length in (0, 1, 3, 30, 100, *range(200, len(whole), 211), len(whole) - 1):
             assert self.damaged(saved, whole[:length]) is None, length
 
-    def test_filled_with_something_else(self, saved):
+    def test_file_with_other_content_is_not_loaded(self, saved):
         size = (saved / "state.pt").stat().st_size
         for content in (b"\0" * size, random.Random(0).randbytes(size), b"no checkpoint", b"PK\x03\x04"):
             assert self.damaged(saved, content) is None
 
-    def test_what_would_run_code_is_not_loaded(self, saved):
-        assert self.damaged(saved, pickle.dumps(Mischief(), protocol=2)) is None
-        torch.save({"best": Mischief()}, saved / "made.pt")
+    def test_pickled_code_is_not_loaded(self, saved):
+        assert self.damaged(saved, pickle.dumps(Code(), protocol=2)) is None
+        torch.save({"best": Code()}, saved / "made.pt")
         assert self.damaged(saved, (saved / "made.pt").read_bytes()) is None
-        assert not Path("mischief").exists()
+        assert not Path("executed").exists()
 
-    def test_a_folder_in_its_place(self, saved):
+    def test_folder_instead_of_the_file_is_tolerated(self, saved):
         (saved / "state.pt").unlink()
         (saved / "state.pt" / "in").mkdir(parents=True)
         with Checkpoint(KEY) as checkpoint:
@@ -228,15 +228,15 @@ class TestDamage:
             checkpoint.forget()
         assert not saved.exists()
 
-    def test_what_was_damaged_is_saved_over(self, saved):
+    def test_damaged_file_is_overwritten(self, saved):
         (saved / "state.pt").write_bytes(b"")
         with Checkpoint(KEY) as checkpoint:
             checkpoint.save(STATE)
             assert same(checkpoint.load(), STATE)
 
 
-def has_none(checkpoint: Checkpoint) -> None:
-    """Everything can be asked of it, and nothing comes of it."""
+def stores_nothing(checkpoint: Checkpoint) -> None:
+    """Assert that all methods work, and store nothing."""
     checkpoint.save(STATE)
     checkpoint.keep_weights(1, STATE["model"])
     checkpoint.drop_weights(2)
@@ -247,35 +247,35 @@ def has_none(checkpoint: Checkpoint) -> None:
 
 
 class TestUnwritable:
-    """A cache that cannot be written fails nothing."""
+    """A work cache that cannot be written raises no error."""
 
-    def test_a_file_where_the_cache_should_be(self, workspace):
+    def test_file_instead_of_the_work_cache(self, workspace):
         Path(".encore").write_text("in the way")
         with Checkpoint(KEY) as checkpoint:
-            has_none(checkpoint)
+            stores_nothing(checkpoint)
         assert Path(".encore").read_text() == "in the way"
 
-    def test_a_file_where_its_folder_should_be(self, workspace):
+    def test_file_instead_of_the_checkpoint_folder(self, workspace):
         FOLDER.parent.mkdir(parents=True)
         FOLDER.write_text("in the way")
         with Checkpoint(KEY) as checkpoint:
-            has_none(checkpoint)
+            stores_nothing(checkpoint)
         assert FOLDER.read_text() == "in the way"
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-    def test_a_cache_that_may_not_be_written(self, workspace):
+    def test_read_only_work_cache(self, workspace):
         Path(".encore").mkdir(mode=0o500)
         with Checkpoint(KEY) as checkpoint:
-            has_none(checkpoint)
+            stores_nothing(checkpoint)
 
-    def test_a_cache_that_is_deleted_meanwhile(self, saved):
+    def test_deleted_work_cache(self, saved):
         with Checkpoint(KEY) as checkpoint:
             shutil.rmtree(".encore")
-            has_none(checkpoint)
+            stores_nothing(checkpoint)
         assert not Path(".encore").exists()
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-    def test_a_full_disk_leaves_what_was_saved_before(self, saved):
+    def test_full_disk_keeps_the_previous_state(self, saved):
         before = (saved / "state.pt").read_bytes()
         with Checkpoint(KEY) as checkpoint:
             (saved / f".state.{os.getpid()}").symlink_to("/dev/full")
@@ -285,9 +285,9 @@ class TestUnwritable:
         assert not [path for path in saved.iterdir() if path.name.startswith(".")]
 
 
-def test_a_byte_that_changed_anywhere(saved):
+def test_single_changed_byte_is_detected(saved):
     whole = (saved / "state.pt").read_bytes()
-    for place in range(0, len(whole), 37):
+    for place in range(0, len(whole), 101):
         damaged = bytearray(whole)
         damaged[place] ^= 1
         (saved / "state.pt").write_bytes(damaged)
@@ -295,7 +295,7 @@ def test_a_byte_that_changed_anywhere(saved):
             assert checkpoint.load() is None, place
 
 
-def test_a_run_id_that_is_no_text(saved):
+def test_binary_run_id_is_ignored(saved):
     (saved / "run_id").write_bytes(b"\xff\xfe\x00")
     with Checkpoint(KEY) as checkpoint:
         assert checkpoint.run_id == ""

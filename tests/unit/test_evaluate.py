@@ -297,7 +297,7 @@ class TestOpenSet:
         trained = TrainedModel.load(Path("data/model"))
         with Features(examples.FEATURES) as features:
             x = examples.load(features, "mfcc", examples.read_split(), "unknown").read()
-        probability, novelty = trained.judge(x)
+        probability, novelty = trained.predict_with_novelty(x)
         np.testing.assert_array_equal(probability, trained.predict(x))
         if evaluated_open_set[0] == "cross_entropy":
             wanted = 1 - probability.max(axis=1)

@@ -1,4 +1,4 @@
-"""What is minimised is what the formulas say; what is reported is without smoothing and weights."""
+"""Losses equal their formulas; the reported loss has no smoothing and weights."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def made(
 
 
 def by_hand(name: str, logits: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Loss of each segment, written out in float64."""
+    """Return the loss of each segment, computed in float64."""
     if name == "cross_entropy":
         log_sum = np.log(np.exp(logits).sum(axis=1, keepdims=True))
         return -(target * (logits - log_sum)).sum(axis=1)
@@ -34,20 +34,20 @@ def by_hand(name: str, logits: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("target", [HARD, MIXED], ids=["hard", "mixed"])
 @pytest.mark.parametrize("name", NAMES)
-def test_loss_is_its_formula(name, target):
+def test_loss_equals_its_formula(name, target):
     wanted = by_hand(name, LOGITS.double().numpy(), target.double().numpy())
     np.testing.assert_allclose(made(name)(LOGITS, target), wanted, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(made(name).plain(LOGITS, target), wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_cross_entropy_is_torchs():
+def test_cross_entropy_equals_that_of_torch():
     wanted = nn.functional.cross_entropy(LOGITS, LABEL, reduction="none")
     torch.testing.assert_close(made("cross_entropy")(LOGITS, HARD), wanted)
     smoothed = nn.functional.cross_entropy(LOGITS, LABEL, reduction="none", label_smoothing=0.1)
     torch.testing.assert_close(made("cross_entropy", 0.1)(LOGITS, HARD), smoothed)
 
 
-def test_binary_cross_entropy_is_torchs():
+def test_binary_cross_entropy_equals_that_of_torch():
     wanted = nn.BCEWithLogitsLoss(reduction="none")(LOGITS, HARD).mean(dim=1)
     torch.testing.assert_close(made("binary_cross_entropy")(LOGITS, HARD), wanted)
 
@@ -61,7 +61,7 @@ def test_smoothing_spreads_a_share_of_the_target_over_all_classes(name, target):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_balanced_weights_are_the_formula_and_let_every_class_count_alike(name):
+def test_balanced_weights_give_every_class_the_same_total(name):
     loss = made(name, weights="balanced")
     weight = 40 / (4 * np.array([5, 20, 1, 14]))
     np.testing.assert_allclose(loss.weight, weight, rtol=1e-6)
@@ -77,7 +77,7 @@ def test_weights_of_balanced_classes_are_one(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_mixed_segment_weighs_as_much_as_its_classes_do_in_their_shares(name):
+def test_mixed_segment_has_the_mean_weight_of_its_classes(name):
     weight = 40 / (4 * np.array([5, 20, 1, 14]))
     each = by_hand(name, LOGITS.double().numpy(), MIXED.double().numpy())
     wanted = (MIXED.numpy() @ weight) * each
@@ -85,7 +85,7 @@ def test_a_mixed_segment_weighs_as_much_as_its_classes_do_in_their_shares(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_class_without_segments_breaks_nothing(name):
+def test_class_without_segments_gives_finite_losses(name):
     loss = made(name, weights="balanced", counts=torch.tensor([10, 0, 20, 10]))
     target = nn.functional.one_hot(torch.tensor([0, 2, 3]), 4).float()
     assert torch.isfinite(loss(LOGITS[:3], target)).all()
@@ -93,14 +93,14 @@ def test_a_class_without_segments_breaks_nothing(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_reported_is_without_smoothing_and_weights(name):
+def test_plain_loss_has_no_smoothing_and_weights(name):
     loss = made(name, 0.3, "balanced")
     torch.testing.assert_close(loss.plain(LOGITS, HARD), made(name)(LOGITS, HARD))
     assert not torch.allclose(loss.plain(LOGITS, HARD), loss(LOGITS, HARD))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_far_off_logits_give_finite_losses_and_gradients(name):
+def test_extreme_logits_give_finite_losses_and_gradients(name):
     logits = torch.tensor([[200.0, -200.0, 0.0, 90.0]], requires_grad=True)
     loss = made(name, 0.1, "balanced")(logits, HARD[1:2]).sum()
     loss.backward()
@@ -109,16 +109,16 @@ def test_far_off_logits_give_finite_losses_and_gradients(name):
 
 
 class TestProbabilities:
-    """How outputs read as probabilities."""
+    """Class probabilities from outputs."""
 
     @pytest.mark.parametrize("name", NAMES)
-    def test_they_sum_to_one_and_keep_the_order(self, name):
+    def test_probabilities_sum_to_one_and_keep_the_order(self, name):
         found = probabilities(LOGITS.double(), name)
         torch.testing.assert_close(found.sum(dim=1), torch.ones(9, dtype=torch.float64))
         assert ((found >= 0) & (found <= 1)).all()
         assert torch.equal(found.argsort(dim=1), LOGITS.argsort(dim=1))
 
-    def test_they_are_the_formulas(self):
+    def test_probabilities_equal_the_formulas(self):
         logits = LOGITS.double().numpy()
         power = np.exp(logits)
         wanted = power / power.sum(axis=1, keepdims=True)
@@ -127,8 +127,8 @@ class TestProbabilities:
         wanted = each / each.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(probabilities(LOGITS.double(), "binary_cross_entropy"), wanted)
 
-    def test_minimising_cross_entropy_finds_the_shares_of_the_classes(self):
-        """Over segments that are all alike the best probabilities are how often each class occurs."""
+    def test_minimum_of_cross_entropy_is_the_class_distribution(self):
+        """Over equal segments the best probabilities are the frequencies of the classes."""
         target = nn.functional.one_hot(torch.tensor([0] * 6 + [1] * 3 + [2]), 4).float()
         logits = torch.zeros(1, 4, requires_grad=True)
         optimizer = torch.optim.Adam([logits], lr=0.1)
@@ -140,7 +140,7 @@ class TestProbabilities:
         np.testing.assert_allclose(found, [0.6, 0.3, 0.1, 0.0], atol=0.01)
 
 
-def test_sigmoids_that_are_all_tiny_are_probabilities_too():
+def test_tiny_sigmoids_give_valid_probabilities():
     found = probabilities(
         torch.tensor([[-800.0, -801.0, -900.0]], dtype=torch.float64), "binary_cross_entropy"
     )
@@ -173,11 +173,11 @@ class TestMetricLoss:
                         lead = distance[a, n] - distance[a, p]
                         counts = {"all": lead <= 0.3, "semihard": 0 < lead <= 0.3, "hard": lead <= 0}[mining]
                         losses += [0.3 - lead] * int(counts)
-        given = triplet(mining)(7 * EMBEDDING, HARD)  # their lengths are nothing
+        given = triplet(mining)(7 * EMBEDDING, HARD)  # their lengths do not matter
         assert given.shape == (9,)
         np.testing.assert_allclose(given, np.mean(losses), rtol=1e-5)
 
-    def test_supcon_is_its_formula(self):
+    def test_supcon_equals_its_formula(self):
         cosine, label = UNIT @ UNIT.T / 0.2, LABEL.numpy()
         each = []
         for i in range(9):
@@ -187,7 +187,7 @@ class TestMetricLoss:
             each.append(-np.mean([cosine[i, j] - log_sum for j in same]))
         np.testing.assert_allclose(supcon()(7 * EMBEDDING, HARD), np.mean(each), rtol=1e-5)
 
-    def test_what_is_reported_is_the_same_against_prototypes(self):
+    def test_plain_loss_compares_with_prototypes(self):
         prototypes = nn.functional.normalize(
             torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
         ).double()
@@ -195,14 +195,14 @@ class TestMetricLoss:
         for i, label in enumerate(LABEL.tolist()):
             distance = squared[i].sqrt()
             others = [k for k in range(4) if k != label]
-            broken = [max(0.0, (distance[label] - distance[k] + 0.3).item()) for k in others]
-            assert triplet().plain(-squared, HARD)[i].item() == pytest.approx(np.mean(broken), abs=1e-6)
+            violations = [max(0.0, (distance[label] - distance[k] + 0.3).item()) for k in others]
+            assert triplet().plain(-squared, HARD)[i].item() == pytest.approx(np.mean(violations), abs=1e-6)
             cosine = torch.from_numpy(UNIT[i]) @ prototypes.T / 0.2
             wanted = nn.functional.cross_entropy(cosine, LABEL[i]).item()
             assert supcon().plain(-squared, HARD)[i].item() == pytest.approx(wanted, abs=1e-6)
 
     @pytest.mark.parametrize("loss", [triplet(), supcon()], ids=["triplet", "supcon"])
-    def test_a_batch_of_one_class_each_moves_nothing(self, loss):
+    def test_batch_without_positive_pairs_has_no_gradient(self, loss):
         embedding = EMBEDDING[:4].clone().requires_grad_()
         loss(embedding, HARD[:4]).sum().backward()
         assert torch.equal(embedding.grad, torch.zeros_like(embedding))

@@ -1,4 +1,4 @@
-"""Embeddings and their prototypes."""
+"""Classification by the nearest prototype."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ X = torch.randn(12, 4, 5, generator=torch.Generator().manual_seed(1))
 LABEL = torch.arange(12) % 3
 
 
-def test_embeddings_have_length_one_however_loud_the_network(model):
+def test_embeddings_have_length_one(model):
     embedding = model.embed(X)
     torch.testing.assert_close(embedding.norm(dim=1), torch.ones(12))
     with torch.no_grad():
@@ -28,7 +28,7 @@ def test_embeddings_have_length_one_however_loud_the_network(model):
     torch.testing.assert_close(model.embed(X), embedding)
 
 
-def test_prototypes_are_the_directions_of_the_class_means(model):
+def test_prototypes_are_normalised_class_means(model):
     embedding = model.embed(X).detach()
     model.place(embedding, LABEL)
     for number in range(3):
@@ -36,7 +36,7 @@ def test_prototypes_are_the_directions_of_the_class_means(model):
         torch.testing.assert_close(model.prototypes[number], mean / mean.norm())
 
 
-def test_logits_are_minus_squared_distances_over_the_temperature(model):
+def test_logits_are_minus_squared_distances_divided_by_temperature(model):
     embedding = model.embed(X).detach()
     model.place(embedding, LABEL)
     wanted = -(torch.cdist(embedding, model.prototypes) ** 2)
@@ -45,7 +45,7 @@ def test_logits_are_minus_squared_distances_over_the_temperature(model):
     torch.testing.assert_close(model(X), 4 * wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_a_class_without_segments_is_the_furthest(model):
+def test_class_without_segments_has_the_greatest_distance(model):
     embedding = model.embed(X).detach()
     model.place(embedding, LABEL.clamp(max=1))
     own = model.squared_distance(embedding)[torch.arange(12), LABEL.clamp(max=1)]
@@ -61,7 +61,7 @@ def test_distances_stay_exact_in_mixed_precision(model):
         assert torch.equal(model.squared_distance(embedding), exact)
 
 
-def test_its_weights_are_the_networks_and_prototypes_are_saved_with_them(model):
+def test_state_has_the_weights_and_the_prototypes(model):
     assert model.parameter_groups() == model.network.parameter_groups()
     assert {"prototypes", "temperature"} < model.state_dict().keys()
     assert not [name for name, _ in model.named_parameters() if not name.startswith("network.")]

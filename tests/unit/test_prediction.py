@@ -1,4 +1,4 @@
-"""A trained model asked about a file: the same answer as the pipeline's, and the card's own snippet."""
+"""Predictions for a file: they equal those of the pipeline, and the snippet in the card works."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from tests.synthetic import CLASSES, RATE_HZ, composed_sections, noise, write_mu
 
 @pytest.fixture(scope="module")
 def _project(module_workspace):
-    """A little music with all that the pipeline makes of it."""
+    """Run the whole pipeline on a little music."""
     music = write_music(module_workspace / "music")
     write_params(
         "dataset=folder",
@@ -37,7 +37,7 @@ def _project(module_workspace):
 
 
 def predicted() -> dict[str, dict[str, float]]:
-    """Probabilities of each test track as evaluate wrote them."""
+    """Return the probabilities of each test track in the output of evaluate."""
     with Path("data/evaluation/predictions.csv").open() as file:
         return {
             row["track_id"]: {label: float(row[label]) for label in CLASSES} for row in csv.DictReader(file)
@@ -46,24 +46,24 @@ def predicted() -> dict[str, dict[str, float]]:
 
 @pytest.mark.usefixtures("_project")
 class TestPredict:
-    def test_it_says_of_each_test_track_what_evaluate_says(self):
+    def test_predict_equals_evaluate_for_each_test_track(self):
         for track_id, probability in predicted().items():
             assert predict(Path("data/raw/music", track_id)) == pytest.approx(probability, abs=1e-5)
 
-    def test_another_rate_and_more_channels_are_brought_to_the_models(self, tmp_path):
+    def test_other_rates_and_channels_are_converted(self, tmp_path):
         path = tmp_path / "stereo.flac"
         soundfile.write(path, np.stack([noise(66150), noise(66150, 1)], axis=1), 22050)
         probability = predict(path)
         assert list(probability) == list(CLASSES)
         assert sum(probability.values()) == pytest.approx(1)
 
-    def test_params_yaml_is_not_asked(self, tmp_path, monkeypatch):
+    def test_params_yaml_is_not_read(self, tmp_path, monkeypatch):
         track_id, probability = next(iter(predicted().items()))
         path, model = Path("data/raw/music", track_id).resolve(), Path("data/model").resolve()
         monkeypatch.chdir(tmp_path)
         assert predict(path, model) == pytest.approx(probability, abs=1e-5)
 
-    def test_too_short_a_file_is_refused(self, tmp_path):
+    def test_short_file_is_refused(self, tmp_path):
         path = tmp_path / "short.wav"
         soundfile.write(path, noise(RATE_HZ // 2), RATE_HZ)
         with pytest.raises(
@@ -71,19 +71,19 @@ class TestPredict:
         ):
             predict(path)
 
-    def test_what_is_no_music_is_refused(self, tmp_path):
+    def test_file_without_music_is_refused(self, tmp_path):
         path = tmp_path / "noise.wav"
         path.write_bytes(b"no music")
         with pytest.raises(EncoreError, match=r"noise\.wav cannot be decoded"):
             predict(path)
 
-    def test_what_is_not_there_is_refused(self, tmp_path):
+    def test_missing_file_and_folder_are_refused(self, tmp_path):
         with pytest.raises(EncoreError, match=r"gone\.wav: cannot be read: No such file"):
             predict(tmp_path / "gone.wav")
         with pytest.raises(EncoreError, match="cannot be read: Is a directory"):
             predict(tmp_path)
 
-    def test_samples_that_are_no_numbers_are_refused(self, tmp_path):
+    def test_samples_that_are_not_finite_are_refused(self, tmp_path):
         samples = noise(2 * RATE_HZ)
         samples[7] = np.nan
         soundfile.write(tmp_path / "hole.wav", samples, RATE_HZ, subtype="FLOAT")

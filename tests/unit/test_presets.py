@@ -1,4 +1,4 @@
-"""The presets of conf/experiment/ are the published systems, from the input to the loss, and they learn."""
+"""The presets of conf/experiment/ equal the published systems, from the input to the loss, and learn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ GTZAN_SAMPLES = 661_794  # at 22,050 Hz, the most common length of a track
 
 @dataclass(frozen=True)
 class Published:
-    """What a preset is held to.
+    """The published values of a system.
 
     `layers` are its weights from input to output: of dense and recurrent layers (in, out), of convolutions
     (in, out, kernel).
@@ -163,7 +163,7 @@ SYSTEMS |= {
         loss="triplet",
     ),
 }
-# These need up to minutes an epoch on two cores: the same layers learn from the first frames alone.
+# These take up to minutes per epoch: here the same layers learn from the first frames only.
 SMALLER = {
     "cayde_cnn": {"pools": [[2, 4], [2, 4], [2, 4], [3, 2], [4, 1]], "frames": 128},
     "cayde_crnn": {"frames": 96},
@@ -182,7 +182,7 @@ def sections_of(name: str, *overrides: str) -> dict:
 
 
 def built(sections: dict, input_shape: Sequence[int], n_classes: int = 10, **changes) -> Classifier:
-    """The network, as good for so many classes as the loss allows."""
+    """Build the network with as many outputs as the loss needs."""
     chosen = check_model(sections["model"])
     torch.manual_seed(0)
     n_outputs = sections["loss"].get("embedding_size", n_classes)
@@ -206,7 +206,7 @@ def layers_of(model: nn.Module) -> list[tuple]:
     return table
 
 
-def test_every_preset_is_held_to_something_published():
+def test_every_preset_has_published_values():
     from tests.unit.test_conf import EXPERIMENTS
 
     assert set(SYSTEMS) == set(EXPERIMENTS)
@@ -226,7 +226,7 @@ def made(sections: dict, n_segments: int) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(values, np.float32), label
 
 
-def test_input_is_the_published_one(name):
+def test_input_shape_is_the_published_one(name):
     sections, published = sections_of(name), SYSTEMS[name]
     x, _ = made(sections, 1)
     assert x.shape[1:] == published.input_shape
@@ -258,31 +258,31 @@ def test_optimiser_and_loss_are_the_published_ones(name):
         assert (params.patience, params.keep) == (None, "last"), "all epochs run, and the last one counts"
 
 
-def test_triplets_are_those_of_composers():
+def test_triplet_loss_has_the_published_parameters():
     loss = recipe.check_loss(sections_of("composer_triplet")["loss"])
     assert (loss.embedding_size, loss.margin) == (25, 1.0)
 
 
-def test_rounds_are_those_of_cayde():
+def test_cayde_mlp_has_ten_rounds():
     assert sections_of("cayde_mlp")["train"]["rounds"] == 10
 
 
 @pytest.mark.parametrize("preset", ["uab_lstm", "uab_lstm_mel"])
 @pytest.mark.parametrize("schedule", ["plateau", "cosine_restarts", "step"])
-def test_each_lstm_takes_each_of_its_three_schedules(preset, schedule):
+def test_each_lstm_works_with_its_three_schedules(preset, schedule):
     sections = sections_of(preset, f"schedule={schedule}")
     assert recipe.check_schedule(sections["schedule"]).name == schedule
     assert sections["train"]["monitor"] == "valid_accuracy"
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "exponential", "cosine_restarts", "plateau"])
-def test_blocks_cnn_takes_every_decay_after_its_warmup(schedule):
+def test_blocks_cnn_keeps_its_warm_up_with_every_schedule(schedule):
     sections = sections_of("blocks_cnn", f"schedule={schedule}")
     assert recipe.check_schedule(sections["schedule"]).warmup_epochs == 5.0
 
 
 @pytest.mark.parametrize("option", ["residual=true", "frequency_as_channels=true", "pooling=average"])
-def test_blocks_cnn_takes_its_options(option):
+def test_blocks_cnn_has_working_options(option):
     model = built(sections_of("blocks_cnn", f"model.{option}"), (128, 64))
     assert model.eval()(torch.randn(1, 128, 64)).shape == (1, 10)
 
@@ -291,8 +291,8 @@ class Learned(Exception):  # noqa: N818
     """Over 95 % of the training segments are right."""
 
 
-def test_it_learns_twenty_segments(name, workspace):
-    # twenty segments are few steps an epoch, for which no course of the learning rate was meant
+def test_preset_learns_twenty_segments(name, workspace):
+    # with twenty segments an epoch has too few steps for any LR schedule
     sections = sections_of(name, "train.patience=null", "train.batch_size=4", "schedule=constant")
     smaller = dict(SMALLER.get(name, {}))
     x, label = made(sections, 20)

@@ -29,7 +29,7 @@ def blocks_of(x: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]
 
 @pytest.mark.parametrize("size", [1, 7, 100])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_scaler_is_numpys_over_everything(size, offset):
+def test_fit_equals_numpy_over_all_segments(size, offset):
     random = np.random.default_rng(0)
     x = (offset + random.normal(-40, 20, (50, 6, 30)) * np.arange(1, 7)[:, None]).astype(np.float32)
     scaler = Scaler.fit("bins", lambda: blocks_of(x, size))
@@ -38,13 +38,13 @@ def test_scaler_is_numpys_over_everything(size, offset):
     np.testing.assert_allclose(scaler.std, exact.std(axis=(0, 2)), rtol=1e-10)
 
 
-def test_scaler_works_on_each_bin():
+def test_bins_scaler_scales_each_bin():
     x = segments(4)
     wanted = (x - np.arange(8)[:, None]) / (1 + np.arange(8)[:, None])
     np.testing.assert_allclose(scaler("bins").standardise(x).numpy(), wanted, rtol=1e-5)
 
 
-def test_scaler_works_on_each_segment():
+def test_example_scaler_scales_each_segment():
     x = segments(4)
     x[1] = 1000 * x[1] + 5
     scaled = scaler("example").standardise(x).numpy()
@@ -54,7 +54,7 @@ def test_scaler_works_on_each_segment():
     np.testing.assert_allclose(scaled.std(axis=(1, 2)), 1, rtol=1e-5)
 
 
-def test_silence_is_not_blown_up():
+def test_silence_is_not_amplified():
     x = np.full((2, *SHAPE), -100, np.float32)
     x[1, 3, 3] += 1e-5
     scaled = scaler("example").standardise(x).numpy()
@@ -62,12 +62,12 @@ def test_silence_is_not_blown_up():
     assert np.abs(scaled[1]).max() < 20
 
 
-def test_segments_are_as_they_were_without_a_scaler():
+def test_none_scaler_changes_nothing():
     x = segments(4)
     assert np.array_equal(scaler("none").standardise(x).numpy(), x)
 
 
 @pytest.mark.parametrize("kind", ["bins", "example", "none"])
-def test_a_segment_is_scaled_on_its_own(kind):
+def test_segments_do_not_affect_each_other(kind):
     other, x = scaler(kind), segments(20)
     assert torch.equal(other.standardise(x)[4:5], other.standardise(x[4:5]))

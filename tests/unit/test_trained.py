@@ -1,6 +1,8 @@
-"""A trained model lives in its folder alone."""
+"""A trained model is rebuilt from its folder, and predicts as it did before."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,12 @@ import torch
 
 from models import CNN
 from models.one_hot import OneHotInput
+from stages.tracking.process import NEEDED
 from stages.training import batches
 from stages.training.scaler import Scaler
 from stages.training.trained import TrainedModel, _load_pyfunc, build
 from tests import synthetic
+from tests.synthetic import REPO
 
 SHAPE = (8, 10)
 BINS = {"mean": [float(i) for i in range(8)], "std": [1.0 + i for i in range(8)]}
@@ -36,7 +40,7 @@ def model():
 
 @pytest.fixture
 def model_on_codes(model):
-    """The same on codes 0 to 6."""
+    """Return the same model on codes 0 to 6."""
     on_codes = synthetic.description(settings={"n_levels": 7})
     description = model.description.model_copy(
         update={"feature": on_codes.feature, "scaler": on_codes.scaler}
@@ -56,7 +60,7 @@ def codes(n: int) -> np.ndarray:
     return np.random.default_rng(n).integers(0, 7, (n, *SHAPE), dtype=np.uint8)
 
 
-def test_what_is_saved_is_what_is_loaded(model, tmp_path, monkeypatch):
+def test_loaded_model_equals_the_saved_one(model, tmp_path, monkeypatch):
     folder = tmp_path / "model"
     folder.mkdir()
     model.save(folder)
@@ -83,14 +87,14 @@ def test_saving_twice_writes_the_same_bytes(model, tmp_path):
 
 
 def trained_with(model: TrainedModel, scaler: str = "bins", loss: str = "cross_entropy") -> TrainedModel:
-    """The same network, trained in another way."""
+    """Return the same network with another scaler or loss."""
     numbers = BINS if scaler == "bins" else {"mean": [], "std": []}
     changes = {"scaler": Scaler(name=scaler, **numbers), "recipe": synthetic.recipe(loss={"name": loss})}
     return TrainedModel(model.description.model_copy(update=changes), model.model)
 
 
 @pytest.mark.parametrize("kind", ["bins", "example", "none"])
-def test_predicting_scales_as_training_does(model, kind, tmp_path):
+def test_predict_scales_as_training_does(model, kind, tmp_path):
     other, x = trained_with(model, scaler=kind), segments(6)
     other.save(tmp_path)
     with torch.no_grad():
@@ -108,28 +112,28 @@ def test_sigmoids_are_divided_by_their_sum(model, tmp_path):
     np.testing.assert_allclose(probability.sum(axis=1), 1)
 
 
-def test_probabilities_sum_to_one_in_evaluation_mode(model):
+def test_probabilities_sum_to_one_without_dropout(model):
     x = segments(30)
     probability = model.predict(x)
     assert probability.shape == (30, 3)
     assert probability.dtype == np.float64
     np.testing.assert_allclose(probability.sum(axis=1), 1)
-    assert np.array_equal(model.predict(x), probability), "dropout is at work"
+    assert np.array_equal(model.predict(x), probability), "dropout is active"
 
 
-def test_many_segments_are_judged_like_few(model, monkeypatch):
+def test_many_segments_are_predicted_like_few(model, monkeypatch):
     x = segments(23)
-    monkeypatch.setattr(batches, "JUDGED_BYTES", 10 * x[:1].nbytes)
+    monkeypatch.setattr(batches, "FORWARD_BYTES", 10 * x[:1].nbytes)
     together = model.predict(x)
     assert len(together) == len(x)
     alone = np.concatenate([model.predict(x[i : i + 1]) for i in (0, 10, 22)])
     np.testing.assert_allclose(together[[0, 10, 22]], alone, atol=1e-6)
 
 
-def test_a_segment_too_large_to_be_judged_with_others_is_judged_alone(model, monkeypatch):
+def test_large_segments_are_predicted_one_by_one(model, monkeypatch):
     x = segments(5)
     together = model.predict(x)
-    monkeypatch.setattr(batches, "JUDGED_BYTES", 1)
+    monkeypatch.setattr(batches, "FORWARD_BYTES", 1)
     np.testing.assert_allclose(model.predict(x), together, atol=1e-6)
 
 
@@ -141,12 +145,12 @@ def test_a_segment_too_large_to_be_judged_with_others_is_judged_alone(model, mon
         lambda x: x.transpose(0, 2, 1).copy().transpose(0, 2, 1),
     ],
 )
-def test_any_array_of_the_right_shape_will_do(model, odd):
+def test_any_dtype_and_memory_layout_is_accepted(model, odd):
     x = odd(segments(5))
     np.testing.assert_allclose(model.predict(x), model.predict(np.ascontiguousarray(x, np.float32)))
 
 
-def test_predicting_leaves_the_input_alone(model):
+def test_predict_does_not_change_its_input(model):
     x = segments(5)
     before = x.copy()
     model.predict(x)
@@ -154,9 +158,9 @@ def test_predicting_leaves_the_input_alone(model):
 
 
 class TestOnCodes:
-    """A model that takes codes: its input layer comes back with it, and there is no scaler."""
+    """A model that takes codes has an input layer and no scaler."""
 
-    def test_what_is_saved_is_what_is_loaded(self, model_on_codes, tmp_path):
+    def test_loaded_model_equals_the_saved_one(self, model_on_codes, tmp_path):
         model_on_codes.save(tmp_path)
         loaded = TrainedModel.load(tmp_path)
         assert isinstance(loaded.model, OneHotInput)
@@ -166,27 +170,43 @@ class TestOnCodes:
         assert np.array_equal(probability, model_on_codes.predict(codes(20)))
         np.testing.assert_allclose(probability.sum(axis=1), 1)
         described = json.loads(Path(tmp_path, "model.json").read_text("utf-8"))
-        assert described["kwargs"]["input_shape"] == list(SHAPE), "that of the feature"
+        assert described["kwargs"]["input_shape"] == list(SHAPE), "the shape of the feature"
         assert described["scaler"] == {"name": "none", "mean": [], "std": []}
 
-    def test_codes_stay_what_they_are_until_the_network(self, model_on_codes):
+    def test_codes_are_not_scaled_or_copied(self, model_on_codes):
         x = codes(5)
         tensor = model_on_codes.description.scaler.standardise(x)
         assert tensor.dtype == torch.uint8
         assert np.shares_memory(tensor.numpy(), x)
 
-    def test_any_layout_will_do(self, model_on_codes):
+    def test_any_memory_layout_is_accepted(self, model_on_codes):
         x = codes(5)
         turned = x.transpose(0, 2, 1).copy().transpose(0, 2, 1)
         assert np.array_equal(model_on_codes.predict(turned), model_on_codes.predict(x))
 
-    def test_a_code_that_the_model_does_not_know_is_refused(self, model_on_codes):
+    def test_code_above_the_number_of_levels_is_refused(self, model_on_codes):
         x = codes(5)
         x[2, 3, 4] = 7
         with pytest.raises(ValueError, match="codes 0 to 6, but there is 7"):
             model_on_codes.predict(x)
 
     @pytest.mark.parametrize("dtype", [np.float32, np.int64])
-    def test_numbers_that_are_no_codes_are_refused(self, model_on_codes, dtype):
+    def test_other_dtypes_than_uint8_are_refused(self, model_on_codes, dtype):
         with pytest.raises(TypeError, match="uint8"):
             model_on_codes.predict(codes(5).astype(dtype))
+
+
+PROBE = """
+import sys
+import stages.training.trained
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_logged_model_needs_only_its_listed_packages():
+    done = subprocess.run([sys.executable, "-c", PROBE], cwd=REPO, capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    declared = (REPO / "pyproject.toml").read_text("utf-8")
+    ours = {name for name in imported if f'"{name}==' in declared or f'"{name}>=' in declared}
+    assert {"pydantic", "ruamel", "safetensors", "torch"} <= imported
+    assert ours - {"tqdm"} <= {*NEEDED}  # torch uses tqdm only if it is installed
