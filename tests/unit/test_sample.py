@@ -98,11 +98,11 @@ def default_songs():
 
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory):
-    """Five tracks of two genres: one by each of four artists, and the first once more."""
+    """Return folder and rows of six tracks: by three artists of each of two genres."""
     into = tmp_path_factory.mktemp("sample")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("stages.parallel.processes.workers", lambda: 1)
-        rows = Sample(params(classes=["metal", "jazz"], tracks_per_class=5)).fetch(into)
+        rows = Sample(params(classes=["metal", "jazz"], tracks_per_class=3)).fetch(into)
     return into, rows
 
 
@@ -115,16 +115,22 @@ def test_same_bytes_in_fresh_processes_and_with_any_number_of_workers(tmp_path):
 
 def test_rows_describe_the_files(fetched):
     into, rows = fetched
-    ids = [f"{genre}.{number:05d}" for genre in ("jazz", "metal") for number in range(5)]
+    ids = [f"{genre}.{number:05d}" for genre in ("jazz", "metal") for number in range(3)]
     assert [row.track_id for row in rows] == ids
     for row in rows:
         genre, number = row.track_id.split(".")
         path = into / row.path
         assert row.path == f"{genre}/{row.track_id}.wav"
         assert (row.label, row.split, row.source) == (genre, "", "sample")
-        assert row.group == artists()[genre][int(number) % 4].artist
+        assert row.group == artists()[genre][int(number)].artist
         assert (row.sha256, row.bytes) == (digest(path), path.stat().st_size)
     assert len({row.sha256 for row in rows}) == len(rows)
+
+
+def test_artists_of_a_genre_take_turns():
+    groups = [track.group for track in Sample(params(tracks_per_class=5)).published().tracks]
+    jazz = [artist.artist for artist in artists()["jazz"]]
+    assert groups[5 * GTZAN.index("jazz") :][:5] == [*jazz, jazz[0]]
 
 
 def test_thirty_seconds_neither_silent_nor_clipped(fetched):
