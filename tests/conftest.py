@@ -67,6 +67,14 @@ def module_workspace(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture(scope="session")
+def fork_server():
+    """The process that workers are forked from, with the modules that tests of them import."""
+    from stages.parallel.processes import prepare
+
+    prepare(["pytest", "tests.synthetic", "stages.audio.files"])
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _no_store_of_the_file_before():
     """MLflow puts the store that it uses into the environment, for processes that are started later."""

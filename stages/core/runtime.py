@@ -2,6 +2,7 @@
 
 import os
 import re
+import sysconfig
 from contextlib import suppress
 from ctypes import CDLL
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from stages.core.params import Params, load
+from stages.core.workspace import work_cache_path
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
@@ -73,6 +75,15 @@ def prepare_for_torch() -> None:
         mallopt = CDLL("libc.so.6").mallopt
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, -1)
+
+
+def prepare_for_numba() -> None:
+    """Let numba, behind librosa, cache what it compiles in the work cache if the environment is read-only.
+
+    Otherwise it fails at import where the home folder cannot be written either, as in many containers.
+    """
+    if not os.access(sysconfig.get_path("purelib"), os.W_OK):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(work_cache_path() / "numba"))
 
 
 def workers() -> int:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from stages.core.errors import EncoreError
+from stages.core.runtime import prepare_for_numba
 
 GC_THRESHOLD = 100_000  # new objects between two searches for cycles; Python's 700 slow imports by a fifth
 
@@ -51,6 +52,7 @@ def _answer_help(command: Callable[[], None]) -> None:
 
 def _run(command: Callable[[], None]) -> None:
     gc.set_threshold(GC_THRESHOLD)
+    prepare_for_numba()
     try:
         command()
     except EncoreError as error:

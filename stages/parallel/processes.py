@@ -80,7 +80,7 @@ def prepare(modules: Sequence[str]) -> None:
     """
     from multiprocessing import forkserver
 
-    forkserver.set_forkserver_preload([*modules])
+    forkserver.set_forkserver_preload(["pebble", __name__, *modules])
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C would print a traceback there
     try:
         forkserver.ensure_running()

@@ -1,7 +1,7 @@
-"""Spoilt files through the real fetch and decode: each must end with a verdict, and no process in trouble.
+"""Run damaged files through the real fetch and decode: each must get a verdict, and no process may fail.
 
-``python -m tests.campaigns.fuzz [--seed N] [--files N]``. What went in and came out is read from the stages'
-tables. A second, small part plants files that kill the process that reads them, or keep it busy for ever.
+``python -m tests.campaigns.fuzz [--seed N] [--files N]``. Inputs and results are read from the tables.
+A second, small part adds files that kill the process that reads them, or keep it busy for ever.
 """
 
 import argparse
@@ -54,7 +54,7 @@ stages.parallel.processes.isolated_map = lambda *args: patient(*args[:-1], {TIME
 
 
 class Campaign:
-    """Collects what is not as it should be."""
+    """Collects the expectations that are not met."""
 
     def __init__(self) -> None:
         self.violations: list[str] = []
@@ -156,7 +156,7 @@ def print_verdicts(rows: dict[str, Quality]) -> None:
 
 
 def print_slowest(paths: list[str]) -> None:
-    """What each file takes by itself, in a pass of its own."""
+    """Print the slow files, timed one by one."""
     raw = [Path("data/raw/music", path) for path in paths]
     for path, taken in zip(paths, isolated_map(_taken, raw, len(raw), "timing", 300.0), strict=True):
         if isinstance(taken, Lost):

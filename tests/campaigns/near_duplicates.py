@@ -1,7 +1,9 @@
-"""Are copies found, and nothing else? `python -m tests.campaigns.near_duplicates FOLDER`.
+"""Check that copies are found and unrelated tracks are not.
 
-Makes changed copies of every audio file below FOLDER, which should hold no recording twice, and looks for
-them among the originals. Exits with 1 if a required change is missed once, or unrelated tracks are paired.
+``python -m tests.campaigns.near_duplicates FOLDER``
+
+Makes changed copies of every audio file below FOLDER, which should contain no recording twice, and looks
+for them among the originals. Exits with 1 if a required change is missed, or unrelated tracks are a pair.
 """
 
 import sys
@@ -53,7 +55,7 @@ REQUIRED: dict[str, Callable[[Path, Samples, int], Path]] = {
 FURTHER: dict[str, Callable[[Path, Samples, int], Path]] = {
     "2 s later": lambda path, x, rate: write_wav(path, later(x, rate, 2), rate),
     "at 44.1 kHz": lambda path, x, rate: write_wav(path, at_44100(x, rate), 44100),
-    # half a frame's step out of line, which is hardest
+    # half a step off the frame grid, which is the hardest
     "first 20 s, 1.01 s later, -6 dB, MP3": lambda path, x, rate: write_mp3(
         path, later(x[: 20 * rate], rate, 1.01) / 2, rate
     ),

@@ -1,7 +1,7 @@
-"""Stage extract over ever more tracks: memory, time, and what one more track costs.
+"""Run extract over more and more tracks: memory, time, and the cost of one more track.
 
-``python -m tests.campaigns.scale [--tracks 100 1000 10000] [--seconds 10] [--seed 0]``. The tracks are made
-up; each stage runs in its own process, where many are extracted with workers beside it. Exits with 1 if
+``python -m tests.campaigns.scale [--tracks 100 1000 10000] [--seconds 10] [--seed 0]``. The tracks are
+synthetic; each stage runs in a process, which starts workers for many tracks. Exits with 1 if
 memory grows by more than `MOST_KB` a track, or one more track changes what the others give.
 """
 
@@ -21,7 +21,7 @@ from tests.campaigns.workspace import Ended, new_workspace, run
 from tests.synthetic import noise
 
 RATE_HZ = 22050
-MOST_KB = 8.0  # a track: its name and places in the index, and what HDF5 keeps of its waveform
+MOST_KB = 8.0  # per track: its name and places in the index, and what HDF5 stores about its waveform
 POOL_S = 120
 CACHE_GB = 2.0
 
@@ -100,7 +100,7 @@ def main() -> None:
         print(f"slope from {few} to {many} tracks: {slope:.2f} kB a track")
         is_wrong |= slope > MOST_KB
     if is_wrong:
-        sys.exit("not as it should be")
+        sys.exit("memory grows too fast, or one more track changed the others")
 
 
 if __name__ == "__main__":

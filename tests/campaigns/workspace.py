@@ -1,4 +1,4 @@
-"""Stages in folders of their own: started, watched, and looked for in the process table."""
+"""Run stages in separate folders, watch their memory, and find their processes."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ class Ended:
     stdout, stderr : str
     seconds : float
     pid : int
-        The stage's own.
+        Process id of the stage.
     peaks_mb : dict of int to float
         Peak resident memory of each of its processes, by process id.
     """
@@ -40,7 +40,7 @@ class Ended:
 
 
 def new_workspace(folder: Path, *overrides: str) -> Path:
-    """A folder that holds what conf/ composes to under `overrides`."""
+    """Create a folder with the params.yaml that conf/ composes to under `overrides`."""
     folder.mkdir(parents=True)
     (folder / "params.yaml").write_text(composed(*overrides), "utf-8")
     return folder.resolve()
@@ -55,7 +55,7 @@ def start(stage: str, folder: Path, hooks: str = "", **streams: Any) -> subproce
 
 
 def run(stage: str, folder: Path, hooks: str = "") -> Ended:
-    """Run a stage to its end, with an eye on the memory of all its processes."""
+    """Run a stage to its end and measure the memory of all its processes."""
     started = time.monotonic()
     peaks_mb: dict[int, float] = {}
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
@@ -74,17 +74,17 @@ def _text(stream: IO[bytes]) -> str:
 
 
 def processes(folder: Path) -> list[int]:
-    """Those that work in `folder`: a stage and all that it started, even where the stage itself is gone."""
+    """Find the processes in `folder`: a stage and all that it started, even if the stage has ended."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended since, or is another user's
+        with suppress(OSError):  # it has ended, or belongs to another user
             if (process / "cwd").readlink() == folder:
                 found.append(int(process.name))
     return found
 
 
 def left_after(folder: Path, seconds: float) -> list[int]:
-    """Processes that still work in `folder` when they had some time to end."""
+    """Find the processes that are still in `folder` after some time to end."""
     deadline = time.monotonic() + seconds
     while (left := processes(folder)) and time.monotonic() < deadline:
         time.sleep(SAMPLING_S)
@@ -92,7 +92,7 @@ def left_after(folder: Path, seconds: float) -> list[int]:
 
 
 def peak_mb(pid: int) -> float:
-    """The most resident memory that a process ever had, in 10⁶ bytes; 0 if it is gone."""
+    """Return the peak resident memory of a process in 10⁶ bytes; 0 if it has ended."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -101,7 +101,7 @@ def peak_mb(pid: int) -> float:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file below `folder`, by its path; empty if there is no such folder."""
+    """Compute the SHA-256 of each file below `folder`, by its path; empty if there is no such folder."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))

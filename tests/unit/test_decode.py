@@ -334,7 +334,7 @@ class TestCache:
 
 
 @pytest.fixture(scope="module")
-def decoded_once(module_workspace, files):
+def decoded_once(fork_server, module_workspace, files):
     """A workspace with the decoded files."""
     write_raw(files, LABELS)
     write_params()
@@ -342,7 +342,7 @@ def decoded_once(module_workspace, files):
 
 
 @pytest.fixture
-def raw(workspace, files):
+def raw(fork_server, workspace, files):
     """./data/raw with all files, and the parameters."""
     write_raw(files, LABELS)
     write_params()

@@ -15,7 +15,7 @@ from tests.synthetic import edit_params, write_params
 
 
 @pytest.fixture(autouse=True)
-def _params(workspace):
+def _params(fork_server, workspace):
     write_params("runtime.workers=2")
 
 

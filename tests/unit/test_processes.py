@@ -33,7 +33,7 @@ def answer(item: object) -> object:
 
 
 @pytest.fixture(autouse=True)
-def two_workers(monkeypatch):
+def two_workers(fork_server, monkeypatch):
     monkeypatch.setattr(processes, "workers", lambda: 2)
 
 

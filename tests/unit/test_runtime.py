@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,33 @@ def test_freed_memory_is_reused_without_being_cleared():
     n_pages = 2**26 // os.sysconf("SC_PAGE_SIZE")
     assert default > 20 * n_pages
     assert prepared < default - 18 * n_pages
+
+
+NUMBA_CACHE = """
+import os
+from stages.core.runtime import prepare_for_numba
+prepare_for_numba()
+print(os.environ.get("NUMBA_CACHE_DIR", "beside the code"))
+"""
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+
+
+def numba_cache(*prefix: str) -> subprocess.CompletedProcess[str]:
+    command = [*prefix, sys.executable, "-c", NUMBA_CACHE]
+    environment = os.environ | {"PYTHONPATH": str(REPO)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def test_numba_caches_beside_the_code_by_default():
+    assert numba_cache().stdout == "beside the code\n"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="needs root to mount a folder read-only"
+)
+def test_numba_caches_in_the_work_cache_if_the_environment_is_read_only(workspace):
+    environment = sysconfig.get_path("purelib")
+    done = numba_cache("unshare", "--mount", "sh", "-c", READ_ONLY, environment)
+    if "unshare failed" in done.stderr or "permission denied" in done.stderr:
+        pytest.skip("this machine lets nobody mount a folder read-only")
+    assert done.stdout == f"{workspace}/.encore/numba\n", done.stderr

@@ -37,6 +37,12 @@ def description(content_key: str) -> Description:
     return synthetic.description(scaler=scaler, kept_epoch=2, content_key=content_key)
 
 
+@pytest.fixture(autouse=True)
+def _silent_wait(monkeypatch):
+    """A busy machine may need longer than users should wait without a message."""
+    monkeypatch.setattr(tracking_client, "SILENT_WAIT_S", 120.0)
+
+
 @pytest.fixture(scope="module")
 def store(module_workspace):
     """A workspace with a tracking store at its root; stages run in a copy elsewhere, as under --temp."""
