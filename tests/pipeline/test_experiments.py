@@ -1,4 +1,7 @@
-"""Experiments and their runs in MLflow, on the real DVC, a real store and its page in a real browser."""
+"""Experiments in a fresh clone, their runs in a real MLflow store, and its pages in a real browser.
+
+The tests build on one another: the clone has the committed dvc.lock, whose outputs are in no cache here.
+"""
 
 import os
 import shutil
@@ -17,7 +20,7 @@ from mlflow.entities import Run
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from tests.pipeline.project import Project
+from tests.pipeline.project import Project, stages_run
 
 CHROMIUM = shutil.which("chromium")
 QUIET = [
@@ -31,7 +34,25 @@ QUIET = [
 ]
 
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+TINY = ("train.epochs=2", "pictures.duration_s=1.0")
+MINE = ("data/raw/mine.wav", "data/segments/mine.csv", "data/model/mine.txt", "data/evaluation/mine.md")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, music: Path) -> Project:
+    """The project as git clones it, with dvc.lock; nothing has run in it."""
+    origin = Project(tmp_path_factory.mktemp("origin"), music, keep_lock=True)
+    clone = origin.clone(tmp_path_factory.mktemp("clone") / "encore")
+    assert (clone.folder / "dvc.lock").is_file()
+    assert not (clone.folder / ".dvc/cache").exists()
+    return clone
+
+
+def experiment(clone: Project, *overrides: str, option: str = "") -> list[str]:
+    """Run a small experiment; return the names of the stages that ran."""
+    words = clone.settings(*TINY, *overrides)
+    return stages_run(clone.dvc("exp", "run", *([option] if option else []), *words))
 
 
 def needs_chromium(test: object) -> object:
@@ -51,17 +72,17 @@ def figures_of(client: MlflowClient, run: Run) -> list[str]:
     return [file.path for file in client.list_artifacts(run.info.run_id) if file.path.endswith(".png")]
 
 
-@pytest.mark.timeout(600)
-def test_six_queued_experiments_end_as_six_runs(project: Project) -> None:
-    project.experiment("model=mlp,cnn,lstm", "train.seed=1,2", queue=True)
-    project.dvc("queue", "start", "--jobs", "2", timeout_s=560)
-    project.wait_for_queue()
-    assert project.dvc("queue", "status").count("Success") == 6
-    client, runs = runs_of(project)
-    queued = [run for run in runs if run.data.params["train.seed"] in ("1", "2")]
-    assert sorted(run.data.tags["model"] for run in queued) == ["CNN", "CNN", "LSTM", "LSTM", "MLP", "MLP"]
-    assert len({run.data.tags["dvc.exp_name"] for run in queued}) == 6
-    for run in queued:
+def test_queued_experiments_succeed_in_a_fresh_clone_and_are_tracked(clone: Project) -> None:
+    experiment(clone, "model=mlp,cnn,lstm", "train.seed=1", option="--queue")
+    experiment(clone, "train.seed=2", option="--queue")
+    clone.dvc("queue", "start", "--jobs", "2", timeout_s=560)
+    clone.wait_for_queue()
+    status = clone.dvc("queue", "status")
+    assert status.count("Success") == 4, status
+    client, runs = runs_of(clone)
+    assert sorted(run.data.tags["model"] for run in runs) == ["CNN", "LSTM", "MLP", "MLP"]
+    assert len({run.data.tags["dvc.exp_name"] for run in runs}) == 4
+    for run in runs:
         assert run.info.status == "FINISHED"
         assert "test.track.accuracy" in run.data.metrics
         figures = figures_of(client, run)
@@ -71,7 +92,27 @@ def test_six_queued_experiments_end_as_six_runs(project: Project) -> None:
         for figure in figures:
             with Image.open(client.download_artifacts(run.info.run_id, figure)) as image:
                 image.verify()
-    assert not list((project.folder / ".dvc/tmp/exps").rglob("mlflow.db"))
+    assert not list((clone.folder / ".dvc/tmp/exps").rglob("mlflow.db"))
+
+
+def test_an_experiment_then_git_checkout_then_another(clone: Project) -> None:
+    assert experiment(clone, "train.seed=1") == [], "all of it is in the run cache"
+    clone.git("checkout", "--quiet", ".")
+    assert experiment(clone, "train.seed=5") == ["train", "evaluate"]
+
+
+def test_an_experiment_in_a_temporary_folder(clone: Project) -> None:
+    clone.git("checkout", "--quiet", ".")
+    assert experiment(clone, "train.seed=6", option="--temp") == ["train", "evaluate"]
+
+
+@pytest.fixture(scope="module")
+def project(clone: Project) -> Project:
+    """The clone with an experiment in its workspace, committed."""
+    clone.git("checkout", "--quiet", ".")
+    experiment(clone, "train.seed=1")
+    clone.commit("an experiment")
+    return clone
 
 
 def test_a_dead_tracking_server_warns_and_ends_nothing(project: Project) -> None:
@@ -92,7 +133,10 @@ def test_evaluating_again_completes_the_same_run(project: Project) -> None:
 
 def test_a_page_asked_for_later_joins_the_same_run(project: Project) -> None:
     before = {run.info.run_id for run in runs_of(project)[1]}
-    assert sorted(project.experiment("pictures.tracks=[low/0.wav]")) == ["evaluate", "pictures"]
+    assert sorted(experiment(project, "train.seed=1", "pictures.tracks=[low/0.wav]")) == [
+        "evaluate",
+        "pictures",
+    ]
     client, runs = runs_of(project)
     assert {run.info.run_id for run in runs} == before
     pages = [file.path for run in runs for file in client.list_artifacts(run.info.run_id, "tracks")]
@@ -101,7 +145,7 @@ def test_a_page_asked_for_later_joins_the_same_run(project: Project) -> None:
 
 def test_another_evaluation_of_a_cached_training_is_a_run_of_its_own(project: Project) -> None:
     before = {run.info.run_id for run in runs_of(project)[1]}
-    assert project.experiment("evaluate.seed=5") == ["evaluate"]
+    assert experiment(project, "train.seed=1", "evaluate.seed=5") == ["evaluate"]
     new = [run for run in runs_of(project)[1] if run.info.run_id not in before]
     assert [run.data.params["evaluate.seed"] for run in new] == ["5"]
     assert new[0].info.status == "FINISHED"
@@ -175,3 +219,19 @@ def test_a_run_shows_its_card_with_pictures(project: Project, url: str, page: Pa
     for picture in card.locator("img").all():
         assert picture.evaluate("image => image.naturalWidth") > 400
     assert card.locator("img").count() >= 2
+
+
+def test_files_beside_the_outputs_survive_every_command(project: Project) -> None:
+    for path in MINE:
+        (project.folder / path).write_text("mine")
+    commands = (
+        ["repro"],
+        ["repro", "--force", "--single-item", "fetch", "segment"],
+        ["exp", "run", *project.settings(*TINY, "train.seed=2")],
+        ["checkout", "--force"],
+        ["gc", "--workspace", "--force"],
+    )
+    for command in commands:
+        project.dvc(*command)
+        lost = [path for path in MINE if not (project.folder / path).is_file()]
+        assert not lost, command
