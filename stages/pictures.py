@@ -46,13 +46,13 @@ def draw_pages(
     features: Mapping[str, Any],
     n_samples: int,
 ) -> None:
-    """Draw the first `n_samples` of classes and tracks to ``classes/`` and ``tracks/`` in `folder`."""
+    """Draw the first `n_samples` of classes and tracks to ``pages/classes/`` and ``pages/tracks/``."""
     from tqdm import tqdm
 
     pages = []
     for kind, rows in (("classes", planned.classes), ("tracks", planned.tracks)):
-        (folder / kind).mkdir()
-        pages += [(folder / kind / name, row) for name, row in rows.items()]
+        (folder / "pages" / kind).mkdir(parents=True)
+        pages += [(folder / "pages" / kind / name, row) for name, row in rows.items()]
     for path, row in tqdm(pages, desc="pictures", unit="page", disable=None):
         samples = hdf5.read_waveform(audio, row, 0, n_samples)
         figures.save(spectrograms.page(samples, features, tracks[row].label, tracks[row].track_id), path)

@@ -210,9 +210,12 @@ def save(prepared: Prepared, result: "FitResult", folder: Path) -> None:
     with outputs(folder) as new:
         TrainedModel(description, prepared.model).save(new)
         write_rows(new / "history.csv", result.history, Epoch)
-        (new / "rounds").mkdir()
-        for number, weights in enumerate(result.rounds, start=1):
-            save_weights(weights, new / "rounds" / f"round_{number:02d}.safetensors")
+        rounds = {
+            f"round_{number:02d}.{name}": value
+            for number, weights in enumerate(result.rounds, start=1)
+            for name, value in weights.items()
+        }
+        save_weights(rounds, new / "rounds.safetensors")
 
 
 def _summary(prepared: Prepared, result: "FitResult") -> str:

@@ -87,8 +87,8 @@ def test_queued_experiments_succeed_in_a_fresh_clone_and_are_tracked(clone: Proj
         assert "test.track.accuracy" in run.data.metrics
         figures = figures_of(client, run)
         assert len(figures) == 5
-        pages = [file.path for file in client.list_artifacts(run.info.run_id, "classes")]
-        assert pages == ["classes/high.png", "classes/low.png", "classes/noise.png"]
+        pages = [file.path for file in client.list_artifacts(run.info.run_id, "pages/classes")]
+        assert pages == [f"pages/classes/{label}.png" for label in ("high", "low", "noise")]
         for figure in figures:
             with Image.open(client.download_artifacts(run.info.run_id, figure)) as image:
                 image.verify()
@@ -139,8 +139,8 @@ def test_a_page_asked_for_later_joins_the_same_run(project: Project) -> None:
     ]
     client, runs = runs_of(project)
     assert {run.info.run_id for run in runs} == before
-    pages = [file.path for run in runs for file in client.list_artifacts(run.info.run_id, "tracks")]
-    assert pages == ["tracks/low_0.wav.png"]
+    pages = [file.path for run in runs for file in client.list_artifacts(run.info.run_id, "pages/tracks")]
+    assert pages == ["pages/tracks/low_0.wav.png"]
 
 
 def test_another_evaluation_of_a_cached_training_is_a_run_of_its_own(project: Project) -> None:

@@ -341,11 +341,11 @@ class TestStage:
         write_tracks(labels, "pictures.tracks=[a/0.wav,a/2.wav,a/0.wav]")
         pictures.main()
         assert list(drawn()) == [
-            "classes/Drum___Bass.png",
-            "classes/rock.png",
+            "pages/classes/Drum___Bass.png",
+            "pages/classes/rock.png",
+            "pages/tracks/a_0.wav.png",
+            "pages/tracks/a_2.wav.png",
             "spectrograms.png",
-            "tracks/a_0.wav.png",
-            "tracks/a_2.wav.png",
         ]
         assert capsys.readouterr().out == "pictures: 2 classes, 2 tracks in data/pictures\n"
         for path in Path("data/pictures").rglob("*.png"):
@@ -386,21 +386,20 @@ class TestStage:
     def test_without_labels_the_overview_shows_the_first_tracks(self, workspace, drawn_from, capsys):
         write_tracks({f"t{number}": "" for number in range(21, 9, -1)}, "pictures.tracks=[t20]")
         pictures.main()
-        assert list(drawn()) == ["spectrograms.png", "tracks/t20.png"]
+        assert list(drawn()) == ["pages/tracks/t20.png", "spectrograms.png"]
         assert list(drawn_from.excerpts) == [f"t{number}" for number in range(10, 20)]
         assert "no track has a label: spectrograms.png shows the first 10 by name" in capsys.readouterr().out
 
     @pytest.mark.parametrize("label", ["", "rock"])
-    def test_all_three_outputs_exist_and_other_files_stay(self, workspace, drawn_from, label):
+    def test_both_outputs_exist_and_other_files_stay(self, workspace, drawn_from, label):
         write_tracks({"a": label})
         folder = Path("data/pictures")
         folder.mkdir()
         (folder / "notes.txt").write_text("mine")
         pictures.main()
         names = sorted(path.name for path in folder.iterdir())
-        assert names == ["classes", "notes.txt", "spectrograms.png", "tracks"]
-        assert (folder / "tracks").is_dir()
-        assert (folder / "classes").is_dir()
+        assert names == ["notes.txt", "pages", "spectrograms.png"]
+        assert (folder / "pages").is_dir()
 
     def test_an_unknown_track_is_refused_with_similar_names(self, workspace):
         write_tracks({"blues/00.wav": "blues", "blues/01.wav": "blues", "rock/00.wav": "rock"})

@@ -366,13 +366,13 @@ def test_kept_epoch_is_that_of_the_saved_weights(data, capsys):
         assert -np.log(chance).mean() == pytest.approx(history[kept - 1].valid_loss, rel=1e-4)
 
 
-def test_weights_of_each_round_are_in_the_rounds_folder(data):
+def test_weights_of_each_round_are_in_one_file(data):
     files = trained("train.epochs=2", "train.rounds=3", "train.keep=last")
-    assert set(files) == {"model.json", "weights.safetensors", "history.csv"} | {
-        f"rounds/round_{number:02d}.safetensors" for number in (1, 2, 3)
-    }
-    rounds = [load_file(f"data/model/rounds/round_{number:02d}.safetensors") for number in (1, 2, 3)]
+    assert set(files) == {"model.json", "weights.safetensors", "history.csv", "rounds.safetensors"}
+    all_rounds = load_file("data/model/rounds.safetensors")
     weights = load_file("data/model/weights.safetensors")
+    rounds = [{name: all_rounds[f"round_{number:02d}.{name}"] for name in weights} for number in (1, 2, 3)]
+    assert len(all_rounds) == 3 * len(weights)
     for name, value in weights.items():
         assert np.array_equal(rounds[2][name], value)
         assert not np.array_equal(rounds[0][name], rounds[1][name])
@@ -380,8 +380,8 @@ def test_weights_of_each_round_are_in_the_rounds_folder(data):
         {name: torch.from_numpy(value) for name, value in rounds[0].items()}
     )
     assert len(read_rows(Path("data/model/history.csv"), Epoch)) == 6
-    assert "rounds/round_01.safetensors" not in trained("train.epochs=2"), "weights of an earlier training"
-    assert Path("data/model/rounds").is_dir()
+    trained("train.epochs=2")
+    assert load_file("data/model/rounds.safetensors") == {}, "of one round the weights are the model's"
 
 
 def test_scaler_does_not_depend_on_the_block_size(data, monkeypatch):
