@@ -260,7 +260,7 @@ def test_float16_rounds(tmp_path):
     np.testing.assert_allclose(values, 1000 * FLOATS, rtol=2**-11)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("value", [65520.0, -1e9])
 def test_values_too_large_for_float16_are_refused_in_one_line(tmp_path, value):
     with float16(tmp_path / "features.h5") as file:
