@@ -64,9 +64,9 @@ lock: ## write requirements.lock anew from pyproject.toml
 clean: environment ## remove outputs of the pipeline; keeps .venv, runs, DVC's cache and what lies beside the outputs
 	@python -c 'from dvc.repo import Repo; [out.remove() for out in Repo().index.outs if out.use_cache]'
 
-# The environment is made of the lock file and torch's version, and lies where its scripts say: both are written
-# into .venv/made-from. It is built beside the old one, and takes its place when it is whole. A link to the
-# environment of another checkout is used as it is while its content is right; nothing is changed through it.
+# The environment is current if .venv/made-from has the content of the lock file, torch's version, and the path that
+# its scripts name. It is built beside the old one and replaces it when it is complete. A link to the environment
+# of another checkout is used as long as its content is current; nothing is changed through the link.
 CONTENT = $(shell (cat requirements.lock; echo $(TORCH)) | git hash-object --stdin)
 define RELOCATE
 import sys, pathlib
@@ -79,25 +79,32 @@ export RELOCATE
 
 .PHONY: environment
 environment:
-	@lies="$$(cd $(VENV) 2>/dev/null && pwd -P)"; { read -r content && read -r place; } 2>/dev/null <$(VENV)/made-from; \
-	if [ "$$content" != $(CONTENT) ] || ! $(VENV)/bin/python -c "" 2>/dev/null; then $(MAKE) --no-print-directory build; \
-	elif [ "$$place" = "$$lies" ]; then :; \
-	elif [ -L $(VENV) ]; then $(MAKE) --no-print-directory build; \
-	else echo "the project has moved from $${place%/*}: $(VENV) follows"; \
-	  $(VENV)/bin/python -c "$$RELOCATE" $(VENV) "$$place" "$$lies"; fi
+	@unset CDPATH; location="$$(cd ./$(VENV) 2>/dev/null && pwd -P)"; \
+	{ read -r content && read -r recorded; } 2>/dev/null <$(VENV)/made-from; \
+	if [ "$$content" != $(CONTENT) ] || ! $(VENV)/bin/python -c "" 2>/dev/null; then goal=build; \
+	elif [ "$$recorded" = "$$location" ]; then exit 0; \
+	elif [ -L $(VENV) ] || [ ! -w $(VENV)/made-from ]; then goal=build; else goal=relocate; fi; \
+	"$(MAKE_COMMAND)" --no-print-directory $$goal
+
+.PHONY: relocate
+relocate:
+	@unset CDPATH; location="$$(cd ./$(VENV) && pwd -P)"; { read -r content && read -r recorded; } <$(VENV)/made-from; \
+	echo "the project has moved from $${recorded%/*}: scripts of $(VENV) get the new path"; \
+	$(VENV)/bin/python -c "$$RELOCATE" $(VENV) "$$recorded" "$$location"
 
 # torch comes last and on its own: pip chooses its build (CPU where it is given one) and adds the CUDA packages
-# that this build asks for; everything else is the lock file to the letter. librosa compiles functions when it is
+# that this build asks for; everything else is exactly what the lock file says. librosa compiles functions when it is
 # first imported, or first stretches time: done here by one process, since two at once can leave a cache of
 # numba's in which every later process crashes (numba issue 10128).
 .PHONY: build
 build: export PATH := $(SYSTEM_PATH)
-build: NEW := $(CURDIR)/$(VENV)-new
+build: NEW := $(CURDIR)/$(VENV)-new-$(shell echo $$PPID)
 build:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "error: $(PYTHON) is not Python 3.11 to 3.13; name one: make repro PYTHON=python3.12" >&2; exit 1; }
 	@echo "setting up $(VENV) (once, some minutes)"
-	@rm -rf "$(NEW)" && $(PYTHON) -m venv "$(NEW)"
+	@for left in $(VENV)-new-*; do kill -0 "$${left##*-}" 2>/dev/null || rm -rf "$$left"; done  # of killed builds
+	@$(PYTHON) -m venv "$(NEW)"
 	@"$(NEW)/bin/pip" install -qq --no-compile --no-deps --requirement requirements.lock
 	@"$(NEW)/bin/pip" install -qq --no-compile --constraint requirements.lock $(TORCH)
 	@"$(NEW)/bin/python" -m compileall -qq -j 0 "$(NEW)/lib" || true  # on all cores, which pip does not do

@@ -1,1 +1,1 @@
-"""The pipeline: one module per DVC stage, and a room each for what stages share."""
+"""The pipeline: one module for each DVC stage, and a package for each thing that they share."""

@@ -37,7 +37,7 @@ class RenderParams(Params):
     control: bool
 
     @model_validator(mode="after")
-    def _end_some_time(self) -> "RenderParams":
+    def _bounded_length(self) -> "RenderParams":
         if self.windows * self.window_s > MOST_RENDERED_S:
             raise ValueError(
                 f"windows is {self.windows}, should be at most {MOST_RENDERED_S / self.window_s:.0f}, for "

@@ -138,6 +138,8 @@ def _reason(error: Any, model: type[Params], section: str) -> str:
         return f"{key}: unknown key; allowed here: {allowed}"
     if error["type"] == "missing":
         return f"{key}: missing; `make params` rewrites the file from conf/"
+    if error["type"] == "model_type":
+        return f"{key} is {error['input']!r}, should be a group of keys; `make params` rewrites the file"
     message = error["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
     if not location:  # a check of several keys together, whose message begins with the key and its value
         return f"{key}.{message}"

@@ -5,12 +5,13 @@ import re
 import sysconfig
 from contextlib import suppress
 from ctypes import CDLL
+from importlib.metadata import version
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from stages.core.params import Params, load
-from stages.core.workspace import work_cache_path
+from stages.core.workspace import work_cache
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
@@ -80,10 +81,26 @@ def prepare_for_torch() -> None:
 def prepare_for_numba() -> None:
     """Let numba, behind librosa, cache what it compiles in the work cache if the environment is read-only.
 
-    Otherwise it fails at import where the home folder cannot be written either, as in many containers.
+    Otherwise it fails at import where the home folder cannot be written either, as in many containers. One
+    process compiles what librosa needs while the others wait, since two at once can leave a cache that
+    crashes every later process (numba issue 10128).
     """
-    if not os.access(sysconfig.get_path("purelib"), os.W_OK):
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(work_cache_path() / "numba"))
+    if "NUMBA_CACHE_DIR" in os.environ or os.access(sysconfig.get_path("purelib"), os.W_OK):
+        return
+    from filelock import FileLock
+
+    folder = work_cache(f"numba/{version('numba')}-{version('librosa')}")
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    is_compiled = folder / "complete"
+    with FileLock(work_cache("locks") / "numba.lock"):
+        if not is_compiled.exists():
+            import librosa.core.audio
+            import librosa.core.pitch
+            import librosa.effects
+            import numpy as np
+
+            librosa.effects.time_stretch(np.zeros(4096, np.float32), rate=2.0)
+            is_compiled.touch()
 
 
 def workers() -> int:

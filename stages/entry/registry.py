@@ -1,7 +1,7 @@
 """The sections of params.yaml: how each one is checked, and whether they fit together.
 
-A section that is added to conf/ is added here, and nowhere else: every stage then checks it, and MLflow
-logs it.
+A section that is added to conf/ is added here: every stage then checks it, and MLflow logs it. dvc.yaml names
+the stages that it changes.
 """
 
 from collections.abc import Callable, Mapping
@@ -69,6 +69,8 @@ def check_params() -> None:
 def check_all(values: Mapping[str, Any]) -> None:
     """Check all sections, as far as that is possible without data and without torch.
 
+    Whether a model fits the shape of its feature is known when `train` builds it.
+
     Raises
     ------
     EncoreError
@@ -77,6 +79,12 @@ def check_all(values: Mapping[str, Any]) -> None:
     sections = {name: check_section(name, values[name]) for name in SECTIONS}
     wanted = Recipe(**{name: sections[name] for name in recipe.SECTIONS})
     recipe.check_together(wanted)
+    _check_machine(sections)
+    if sections["split"].name == "published" and not sections["dataset"].publishes_split:
+        raise EncoreError(
+            f"params.yaml: split.name is 'published', but dataset {sections['dataset'].name} publishes no "
+            "split; choose another, such as grouped"
+        )
     features = _features(sections)
     for section in ("baseline", "model"):
         name = sections[section].feature
@@ -88,6 +96,14 @@ def check_all(values: Mapping[str, Any]) -> None:
     name = sections["model"].feature
     is_codes = hasattr(features[name], "n_levels")
     recipe.check_augmentation(wanted, name, features[name].unit, is_codes)
+
+
+def _check_machine(sections: Mapping[str, Any]) -> None:
+    """Check what is known of the device before torch is imported."""
+    if sections["runtime"].device == "cpu" and sections["train"].precision == "16-mixed":
+        raise EncoreError(
+            "params.yaml: train.precision is '16-mixed', but a CPU has only 32-true, bf16-mixed"
+        )
 
 
 def _features(sections: Mapping[str, Any]) -> dict[str, Feature]:

@@ -31,7 +31,7 @@ class SegmentParams(Params):
         segment is dropped.
     """
 
-    length_s: float = Field(gt=0)
+    length_s: float = Field(gt=0, le=86_400)
     max_per_track: int | None = Field(ge=1)
     tail: float = Field(ge=0, lt=1)
 

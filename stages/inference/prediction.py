@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stages.audio.decode import decode
 from stages.core.errors import EncoreError
+from stages.core.runtime import prepare_for_numba
 from stages.features.catalogue import extract, rebuild
 from stages.features.segments import cut
 from stages.storage.hdf5 import at_full_scale
@@ -33,6 +34,7 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
         If the file cannot be read or decoded, has samples that are not finite, or is shorter than one
         segment; or if the model is missing or has an old model.json.
     """
+    prepare_for_numba()
     trained = TrainedModel.load(model)
     about = trained.description
     rate_hz, length = about.feature.sample_rate_hz, about.feature.segment_length

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from stages.core.errors import EncoreError
 from stages.core.tables import RawTrack, read_pairs
@@ -59,6 +59,7 @@ class FmaParams(SourceParams):
         tracks.csv); None: downloaded.
     """
 
+    publishes_split: ClassVar[bool] = True
     name: Literal["fma"]
     subset: Literal["small", "medium", "large"]
     path: str | None = None

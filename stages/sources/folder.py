@@ -130,8 +130,8 @@ class Folder:
             _spelled(path): label
             for path, label in read_pairs(table, "path", "label", "dataset.labels").items()
         }
-        if strangers := sorted(given.keys() - set(names.values())):
-            found.strangers = f"{table} names files that are not there: {_some(strangers)}"
+        if unknown_paths := sorted(given.keys() - set(names.values())):
+            found.unknown_paths = f"{table} names files that are not there: {_some(unknown_paths)}"
         labels = {path: given.get(name, "") for path, name in names.items()}
         if labels and not any(labels.values()):
             raise EncoreError(
@@ -161,17 +161,17 @@ def _copy(root: Path, track: RawTrack, into: Path) -> RawTrack:
 class _Found:
     """What was found beside the music, to be printed."""
 
-    astray: list[str] = field(default_factory=list)  # links that are not followed
+    links_not_followed: list[str] = field(default_factory=list)  # links that are not followed
     others: Counter[str] = field(default_factory=Counter)  # files that are no music, by suffix
-    strangers: str = ""  # what the table of labels names and the folder lacks
+    unknown_paths: str = ""  # what the table of labels names and the folder lacks
 
     def report(self) -> None:
-        if self.strangers:
-            print(f"fetch: {self.strangers}")
-        if self.astray:
+        if self.unknown_paths:
+            print(f"fetch: {self.unknown_paths}")
+        if self.links_not_followed:
             print(
                 "fetch: left out links that lead outside the folder or to nothing, or that lie below another "
-                f"link: {_some(self.astray)}"
+                f"link: {_some(self.links_not_followed)}"
             )
         if self.others:
             kinds = ", ".join(f"{_some([suffix])} {n}" for suffix, n in self.others.most_common(5))
@@ -192,10 +192,10 @@ def _walk(
             continue
         target = Path(os.path.realpath(path))
         if not (target.exists() and target.is_relative_to(root)):
-            found.astray.append(str(path))
+            found.links_not_followed.append(str(path))
         elif target.is_dir():
             if path.is_symlink() and is_linked:
-                found.astray.append(str(path))
+                found.links_not_followed.append(str(path))
             elif str(target) not in (*above, here):  # a link to a folder above would never end
                 _assert_nameable(path.name)
                 yield from _walk(path, root, found, (*above, here), is_linked or path.is_symlink())

@@ -2,6 +2,7 @@
 
 import unicodedata
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 
@@ -26,8 +27,11 @@ class SourceParams(Params):
         Decides which tracks these are.
     watch, watch_metadata : str
         Files or folders that DVC watches for changes: the music, and what is said about it elsewhere.
+    publishes_split : bool
+        Whether the authors of the dataset publish a split.
     """
 
+    publishes_split: ClassVar[bool] = False
     name: str
     classes: list[str] | None = Field(min_length=1)
     tracks_per_class: int | None = Field(ge=1)

@@ -1,4 +1,4 @@
-"""Assigns every track to a split, and says what to beware of."""
+"""Assigns every track to a split, and returns warnings about leaks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

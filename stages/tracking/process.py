@@ -9,16 +9,18 @@ warning, and training goes on.
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -38,6 +40,18 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "encore"
 NOT_LOGGED = {"pictures"}  # more pictures do not make another experiment
+# What is logged of the folders of three stages: files that a user keeps beside the outputs are not.
+PICTURES = ("pages", "spectrograms.png")
+EVALUATION = (
+    "README.md",
+    "classes.csv",
+    "confusion.csv",
+    "figures",
+    "metrics.json",
+    "novelty.csv",
+    "predictions.csv",
+)
+MODEL = ("model.json", "weights.safetensors")
 NEEDED = ("mlflow", "numpy", "pydantic", "ruamel.yaml", "safetensors", "torch")  # to load a logged model
 MAX_VALUE = 500  # characters of a parameter; MLflow rejects the whole batch if one is longer
 
@@ -108,6 +122,14 @@ class Tracker:
         points = [Metric(name, value, self.now_ms, step) for name, value in metrics.items()]
         self._client.log_batch(self.run_id, points)
 
+    def _log_outputs(self, folder: Path, names: Sequence[str], place: str = "") -> None:
+        """Log the outputs of a stage, and no other file that lies beside them in `folder`."""
+        for path in (folder / name for name in names):
+            if path.is_dir():
+                self._client.log_artifacts(self.run_id, str(path), f"{place}/{path.name}".strip("/"))
+            elif path.exists():
+                self._client.log_artifact(self.run_id, str(path), place or None)
+
     def end(self, status: str) -> None:
         """Set the final status of the run, if there is one."""
         if self.run_id:
@@ -133,8 +155,8 @@ class Tracker:
         self._log_metrics(metrics)
         # MLflow's comparison of runs shows the artifacts at the top side by side: figures and overview.
         self._client.log_artifacts(self.run_id, str(Path(evaluation, "figures")))
-        self._client.log_artifacts(self.run_id, pictures)
-        self._client.log_artifacts(self.run_id, evaluation, "evaluation")
+        self._log_outputs(Path(pictures), PICTURES)
+        self._log_outputs(Path(evaluation), EVALUATION, "evaluation")
         self._client.log_text(self.run_id, page(Path(evaluation, "README.md")), "evaluation/card.html")
         _log_model(self.run_id, description, Path(model))
         self.end("FINISHED")
@@ -211,12 +233,14 @@ def _log_model(run_id: str, description: Description, model: Path) -> None:
         outputs=Schema([TensorSpec(np.dtype(np.float64), (-1, len(description.labels)))]),
     )
     here = Path(__file__).parents[1]
-    with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+    with warnings.catch_warnings(), TemporaryDirectory() as folder, mlflow.start_run(run_id=run_id):
         warnings.simplefilter("ignore")  # about the optional input example
+        for output in MODEL:
+            shutil.copy(model / output, folder)
         mlflow.pyfunc.log_model(
             name="model",
             loader_module="stages.training.trained",
-            data_path=str(model),
+            data_path=folder,
             code_paths=[str(here), str(here.parent / "models")],
             signature=signature,
             pip_requirements=[f"{name}=={version(name)}" for name in NEEDED],

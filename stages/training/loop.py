@@ -37,8 +37,6 @@ class FitResult:
     Attributes
     ----------
     history : list of Epoch
-    best_epoch : int
-        Number of the best epoch by `train.monitor`.
     kept_epoch : int
         Number of the epoch whose weights the model has.
     rounds : list of dict
@@ -46,7 +44,6 @@ class FitResult:
     """
 
     history: list[Epoch]
-    best_epoch: int
     kept_epoch: int
     rounds: list[Weights]
 
@@ -311,7 +308,7 @@ class Training:
             )
         self._model.load_state_dict(self._best.weights if keeps_best else self._validated.state_dict())
         kept_epoch = self._best.epoch if keeps_best else last.epoch
-        return FitResult(self._history, self._best.epoch, kept_epoch, self._rounds)
+        return FitResult(self._history, kept_epoch, self._rounds)
 
 
 def make_optimizer(model: Classifier, params: TrainParams) -> torch.optim.Optimizer:

@@ -212,3 +212,14 @@ def test_no_output_persists():
     for stage in STAGES.values():
         for out in stage["outs"]:
             assert not (isinstance(out, dict) and next(iter(out.values())).get("persist"))
+
+
+def test_mlflow_gets_all_outputs_of_evaluate_and_pictures_and_of_train_the_model():
+    from stages.tracking import process
+
+    def below(folder: str, outputs: tuple[str, ...]) -> set[str]:
+        return {f"data/{folder}/{name}" for name in outputs}
+
+    assert below("evaluation", process.EVALUATION) == set(outs("evaluate"))
+    assert below("pictures", process.PICTURES) == set(outs("pictures"))
+    assert below("model", process.MODEL) < set(outs("train"))

@@ -107,6 +107,24 @@ def test_no_room_imports_a_stage(path):
         assert not imported(path) & {f"stages.{name}" for name in STAGE_MODULES}
 
 
+NEUTRAL = {
+    "stages.entry.command.run",
+    "stages.entry.command.run_command",
+    "stages.tracking.client",
+    "stages.tracking.metrics.tracked",
+}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPO).as_posix())
+def test_only_neutral_code_is_taken_from_entry_and_tracking(path):
+    """Neither dvc.yaml nor the content key covers these packages, so no result may depend on them."""
+    if path.parent.name in ("entry", "tracking"):
+        return
+    taken = {name for name in imported(path) if name.startswith(("stages.entry", "stages.tracking"))}
+    for name in taken - NEUTRAL:
+        assert any(allowed.startswith(f"{name}.") for allowed in NEUTRAL), name
+
+
 PROBE = """
 import json, runpy, sys
 sys.argv = ["stages.{0}", "--help"]

@@ -80,7 +80,7 @@ class Outcome:
         """All that becomes a file, to the bit."""
         return (
             bits(self.model.state_dict()),
-            self.result.best_epoch,
+            self.result.kept_epoch,
             list(map(repr, self.history)),
             [bits(weights) for weights in self.result.rounds],
         )
@@ -130,7 +130,7 @@ class TestStopping:
         best = losses.index(min(losses))
         assert len(losses) == best + 1 + patience < 30
         assert losses[-1] > losses[best]
-        assert outcome.result.best_epoch == best + 1
+        assert outcome.result.kept_epoch == best + 1
         kept = outcome.history[best]
         assert validated(outcome.model, valid) == (kept.valid_loss, kept.valid_accuracy)
 
@@ -146,8 +146,8 @@ class TestStopping:
         how = recipe(train={"epochs": 40, "batch_size": 8, "learning_rate": 0.01, "patience": None})
         outcome = fitted(how, valid=valid)
         assert len(outcome.history) == 40
-        assert outcome.result.best_epoch < 20
-        assert validated(outcome.model, valid)[0] == outcome.history[outcome.result.best_epoch - 1].valid_loss
+        assert outcome.result.kept_epoch < 20
+        assert validated(outcome.model, valid)[0] == outcome.history[outcome.result.kept_epoch - 1].valid_loss
 
     def test_accuracy_can_be_monitored(self):
         """The first epoch with the highest accuracy is the best, whatever the loss."""
@@ -164,7 +164,7 @@ class TestStopping:
         accuracies = [row.valid_accuracy for row in outcome.history]
         best = accuracies.index(max(accuracies))
         assert max(accuracies) == 1.0
-        assert outcome.result.best_epoch == best + 1
+        assert outcome.result.kept_epoch == best + 1
         assert len(accuracies) == best + 1 + 4
         assert outcome.history[-1].valid_loss < outcome.history[best].valid_loss
         assert validated(outcome.model, data(1)) == (outcome.history[best].valid_loss, 1.0)
@@ -176,7 +176,7 @@ class TestStopping:
         )
         outcome = fitted(how, valid=valid)
         last = outcome.history[-1]
-        assert outcome.result.best_epoch == len(outcome.history) - 3, "it stops early, too"
+        assert outcome.result.kept_epoch == len(outcome.history) - 3, "it stops early, too"
         assert validated(outcome.model, valid) == (last.valid_loss, last.valid_accuracy)
 
     def test_patience_counts_over_rounds(self):
@@ -185,7 +185,7 @@ class TestStopping:
         assert len(fitted(how).result.rounds) == 3
         impatient = recipe(train={"epochs": 10, "rounds": 3, "batch_size": 8, "learning_rate": 0.01})
         outcome = fitted(impatient, valid=data(1, shuffled=True))
-        assert 10 < len(outcome.history) == outcome.result.best_epoch + 10 < 30
+        assert 10 < len(outcome.history) == outcome.result.kept_epoch + 10 < 30
         assert len(outcome.result.rounds) == len(outcome.history) // 10
 
     def test_weights_at_the_end_of_each_round_are_returned(self):

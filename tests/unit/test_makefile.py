@@ -14,6 +14,7 @@ from tests.synthetic import REPO
 pytestmark = pytest.mark.slow
 
 BUILD = "setting up .venv"
+PIP = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 class Checkout:
@@ -37,7 +38,7 @@ class Checkout:
         done = subprocess.run(
             ["make", "environment", f"PYTHON={sys.executable}"],
             cwd=self.folder,
-            env=own | {"PYTHONPATH": site, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            env=own | PIP | {"CDPATH": ".", "PYTHONPATH": site},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -106,6 +107,6 @@ def test_a_link_to_a_right_environment_is_used_as_it_is(built: Checkout, tmp_pat
 def test_a_renamed_folder_takes_its_environment_along(built: Checkout) -> None:
     old = built.folder
     built.folder = old.rename(old.with_name("renamed"))
-    assert built.make() == f"the project has moved from {old}: .venv follows\n"
+    assert built.make() == f"the project has moved from {old}: scripts of .venv get the new path\n"
     assert built.prefix() == str(built.environment)
     assert built.make() == ""

@@ -54,6 +54,23 @@ def test_missing_section_is_named(section, monkeypatch):
             "params.yaml: schedule.warmup_epochs is 3.0, should be under train.epochs, which is 3",
         ),
         (
+            ["split=published"],
+            "params.yaml: split.name is 'published', but dataset sample publishes no split; "
+            "choose another, such as grouped",
+        ),
+        (
+            ["train.precision=16-mixed", "runtime.device=cpu"],
+            "params.yaml: train.precision is '16-mixed', but a CPU has only 32-true, bf16-mixed",
+        ),
+        (
+            ["segment.length_s=1e308"],
+            "params.yaml: segment.length_s is 1e+308, should be less than or equal to 86400",
+        ),
+        (
+            ["features.mel=3"],
+            "params.yaml: features.mel is 3, should be a group of keys; `make params` rewrites the file",
+        ),
+        (
             ["loss=triplet", "train.batch_size=2"],
             "params.yaml: train.batch_size is 2, should be at least 3 with loss=triplet, "
             "which compares segments of a batch",

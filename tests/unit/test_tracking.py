@@ -87,10 +87,16 @@ def complete(
     (evaluation / "figures" / "curves.png").write_bytes(b"\x89PNG")
     (evaluation / "metrics.json").write_text("{}")
     (evaluation / "README.md").write_text("![Loss](figures/curves.png)\n")
-    for path in ("spectrograms.png", "classes/jazz.png", *(f"tracks/{name}.png" for name in tracks)):
+    for path in (
+        "spectrograms.png",
+        "pages/classes/jazz.png",
+        *(f"pages/tracks/{name}.png" for name in tracks),
+    ):
         (pictures / path).parent.mkdir(parents=True, exist_ok=True)
         (pictures / path).write_bytes(b"\x89PNG")
     model.mkdir()
+    for folder in (evaluation, pictures, model):
+        (folder / "mine.txt").write_text("a user's own file beside the outputs")
     trained.save(model)
     write_rows(model / "history.csv", HISTORY, Epoch)
     folders = (evaluation, pictures, model)
@@ -231,12 +237,12 @@ class TestRun:
         artifacts = store / "mlartifacts" / run.run_id / "artifacts"
         files = [path for path in artifacts.rglob("*") if path.is_file()]
         assert sorted(path.relative_to(artifacts).as_posix() for path in files) == [
-            "classes/jazz.png",
             "curves.png",
             "evaluation/README.md",
             "evaluation/card.html",
             "evaluation/figures/curves.png",
             "evaluation/metrics.json",
+            "pages/classes/jazz.png",
             "spectrograms.png",
         ]
         assert found.info.artifact_uri.startswith((store / "mlartifacts").as_uri())

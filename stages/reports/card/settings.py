@@ -22,7 +22,7 @@ SCALERS = {
     "none": "none",
 }
 # Of a feature's settings, what the rows `input` and `frames` say.
-SAID = ("framing", "hop_length", "n_fft", "pad_mode", "sample_rate_hz", "window")
+SHOWN_ELSEWHERE = ("framing", "hop_length", "n_fft", "pad_mode", "sample_rate_hz", "window")
 
 
 def settings(facts: Facts) -> list[tuple[str, str]]:
@@ -78,7 +78,7 @@ def _own(made: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _own(value) if isinstance(value, Mapping) else value
         for key, value in made.items()
-        if key not in SAID
+        if key not in SHOWN_ELSEWHERE
     }
 
 
