@@ -36,7 +36,10 @@ from stages.features.feature import Feature
 from stages.features.spectra import Framing, Segments
 from tests.synthetic import GTZAN, needs_gtzan, noise, tone
 
-pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # librosa's, of short segments
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:n_fft=.* is too large"),
+]  # librosa's, of short segments
 
 RATE_HZ = 22050
 LENGTH = 3 * RATE_HZ

@@ -24,6 +24,8 @@ from stages.parallel.ordered import ordered_map
 from stages.parallel.window import AHEAD
 from tests.synthetic import RATE_HZ, REPO, line_of, noise
 
+pytestmark = pytest.mark.slow
+
 MUSIC = [noise(5 * RATE_HZ, seed) for seed in range(4)] * 10
 WORDS_OF = partial(fingerprint, sample_rate_hz=RATE_HZ)
 

@@ -6,6 +6,8 @@ from ruamel.yaml import YAML
 from stages.entry.registry import SECTIONS, check_all, check_section
 from tests.synthetic import REPO, composed_sections
 
+pytestmark = pytest.mark.slow
+
 GIVEN = {
     ("dataset", "folder"): ["dataset.path=/some/music"],
     ("split", "file"): ["split.path=/some/split.csv"],

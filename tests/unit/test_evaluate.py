@@ -35,6 +35,8 @@ from tests.synthetic import (
     write_split,
 )
 
+pytestmark = pytest.mark.slow
+
 SCORES = {"accuracy", "accuracy_ci95_low", "accuracy_ci95_high", "macro_f1", "balanced_accuracy"}
 AUROC = {"auroc", "auroc_ci95_low", "auroc_ci95_high"}
 

@@ -36,6 +36,8 @@ from tests.synthetic import (
     write_audio,
 )
 
+pytestmark = pytest.mark.slow
+
 FEATURES = Path("data/features/features.h5")
 ENTRIES = Path(".encore/entries")
 EVERY = {"features.include": [*CATALOGUE], "features.contrast.fmin_hz": 50.0}  # whose octaves fit into 4 kHz

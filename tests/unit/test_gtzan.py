@@ -39,6 +39,8 @@ from tests.kaggle_server import (
 )
 from tests.synthetic import composed
 
+pytestmark = pytest.mark.slow
+
 CLIPS = ["blues.00000", "jazz.00033", "jazz.00054", "rock.00099"]
 
 

@@ -28,6 +28,8 @@ from stages.training.recipe import Recipe
 from stages.training.validation import calibrate, validate
 from tests.synthetic import class_patterns, recipe, training
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (8, 8)
 KEY = "0123456789abcdef"
 CPU = torch.device("cpu")
@@ -757,7 +759,6 @@ def has_compiler() -> bool:
     return has_headers and any(shutil.which(name) for name in ("c++", "g++", "clang++"))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not has_compiler(), reason="no C++ compiler, or no headers of Python")
 def test_compiled_model_trains_like_any_other(workspace, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(workspace / "compiled"))

@@ -17,6 +17,8 @@ from stages.training.model_params import check_model
 from stages.training.validation import validate
 from tests.synthetic import class_patterns, composed_sections, recipe, training
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {"mfcc": (13, 130), "mel": (128, 130)}
 NAMES = ["mlp", "cnn", "lstm", "encore_cnn"]
 N_LEVELS, CODES = 8, (12, 16)  # of the small features of codes
@@ -253,7 +255,7 @@ class TestOneHotInput:
             assert [p.shape for p in mine["params"]] == [p.shape for p in other["params"]]
 
     @pytest.mark.parametrize(
-        ("name", "precision"), zip(NAMES, ["32-true", "bf16-mixed", "bf16-mixed", "32-true"], strict=True)
+        ("name", "precision"), [*zip(NAMES, ["32-true", "bf16-mixed", "bf16-mixed", "32-true"], strict=True)]
     )
     def test_every_model_learns_twenty_segments(self, name, precision):
         model = on_codes(name)

@@ -31,6 +31,8 @@ from tests.synthetic import (
     write_params,
 )
 
+pytestmark = pytest.mark.slow
+
 MUSIC = noise(3 * RATE_HZ)
 SILENCE = np.zeros(2 * RATE_HZ, np.float32)
 

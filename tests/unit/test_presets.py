@@ -25,6 +25,8 @@ from stages.training.losses import make_loss
 from stages.training.model_params import check_model
 from tests.synthetic import composed_sections, noise, tone
 
+pytestmark = pytest.mark.slow
+
 GTZAN_SAMPLES = 661_794  # at 22,050 Hz, the most common length of a track
 
 

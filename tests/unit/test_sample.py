@@ -33,6 +33,8 @@ from stages.sources.composer.vocabulary import (
 from stages.sources.sample import DURATION_S, Sample, SampleParams, track_seed
 from tests.synthetic import composed_sections
 
+pytestmark = pytest.mark.slow
+
 GTZAN = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
 DEFAULTS = composed_sections()["dataset"]
 FETCH = """

@@ -27,6 +27,8 @@ from stages.training.trained import TrainedModel, build
 from tests import synthetic
 from tests.synthetic import REPO, composed, write_features
 
+pytestmark = pytest.mark.slow
+
 HISTORY = [Epoch(1, 2.0, 0.2, 2.1, 0.1, 1e-3), Epoch(2, 1.0, 0.6, 1.5, 0.4, 1e-4)]
 MANY = [Epoch(n, 1 / n, 0.5, 2 / n, 0.5, 1e-3) for n in range(1, 6)]
 SHAPE = (13, 16)
@@ -291,7 +293,7 @@ class TestRun:
         finally:
             Path("params.yaml").write_text(composed(), "utf-8")
         artifacts = store / "mlartifacts" / run_of("ccc5").info.run_id / "artifacts"
-        assert [path.name for path in (artifacts / "tracks").iterdir()] == ["jazz_00.wav.png"]
+        assert [path.name for path in (artifacts / "pages/tracks").iterdir()] == ["jazz_00.wav.png"]
 
     def test_store_is_at_the_root_not_where_the_stage_runs(self, store):
         assert (store / "mlflow.db").is_file()

@@ -41,6 +41,8 @@ from tests.synthetic import (
     write_split,
 )
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("train.epochs=3", "model.feature=mfcc")
 
 
@@ -73,7 +75,7 @@ def test_two_fresh_workspaces_give_the_same_bytes(tmp_path, monkeypatch, model):
         torch.manual_seed(len(runs))  # earlier random numbers must not matter
         np.random.seed(len(runs))  # noqa: NPY002
         runs.append(trained(f"model={model}"))
-    assert set(runs[0]) == {"model.json", "weights.safetensors", "history.csv"}
+    assert set(runs[0]) == {"model.json", "weights.safetensors", "rounds.safetensors", "history.csv"}
     assert runs[0] == runs[1]
 
 
@@ -213,7 +215,6 @@ class TestCheckpoint:
             assert theirs.load() == {"history": "theirs"}
 
 
-@pytest.mark.slow
 def test_killed_training_resumes_to_the_same_bytes_in_the_same_run(tmp_path, monkeypatch):
     """It is killed before its run exists and once more later; one run has each epoch once."""
     options = (
@@ -260,7 +261,7 @@ def test_killed_training_resumes_to_the_same_bytes_in_the_same_run(tmp_path, mon
     assert done.stdout.count("\n") == 1
     assert "warning" not in done.stderr
     names = sorted(path.name for path in (whole / "data/model").iterdir())
-    assert names[-3:] == ["round_01.safetensors", "round_02.safetensors", "weights.safetensors"]
+    assert names == ["history.csv", "model.json", "rounds.safetensors", "weights.safetensors"]
     for name in names:
         assert (killed / "data/model" / name).read_bytes() == (whole / "data/model" / name).read_bytes(), name
     assert list(checkpoints.iterdir()) == []
@@ -277,7 +278,6 @@ def test_killed_training_resumes_to_the_same_bytes_in_the_same_run(tmp_path, mon
     assert len(set(seconds)) == len(seconds) >= 13, "an epoch that was not reported has none"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -820,7 +820,6 @@ open(f"{fabric.global_rank}", "w").write("".join(map(repr, history)))
 """
 
 
-@pytest.mark.slow
 def test_processes_agree_on_the_validation_scores(workspace):
     """Otherwise they would stop at different epochs, or have different learning rates."""
     Path("ranks.py").write_text(RANKS)
@@ -833,7 +832,6 @@ def test_processes_agree_on_the_validation_scores(workspace):
     assert Path("0").read_text() == Path("1").read_text()
 
 
-@pytest.mark.slow
 def test_two_failing_processes_report_one_error(workspace):
     write_features({"train": 2, "valid": 1, "test": 1})
     write_params("runtime.devices=2", "train.learning_rate=1e30", "train.epochs=2")
@@ -842,7 +840,6 @@ def test_two_failing_processes_report_one_error(workspace):
     assert done.stderr.count("error: ") == 1
 
 
-@pytest.mark.slow
 def test_no_process_gets_a_batch_of_one(workspace):
     write_features({"train": 12, "valid": 1, "test": 1}, segments=1)
     write_params(
