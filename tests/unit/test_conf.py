@@ -11,6 +11,7 @@ pytestmark = pytest.mark.slow
 GIVEN = {
     ("dataset", "folder"): ["dataset.path=/some/music"],
     ("split", "file"): ["split.path=/some/split.csv"],
+    ("split", "published"): ["dataset=fma"],
     ("augment", "gain"): ["model.feature=mel"],
 }
 CHOICES = sorted(
