@@ -76,8 +76,7 @@ def cluster_map(
                     "see their logs, give them more memory, or take runtime.backend=local"
                 ) from None
             except (CancelledError, ClosedClientError):
-                line = f"the Dask scheduler at {address} went away; run again when it is back"
-                raise EncoreError(line) from None
+                raise _gone(address) from None
 
 
 class _Tasks:
@@ -106,6 +105,8 @@ class _Tasks:
                 self._count_threads()
             except Exception:  # a scheduler that goes away raises many unrelated classes
                 self.n_threads = 0
+                if not _answers(self._address):
+                    self._fail(_gone(self._address))
             if self.n_threads:
                 last_seen = time.monotonic()
             elif time.monotonic() - last_seen > PATIENCE_S:
@@ -172,6 +173,19 @@ async def _greet(address: str) -> None:
     async with rpc(address, connection_args=Security().get_connection_args("client")) as scheduler:
         if (await scheduler.identity())["type"] != "Scheduler":
             raise ValueError
+
+
+def _answers(address: str) -> bool:
+    """Return whether there is a scheduler at `address`."""
+    try:
+        asyncio.run(asyncio.wait_for(_greet(address), ANSWER_S))
+    except Exception:  # as above
+        return False
+    return True
+
+
+def _gone(address: str) -> EncoreError:
+    return EncoreError(f"the Dask scheduler at {address} went away; run again when it is back")
 
 
 @contextmanager

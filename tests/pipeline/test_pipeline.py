@@ -99,11 +99,6 @@ def test_each_stage_feeds_those_that_need_it_and_no_other(project: Project) -> N
     }
 
 
-def test_another_model_trains_and_evaluates_and_nothing_else(project: Project) -> None:
-    assert project.experiment("model=lstm", UNTRACKED) == ["train", "evaluate"]
-    project.reset()
-
-
 def test_a_preset_brings_its_segments_and_recipe_and_decodes_nothing(project: Project) -> None:
     ran = project.experiment("+experiment=notebook_mlp", "segment.length_s=3.0", "train.epochs=2", UNTRACKED)
     assert sorted(ran) == sorted(set(ALL) - {"fetch", "decode", "pictures"})
