@@ -29,7 +29,7 @@ quick: environment lint types ## the checks that take seconds: all but slow test
 
 .PHONY: lint
 lint: environment ## ruff, and the layers of imports
-	@ruff check . && ruff format --check . && lint-imports --no-cache
+	@ruff check . && ruff format --check . && lint-imports --no-cache --no-logo
 
 .PHONY: types
 types: environment ## mypy

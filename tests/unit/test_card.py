@@ -19,6 +19,8 @@ from stages.training.description import Description, InputFeature
 from stages.training.scaler import Scaler
 from tests.synthetic import composed_sections, good, recipe
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = composed_sections()
 LABELS = ["blues", "jazz"]
 SCORES = {

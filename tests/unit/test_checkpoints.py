@@ -15,6 +15,8 @@ import torch
 from stages.training.checkpoints import ABANDONED_S, Checkpoint
 from tests.synthetic import REPO
 
+pytestmark = pytest.mark.slow
+
 KEY = "0123456789abcdef"
 FOLDER = Path(".encore/checkpoints", KEY)
 STATE = {

@@ -12,6 +12,8 @@ from stages.core.errors import EncoreError
 from stages.entry.command import run, run_command
 from tests.synthetic import REPO, edit_params, run_stage, write_params
 
+pytestmark = pytest.mark.slow
+
 RUNNERS = [run, run_command]
 
 

@@ -18,6 +18,8 @@ from stages.audio.params import RenderParams
 from stages.core.tables import AudioTrack, Quality, read_rows
 from tests.synthetic import RATE_HZ, line_of, noise, tone, write_params, write_raw
 
+pytestmark = pytest.mark.slow
+
 
 def encoded(
     samples: np.ndarray, rate_hz: int = RATE_HZ, file_format: str = "WAV", subtype: str = "PCM_16"

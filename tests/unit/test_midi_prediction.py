@@ -17,6 +17,8 @@ from stages.training.description import Description
 from stages.training.trained import TrainedModel
 from tests.synthetic import write_params
 
+pytestmark = pytest.mark.slow
+
 
 def midi(pitch: int) -> bytes:
     """Return seven seconds of notes that rise from `pitch`."""

@@ -13,6 +13,8 @@ from stages.parallel.ordered import MANY, ordered_map
 from stages.parallel.window import AHEAD
 from tests.synthetic import edit_params, write_params
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _params(fork_server, workspace):

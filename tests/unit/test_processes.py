@@ -16,6 +16,8 @@ from stages.parallel.processes import Lost, isolated_map
 from stages.parallel.window import AHEAD
 from tests.synthetic import REPO, write_params
 
+pytestmark = pytest.mark.slow
+
 
 def answer(item: object) -> object:
     match item:

@@ -12,6 +12,8 @@ from torch.nn import functional
 import models
 from tests.synthetic import class_patterns
 
+pytestmark = pytest.mark.slow
+
 CHOI_CNN = {
     "channels": [47, 95, 95, 142, 190],
     "pools": [[2, 4], [2, 4], [2, 4], [3, 5], [4, 4]],

@@ -14,6 +14,8 @@ from tests.kaggle_server import member, write_artists, zipped
 from tests.synthetic import REPO, edit_params, line_of, write_music, write_params
 from tests.unit.test_fma import TRACKS, members, tracks_csv, write_files
 
+pytestmark = pytest.mark.slow
+
 NAMES = sorted(path.stem for path in (REPO / "conf/dataset").glob("*.yaml"))
 
 

@@ -11,6 +11,8 @@ from stages.splitting.assignment import assign_tracks
 from stages.splitting.params import HoldoutParams
 from tests.synthetic import line_of, write_params
 
+pytestmark = pytest.mark.slow
+
 
 def write_tracks(tracks: list[SegmentedTrack]) -> None:
     Path("data/segments").mkdir(parents=True, exist_ok=True)

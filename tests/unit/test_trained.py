@@ -18,6 +18,8 @@ from stages.training.trained import TrainedModel, _load_pyfunc, build
 from tests import synthetic
 from tests.synthetic import REPO
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (8, 10)
 BINS = {"mean": [float(i) for i in range(8)], "std": [1.0 + i for i in range(8)]}
 
