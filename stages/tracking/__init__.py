@@ -1,1 +1,1 @@
-"""MLflow, in a process of its own."""
+"""MLflow, in a separate process."""
