@@ -9,11 +9,15 @@ import pytest
 
 from tests.synthetic import NO_GTZAN
 
+# test_experiments prepares what test_pipeline needs, which therefore begins some minutes later.
+FIRST = ("test_experiments.py", "test_train.py", "test_tracking.py", "test_extract.py", "test_pipeline.py")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files of slow tests: no worker is left with one when the others are done."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    first = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: (first.get(item.path.name, len(FIRST)), item.path not in slow))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,25 +1,60 @@
 """Projects to run DVC in."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.pipeline.project import Project, write_music
 
 
 @pytest.fixture(scope="session")
-def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all test workers have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def music(shared: Path) -> Path:
     """A folder of music."""
-    folder = tmp_path_factory.mktemp("music")
-    write_music(folder)
+    folder = shared / "music"
+    with FileLock(shared / "music.lock"):
+        if not folder.exists():
+            write_music(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, music: Path) -> Project:
-    """One project for all tests, with the small pipeline run and committed."""
-    project = Project(tmp_path_factory.mktemp("project"), music)
-    project.experiment()
+def explored(shared: Path, music: Path) -> Project:
+    """A fresh clone with dvc.lock and an empty cache, in which four experiments were queued first of all.
+
+    It is made once for all workers, since it takes minutes. What `dvc queue status` then says is in the file
+    queue.txt beside it.
+    """
+    with FileLock(shared / "explored.lock"):
+        if not (shared / "queue.txt").exists():
+            (shared / "origin").mkdir()
+            origin = Project(shared / "origin", music, keep_lock=True)
+            clone = origin.clone(shared / "explored")
+            assert (clone.folder / "dvc.lock").is_file()
+            assert not (clone.folder / ".dvc/cache").exists()
+            clone.dvc("exp", "run", "--queue", *clone.settings("model=mlp,cnn,lstm"))
+            clone.dvc("exp", "run", "--queue", *clone.settings("train.seed=1"))
+            clone.dvc("queue", "start", "--jobs", "2", timeout_s=560)
+            clone.wait_for_queue()
+            (shared / "queue.txt").write_text(clone.dvc("queue", "status"))
+    return Project.existing(shared / "explored", music)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, explored: Project) -> Project:
+    """A copy of the clone, with the small pipeline's outputs restored from its cache and committed."""
+    folder = tmp_path_factory.mktemp("project") / "encore"
+    shutil.copytree(explored.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("tmp"))
+    project = Project.existing(folder, explored.music)
+    assert project.experiment() == []
     project.commit("a first run")
     return project
 

@@ -1,6 +1,5 @@
 """A copy of the project in a folder, run by the real DVC on a little music made here."""
 
-import copy
 import os
 import re
 import shutil
@@ -16,7 +15,13 @@ from dvc.repo import Repo
 
 ROOT = Path(__file__).parents[2]
 RATE_HZ = 22050
-SMALL = ("segment.length_s=1.0", "train.epochs=3", "evaluate.bootstrap_samples=100", "runtime.device=cpu")
+SMALL = (
+    "segment.length_s=1.0",
+    "pictures.duration_s=1.0",
+    "train.epochs=2",
+    "evaluate.bootstrap_samples=100",
+    "runtime.device=cpu",
+)
 
 
 def write_music(folder: Path) -> None:
@@ -56,12 +61,17 @@ class Project:
         self.git("init", "--quiet")
         self.commit("the project")
 
+    @classmethod
+    def existing(cls, folder: Path, music: Path | None) -> "Project":
+        """The project that is in `folder` already."""
+        project = cls.__new__(cls)
+        project.folder, project.music = folder, music
+        return project
+
     def clone(self, folder: Path) -> "Project":
         """Clone the last commit into `folder`, as git does for someone who is new to the project."""
         self.git("clone", "--quiet", str(self.folder), str(folder))
-        clone = copy.copy(self)
-        clone.folder = folder
-        return clone
+        return Project.existing(folder, self.music)
 
     def git(self, *words: str, cwd: Path | None = None) -> str:
         name = ("-c", "user.name=t", "-c", "user.email=t@localhost")
@@ -89,10 +99,9 @@ class Project:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def experiment(self, *overrides: str, queue: bool = False) -> list[str]:
+    def experiment(self, *overrides: str) -> list[str]:
         """Run the small pipeline with `overrides`; return the names of the stages that ran."""
-        words = self.settings(*overrides)
-        return stages_run(self.dvc("exp", "run", *(["--queue"] if queue else []), *words))
+        return stages_run(self.dvc("exp", "run", *self.settings(*overrides)))
 
     def settings(self, *overrides: str) -> list[str]:
         """The options of `dvc exp run` that make the pipeline small, and `overrides`."""

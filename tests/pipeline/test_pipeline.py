@@ -53,10 +53,10 @@ def test_every_test_track_is_scored(project: Project) -> None:
         ("segment.tail", "tail: 0.05", "tail: 0.5", {"segment"}),
         ("split.seed", "test: 0.2\n  seed: 0", "test: 0.2\n  seed: 1", {"split", "evaluate"}),
         ("features.n_fft", "n_fft: 2048", "n_fft: 1024", {"extract", "pictures"}),
-        ("pictures.duration_s", "duration_s: 30.0", "duration_s: 2.0", {"pictures"}),
+        ("pictures.duration_s", "duration_s: 1.0", "duration_s: 2.0", {"pictures"}),
         ("baseline.C", "C: 1.0", "C: 2.0", {"baseline"}),
         ("model.l2", "l2: 0.001", "l2: 0.01", {"train"}),
-        ("train.epochs", "epochs: 3", "epochs: 4", {"train"}),
+        ("train.epochs", "epochs: 2", "epochs: 4", {"train"}),
         (
             "evaluate.seed",
             "evaluate:\n  bootstrap_samples: 100",

@@ -1,10 +1,11 @@
 """conf/: every choice composes and is valid, and params.yaml is composed from it."""
 
 import pytest
+from dvc.utils.hydra import compose_and_dump
 from ruamel.yaml import YAML
 
 from stages.entry.registry import SECTIONS, check_all, check_section
-from tests.synthetic import REPO, composed_sections
+from tests.synthetic import REPO, composed, composed_sections
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +27,21 @@ def test_params_yaml_is_composed_from_conf():
     if not (REPO / "params.yaml").exists():
         pytest.skip("params.yaml is not there yet")
     assert yaml.load(REPO / "params.yaml") == composed_sections(), "run `make params`"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("features.mel.n_mels=32", "train.epochs=3"),
+        ("split=kfold", "split.fold=1", "augment=[specaugment,mixup]", "augment.mixup=0.3"),
+        ("+experiment=uab_cnn", "schedule=cosine", "dataset=folder", "dataset.path='/a b'"),
+    ],
+)
+def test_dvc_composes_the_same(overrides, tmp_path):
+    """The tests compose in a quicker way of their own."""
+    output = tmp_path / "params.yaml"
+    compose_and_dump(output, str(REPO / "conf"), None, "config", str(REPO), list(overrides))
+    assert composed(*overrides) == output.read_text("utf-8")
 
 
 def test_groups_and_sections_are_those_of_the_registry():

@@ -795,7 +795,7 @@ class TestContentKey:
 
 RANKS = """
 import sys, torch
-from models import CNN
+from models import EncoreCNN
 from stages.training.augmentation import Augmentation
 from stages.training.batches import Resident
 from stages.training.checkpoints import Checkpoint
@@ -804,7 +804,7 @@ from stages.training.loop import Training
 from stages.training.losses import make_loss
 from tests.synthetic import class_patterns, recipe
 
-how = recipe(train={"epochs": 4, "batch_size": 8, "patience": None})
+how = recipe(train={"epochs": 4, "batch_size": 27, "patience": None})
 fabric = start("cpu", 2, "32-true")
 torch.manual_seed(0)
 splits = []
@@ -812,7 +812,7 @@ for seed in (0, 1):
     x, label = (torch.from_numpy(values) for values in class_patterns(10, (8, 8), seed))
     splits.append(Resident(x, label))
 loss = make_loss(how.loss, torch.tensor([10, 10, 10]), fabric.device)
-model = CNN((8, 8), 3, [4, 4], 0.0)
+model = EncoreCNN((8, 8), 3, [4, 4, 4], 3, 0.0)
 training = Training(model, how, fabric, *splits, loss, Augmentation(how.augment, torch.ones(1)))
 with Checkpoint("", is_first=False) as nowhere:
     history = training.fit(nowhere, lambda *_: None).history
@@ -821,7 +821,10 @@ open(f"{fabric.global_rank}", "w").write("".join(map(repr, history)))
 
 
 def test_processes_agree_on_the_validation_scores(workspace):
-    """Otherwise they would stop at different epochs, or have different learning rates."""
+    """Otherwise they would stop at different epochs, or have different learning rates.
+
+    The last three of the 30 segments are too few to share: batch norm would refuse a batch of one.
+    """
     Path("ranks.py").write_text(RANKS)
     subprocess.run(
         [sys.executable, "ranks.py"],
@@ -838,15 +841,6 @@ def test_two_failing_processes_report_one_error(workspace):
     done = run_stage("train", workspace)
     assert done.returncode == 1
     assert done.stderr.count("error: ") == 1
-
-
-def test_no_process_gets_a_batch_of_one(workspace):
-    write_features({"train": 12, "valid": 1, "test": 1}, segments=1)
-    write_params(
-        "train.epochs=1", "model=encore_cnn", "model.feature=mfcc", "train.batch_size=33", "runtime.devices=2"
-    )
-    done = run_stage("train", workspace)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("model", ["encore_cnn", "cnn"])
