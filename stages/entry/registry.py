@@ -79,7 +79,7 @@ def check_all(values: Mapping[str, Any]) -> None:
     sections = {name: check_section(name, values[name]) for name in SECTIONS}
     wanted = Recipe(**{name: sections[name] for name in recipe.SECTIONS})
     recipe.check_together(wanted)
-    _check_machine(sections)
+    recipe.check_precision(sections["train"].precision, sections["runtime"].device)
     if sections["split"].name == "published" and not sections["dataset"].publishes_split:
         raise EncoreError(
             f"params.yaml: split.name is 'published', but dataset {sections['dataset'].name} publishes no "
@@ -96,14 +96,6 @@ def check_all(values: Mapping[str, Any]) -> None:
     name = sections["model"].feature
     is_codes = hasattr(features[name], "n_levels")
     recipe.check_augmentation(wanted, name, features[name].unit, is_codes)
-
-
-def _check_machine(sections: Mapping[str, Any]) -> None:
-    """Check what is known of the device before torch is imported."""
-    if sections["runtime"].device == "cpu" and sections["train"].precision == "16-mixed":
-        raise EncoreError(
-            "params.yaml: train.precision is '16-mixed', but a CPU has only 32-true, bf16-mixed"
-        )
 
 
 def _features(sections: Mapping[str, Any]) -> dict[str, Feature]:

@@ -386,6 +386,20 @@ def check_together(recipe: Recipe) -> None:
         )
 
 
+def check_precision(precision: str, device: str) -> None:
+    """Refuse float16 on a CPU, for which Lightning Fabric would silently use bfloat16.
+
+    Raises
+    ------
+    EncoreError
+        If `precision` is '16-mixed' and `device` 'cpu'.
+    """
+    if device == "cpu" and precision == "16-mixed":
+        raise EncoreError(
+            "params.yaml: train.precision is '16-mixed', but a CPU has only 32-true, bf16-mixed"
+        )
+
+
 def check_augmentation(recipe: Recipe, feature: str, unit: str, is_codes: bool) -> None:
     """Refuse an augmentation that makes no sense for the feature.
 
