@@ -97,8 +97,7 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
     split = examples.read_split()
     examples.assert_there(features, name, "model.feature")
     feature = InputFeature.read(features, name)
-    is_codes = feature.n_levels is not None
-    check_augmentation(recipe, name, features.unit(name), is_codes)
+    check_augmentation(recipe, name, features.unit(name), feature.is_codes)
     train = examples.load(features, name, split, "train", feature.variants if recipe.train.variants else [])
     valid = examples.load(features, name, split, "valid")
     labels = examples.known_labels(split)
@@ -109,7 +108,7 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
         labels=labels,
         feature=feature,
         rendering=rendering,
-        scaler=Scaler.fit("none" if is_codes else recipe.train.scaler, train.blocks),
+        scaler=Scaler.fit("none" if feature.is_codes else recipe.train.scaler, train.blocks),
         recipe=recipe,
         kept_epoch=0,
         content_key=content_key({section: read(section) for section in ("model", "render", *SECTIONS)}),

@@ -94,8 +94,7 @@ def check_all(values: Mapping[str, Any]) -> None:
                 f"{', '.join(features)}; add it to features.include"
             )
     name = sections["model"].feature
-    is_codes = hasattr(features[name], "n_levels")
-    recipe.check_augmentation(wanted, name, features[name].unit, is_codes)
+    recipe.check_augmentation(wanted, name, features[name].unit, features[name].is_codes)
 
 
 def _features(sections: Mapping[str, Any]) -> dict[str, Feature]:

@@ -43,6 +43,11 @@ class Feature(Params, ABC):
     def unit(self) -> str:
         """Unit of the values; "1" where they have none."""
 
+    @property
+    def is_codes(self) -> bool:
+        """Whether the values are codes, which a model takes as one-hot."""
+        return self.dtype is np.uint8
+
     @abstractmethod
     def bins(self) -> tuple[str, NDArray[np.float64]]:
         """Return name and values of the axis that is not time, one value for each of the feature's bins."""

@@ -66,6 +66,11 @@ class InputFeature(Params):
         """Number of codes of a feature of codes; None for other features."""
         return self.settings.get("n_levels")
 
+    @property
+    def is_codes(self) -> bool:
+        """Whether the values are codes, as `Feature.is_codes` says where the feature is computed."""
+        return self.n_levels is not None
+
 
 class Description(Params):
     """Everything but the weights, and enough to use the model on a new file.
@@ -146,4 +151,4 @@ class Description(Params):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the feature as the model takes it: float32, or uint8 for codes."""
-        return np.dtype(np.float32 if self.n_levels is None else np.uint8)
+        return np.dtype(np.uint8 if self.feature.is_codes else np.float32)

@@ -92,14 +92,14 @@ def _midi(facts: Facts) -> str:
 
 def _training(facts: Facts) -> dict[str, str]:
     recipe, train = facts.description.recipe, facts.description.recipe.train
-    is_codes = facts.description.n_levels is not None
-    variants = facts.description.feature.variants if train.variants else []
+    feature = facts.description.feature
+    variants = feature.variants if train.variants else []
     return {
         "optimiser": _optimizer(train),
         "schedule": _schedule(recipe.schedule),
         "loss": _loss(recipe.loss),
         "batch": _batch(train),
-        "input scaling": "none: codes, one-hot" if is_codes else SCALERS[train.scaler],
+        "input scaling": "none: codes, one-hot" if feature.is_codes else SCALERS[train.scaler],
         "augmentation": assignments(recipe.augment.model_dump()) or "none",
         "variants": ", ".join(map(code, variants)),
         "L1 penalty": f"{train.l1:g}" if train.l1 else "",
