@@ -233,7 +233,16 @@ def write_raw(files: dict[str, bytes], labels: Sequence[str] = ()) -> None:
         (raw / "music" / path).parent.mkdir(parents=True, exist_ok=True)
         (raw / "music" / path).write_bytes(content)
         label = labels[index] if labels else "jazz"
-        rows.append(RawTrack(path, path, label, "", "", "", "0" * 64, len(content), "folder"))
+        track = RawTrack(
+            track_id=path,
+            path=path,
+            label=label,
+            group="",
+            sha256="0" * 64,
+            bytes=len(content),
+            source="folder",
+        )
+        rows.append(track)
     write_rows(raw / "tracks.csv", rows, RawTrack)
     about = {"name": "folder", "licence": "none", "citation": "none", "caveat": ""}
     (raw / "source.json").write_text(json.dumps(about), "utf-8")
