@@ -19,8 +19,9 @@ from stages.storage.hdf5 import Features
 from stages.tracking import client
 from stages.training.content_key import content_key
 from stages.training.description import Description, InputFeature
+from stages.training.loss_params import MetricLossParams
 from stages.training.model_params import check_model
-from stages.training.recipe import SECTIONS, MetricLossParams, check_augmentation, load_recipe
+from stages.training.recipe import SECTIONS, check_augmentation, load_recipe
 from stages.training.scaler import Scaler
 
 if TYPE_CHECKING:

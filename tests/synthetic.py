@@ -19,9 +19,12 @@ from stages.core.errors import EncoreError
 from stages.core.params import check
 from stages.core.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
 from stages.storage import hdf5
+from stages.training.augment_params import AugmentParams
 from stages.training.description import Description, InputFeature
-from stages.training.recipe import AugmentParams, Recipe, TrainParams, check_loss, check_schedule
+from stages.training.loss_params import check_loss
+from stages.training.recipe import Recipe, TrainParams
 from stages.training.scaler import Scaler
+from stages.training.schedule_params import check_schedule
 
 if TYPE_CHECKING:
     from torch import Tensor

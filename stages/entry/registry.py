@@ -20,8 +20,11 @@ from stages.plots.pages import PicturesParams, page_features
 from stages.sources.choices import check_dataset
 from stages.splitting.params import check_split
 from stages.training import recipe
+from stages.training.augment_params import AugmentParams
+from stages.training.loss_params import check_loss
 from stages.training.model_params import check_model
-from stages.training.recipe import AugmentParams, Recipe, TrainParams, check_loss, check_schedule
+from stages.training.recipe import Recipe, TrainParams
+from stages.training.schedule_params import check_schedule
 
 SECTIONS: Mapping[str, type[Params] | Callable[[Any], Any]] = {
     "dataset": check_dataset,

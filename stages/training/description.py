@@ -10,7 +10,8 @@ import pydantic
 from stages.audio.params import RenderParams
 from stages.core.errors import EncoreError
 from stages.core.params import Params
-from stages.training.recipe import MetricLossParams, Recipe
+from stages.training.loss_params import MetricLossParams
+from stages.training.recipe import Recipe
 from stages.training.scaler import Scaler
 
 if TYPE_CHECKING:

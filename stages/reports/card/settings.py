@@ -7,7 +7,9 @@ from typing import Any
 
 from stages.reports.card.facts import Facts
 from stages.reports.card.markup import assignments, code, counted, escaped, in_brackets
-from stages.training.recipe import LossParams, MetricLossParams, Schedule, TrainParams
+from stages.training.loss_params import LossParams, MetricLossParams
+from stages.training.recipe import TrainParams
+from stages.training.schedule_params import Schedule
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 LOSSES = {
