@@ -19,8 +19,9 @@ from stages.storage.hdf5 import Features
 from stages.tracking import client
 from stages.training.content_key import content_key
 from stages.training.description import Description, InputFeature
+from stages.training.loss_params import MetricLossParams
 from stages.training.model_params import check_model
-from stages.training.recipe import SECTIONS, MetricLossParams, check_augmentation, load_recipe
+from stages.training.recipe import SECTIONS, check_augmentation, load_recipe
 from stages.training.scaler import Scaler
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
     split = examples.read_split()
     examples.assert_there(features, name, "model.feature")
     feature = InputFeature.read(features, name)
-    is_codes = feature.n_levels is not None
-    check_augmentation(recipe, name, features.unit(name), is_codes)
+    check_augmentation(recipe, name, features.unit(name), feature.is_codes)
     train = examples.load(features, name, split, "train", feature.variants if recipe.train.variants else [])
     valid = examples.load(features, name, split, "valid")
     labels = examples.known_labels(split)
@@ -109,7 +109,7 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
         labels=labels,
         feature=feature,
         rendering=rendering,
-        scaler=Scaler.fit("none" if is_codes else recipe.train.scaler, train.blocks),
+        scaler=Scaler.fit("none" if feature.is_codes else recipe.train.scaler, train.blocks),
         recipe=recipe,
         kept_epoch=0,
         content_key=content_key({section: read(section) for section in ("model", "render", *SECTIONS)}),

@@ -19,9 +19,12 @@ from stages.core.errors import EncoreError
 from stages.core.params import check
 from stages.core.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
 from stages.storage import hdf5
+from stages.training.augment_params import AugmentParams
 from stages.training.description import Description, InputFeature
-from stages.training.recipe import AugmentParams, Recipe, TrainParams, check_loss, check_schedule
+from stages.training.loss_params import check_loss
+from stages.training.recipe import Recipe, TrainParams
 from stages.training.scaler import Scaler
+from stages.training.schedule_params import check_schedule
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -248,7 +251,16 @@ def write_raw(files: dict[str, bytes], labels: Sequence[str] = ()) -> None:
         (raw / "music" / path).parent.mkdir(parents=True, exist_ok=True)
         (raw / "music" / path).write_bytes(content)
         label = labels[index] if labels else "jazz"
-        rows.append(RawTrack(path, path, label, "", "", "", "0" * 64, len(content), "folder"))
+        track = RawTrack(
+            track_id=path,
+            path=path,
+            label=label,
+            group="",
+            sha256="0" * 64,
+            bytes=len(content),
+            source="folder",
+        )
+        rows.append(track)
     write_rows(raw / "tracks.csv", rows, RawTrack)
     about = {"name": "folder", "licence": "none", "citation": "none", "caveat": ""}
     (raw / "source.json").write_text(json.dumps(about), "utf-8")

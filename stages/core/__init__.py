@@ -1,1 +1,1 @@
-"""The ground that everything stands on: errors, parameters, the workspace, tables."""
+"""What all other code uses: errors, parameters, the workspace, tables."""

@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 from stages.core.errors import EncoreError
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RawTrack:
-    """A file that a source found (``data/raw/tracks.csv``)."""
+    """A file that a source found (``data/raw/tracks.csv``); hash and size are known once it is fetched."""
 
     track_id: str
     path: str  # relative to data/raw/music
     label: str  # empty: unlabelled
     group: str  # artist, album or work; empty: unknown
-    split: str  # train, valid or test, as the dataset publishes it; empty: not published
-    fault: str  # a published fault, such as "replica of disco.00050"; empty: none
-    sha256: str
-    bytes: int
+    split: str = ""  # train, valid or test, as the dataset publishes it; empty: not published
+    fault: str = ""  # a published fault, such as "replica of disco.00050"; empty: none
+    sha256: str = ""
+    bytes: int = 0
     source: str
 
 

@@ -20,8 +20,11 @@ from stages.plots.pages import PicturesParams, page_features
 from stages.sources.choices import check_dataset
 from stages.splitting.params import check_split
 from stages.training import recipe
+from stages.training.augment_params import AugmentParams
+from stages.training.loss_params import check_loss
 from stages.training.model_params import check_model
-from stages.training.recipe import AugmentParams, Recipe, TrainParams, check_loss, check_schedule
+from stages.training.recipe import Recipe, TrainParams
+from stages.training.schedule_params import check_schedule
 
 SECTIONS: Mapping[str, type[Params] | Callable[[Any], Any]] = {
     "dataset": check_dataset,
@@ -79,7 +82,7 @@ def check_all(values: Mapping[str, Any]) -> None:
     sections = {name: check_section(name, values[name]) for name in SECTIONS}
     wanted = Recipe(**{name: sections[name] for name in recipe.SECTIONS})
     recipe.check_together(wanted)
-    _check_machine(sections)
+    recipe.check_precision(sections["train"].precision, sections["runtime"].device)
     if sections["split"].name == "published" and not sections["dataset"].publishes_split:
         raise EncoreError(
             f"params.yaml: split.name is 'published', but dataset {sections['dataset'].name} publishes no "
@@ -94,16 +97,7 @@ def check_all(values: Mapping[str, Any]) -> None:
                 f"{', '.join(features)}; add it to features.include"
             )
     name = sections["model"].feature
-    is_codes = hasattr(features[name], "n_levels")
-    recipe.check_augmentation(wanted, name, features[name].unit, is_codes)
-
-
-def _check_machine(sections: Mapping[str, Any]) -> None:
-    """Check what is known of the device before torch is imported."""
-    if sections["runtime"].device == "cpu" and sections["train"].precision == "16-mixed":
-        raise EncoreError(
-            "params.yaml: train.precision is '16-mixed', but a CPU has only 32-true, bf16-mixed"
-        )
+    recipe.check_augmentation(wanted, name, features[name].unit, features[name].is_codes)
 
 
 def _features(sections: Mapping[str, Any]) -> dict[str, Feature]:

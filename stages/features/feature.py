@@ -1,4 +1,4 @@
-"""What every feature is: settings that are checked and frozen, and the values of segments under them."""
+"""The base class of all features: checked, immutable settings, and how values are computed with them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from stages.features.spectra import Framing, Segments
 
 
 class Feature(Params, ABC):
-    """A feature with its settings; two with equal settings are equal and computed once.
+    """A feature with its settings; two features with equal settings are equal, and computed once.
 
-    The fields of a class are its settings with the values that they may have. Those whose type is a feature
-    are its parts; the others stand in the feature's section of params.yaml, beside ``framing``.
+    The fields of a class are its settings, with the values that are allowed. Fields whose type is a feature
+    are its parts; the others are keys of the feature's section of params.yaml, next to ``framing``.
 
     Attributes
     ----------
@@ -43,12 +43,17 @@ class Feature(Params, ABC):
     def unit(self) -> str:
         """Unit of the values; "1" where they have none."""
 
+    @property
+    def is_codes(self) -> bool:
+        """Whether the values are codes, which a model takes as one-hot."""
+        return self.dtype is np.uint8
+
     @abstractmethod
     def bins(self) -> tuple[str, NDArray[np.float64]]:
         """Return name and values of the axis that is not time, one value for each of the feature's bins."""
 
     def n_empty_bands(self) -> int:
-        """Count the mel bands behind the feature that are narrower than a bin and hold none."""
+        """Count the mel bands, here or in a part, that are so narrow that they contain no bin."""
         return max((getattr(self, part).n_empty_bands() for part in self.parts()), default=0)
 
     def of(self, segments: Segments) -> NDArray[Any]:
@@ -59,12 +64,12 @@ class Feature(Params, ABC):
     def _compute(self, segments: Segments) -> NDArray[Any]: ...
 
     def check_settings(self) -> None:
-        """Check what does not depend on the music.
+        """Check the settings against each other.
 
         Raises
         ------
         ValueError
-            If settings do not fit together; the message begins with a key below ``features``.
+            If they do not fit together; the message begins with a key below ``features``.
         """
         for part in self.parts():
             getattr(self, part).check_settings()
@@ -81,7 +86,7 @@ class Feature(Params, ABC):
             getattr(self, part).check_music(length)
 
     def stored_settings(self) -> dict[str, Any]:
-        """Return all settings but the sample rate as plain values, those of the framing among the others."""
+        """Return all settings except the sample rate as plain values; those of the framing are not nested."""
         settings = self.model_dump(exclude={"sample_rate_hz"})
         framing: dict[str, Any] = settings.pop("framing")
         return framing | settings
@@ -96,6 +101,6 @@ class Feature(Params, ABC):
 
     @classmethod
     def own_settings(cls) -> dict[str, FieldInfo]:
-        """Return the fields that stand in the feature's section of params.yaml."""
+        """Return the fields that are keys of the feature's section of params.yaml."""
         others = {*Feature.model_fields, *cls.parts()}
         return {name: field for name, field in cls.model_fields.items() if name not in others}

@@ -1,4 +1,4 @@
-"""The `features` section: what it allows, and the features that it asks for."""
+"""The `features` section of params.yaml, and the features that it includes."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -53,11 +53,11 @@ Rate = Annotated[float, Field(ge=0.25, le=4), _not(1)]
 
 @_with({name: (allowed | None, None) for name, allowed in Framing.__annotations__.items()})
 class FramingParams(Params):
-    """What a feature's framing has instead of the common settings: any of the fields of `Framing`."""
+    """Settings of a feature's framing that replace the common ones: any of the fields of `Framing`."""
 
 
 class FeatureSection(Params):
-    """The section of one feature: its own settings, and how its frames differ from those of the others."""
+    """The section of one feature: its settings, and how its framing differs from the common one."""
 
     framing: FramingParams | None
 
@@ -72,14 +72,14 @@ def _section(feature: type[Feature]) -> type[FeatureSection]:
 
 
 class VariantsParams(Params):
-    """Variants of every track's waveform, beside the features of the original.
+    """Variants of every track's waveform, whose features are stored beside those of the original.
 
     Attributes
     ----------
     pitch_shift : list of float
         In semitones, up or down.
     time_stretch : list of float
-        How many times as fast.
+        Speed, relative to the original.
     """
 
     pitch_shift: Annotated[list[Semitones], AfterValidator(_once_each)]
@@ -88,15 +88,15 @@ class VariantsParams(Params):
 
 @_with({name: (_section(feature), ...) for name, feature in CATALOGUE.items()})
 class FeaturesParams(Params):
-    """The `features` section; each feature of the catalogue has a section of its own in it.
+    """The `features` section, which has a section for each feature of the catalogue.
 
     Attributes
     ----------
     n_fft, hop_length : int
-        Length of a frame and of the step to the next, in samples.
+        Length of a frame, and distance between the starts of two frames, in samples.
     window : {'hann', 'hamming', 'blackman', 'boxcar'}
     pad_mode : {'constant', 'reflect'}
-        What a segment is padded with at both ends.
+        How a segment is padded at both ends.
     include : list of str
         What features.h5 contains.
     dtype : {'float32', 'float16'}
@@ -134,20 +134,20 @@ class FeaturesParams(Params):
         return section
 
     def framing_of(self, name: str) -> Framing:
-        """Return a feature's framing: its section's settings where it has them, else the common ones."""
+        """Return a feature's framing: the common settings, replaced by those of its section."""
         common = {key: getattr(self, key) for key in Framing.model_fields}
         section = self.section(name).framing
         return Framing(**common | ({} if section is None else section.model_dump(exclude_none=True)))
 
     def key_of(self, name: str, key: str) -> str:
-        """Return where in the section `framing_of` finds `key`."""
+        """Return the key, below ``features``, from which `framing_of` takes `key`."""
         section = self.section(name).framing
         return key if section is None or getattr(section, key) is None else f"{name}.framing.{key}"
 
     def feature(self, name: str, sample_rate_hz: int) -> Feature:
-        """Return the feature under these settings.
+        """Return a feature with these settings.
 
-        Its parts have the settings of their own sections, but the framing of the whole.
+        Its parts take their settings from their sections, but have the framing of the feature.
         """
         return self._feature(name, {"sample_rate_hz": sample_rate_hz, "framing": self.framing_of(name)}, {})
 
@@ -185,6 +185,6 @@ def build(params: FeaturesParams, sample_rate_hz: int, length: int) -> dict[str,
 
 
 def build_variants(params: VariantsParams) -> list[Variant]:
-    """Return the variants that `params` asks for."""
+    """Return the variants that `params` lists."""
     shifted = [Variant("pitch_shift", semitones) for semitones in params.pitch_shift]
     return shifted + [Variant("time_stretch", times) for times in params.time_stretch]

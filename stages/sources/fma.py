@@ -184,8 +184,6 @@ def _read_tracks(root: Path | zipfile.Path, subset: str) -> list[RawTrack]:
                         group=row[ARTIST],
                         split=SPLITS.get(row[SPLIT], ""),
                         fault=faults.get(track_id, ""),
-                        sha256="",
-                        bytes=0,
                         source=Fma.name,
                     )
                 )

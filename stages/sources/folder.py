@@ -112,10 +112,6 @@ class Folder:
                 path=path,
                 label=labels[path],
                 group=self._group(path),
-                split="",
-                fault="",
-                sha256="",
-                bytes=0,
                 source=self.name,
             )
             for path in paths

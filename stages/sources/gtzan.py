@@ -113,10 +113,7 @@ class Gtzan:
                 path=f"{_label(track_id)}/{track_id}.wav",
                 label=_label(track_id),
                 group=artist,
-                split="",
                 fault="; ".join(faults[track_id]),
-                sha256="",
-                bytes=0,
                 source=self.name,
             )
             for track_id, artist in _artists(Path(self.params.watch_metadata)).items()

@@ -13,7 +13,7 @@ from stages.sources.disk import disk_full
 from stages.sources.download import broken_by
 
 TOKENS = "https://www.kaggle.com/settings/api"
-SILENCE_S = 60.0  # how long Kaggle may send nothing before the download is given up
+SILENCE_S = 60.0  # after so long without data the download fails
 
 
 def page(dataset: str) -> str:
@@ -22,34 +22,34 @@ def page(dataset: str) -> str:
 
 
 def download(dataset: str, folder: Path, needs: str) -> Path:
-    """Let Kaggle's client download a dataset's archive, or resume where a download was cut off.
+    """Download a dataset's archive with Kaggle's client, or resume an interrupted download.
 
     Parameters
     ----------
     dataset : str
         ``OWNER/NAME``.
     folder : Path
-        For the archive; what is downloaded of it stays there when the download fails.
+        For the archive. If the download fails, the downloaded part stays there.
     needs : str
-        What a full disk has no room for.
+        What needs the disk space, for the message when it is full.
 
     Returns
     -------
     Path
-        The archive, whose size has been compared.
+        The archive, of the size that Kaggle announced.
 
     Raises
     ------
     EncoreError
-        If there are no credentials, Kaggle does not deliver, or the disk is too small.
+        If there are no credentials, the download fails, or the disk is too small.
     """
     from requests import RequestException
 
     partial = folder / f"{dataset.partition('/')[2]}.zip"
     try:
-        # What the client prints, Encore says in one line; its progress bar goes to stderr.
+        # Encore replaces what the client prints by one line; its progress bar goes to stderr.
         with redirect_stdout(io.StringIO()), _watched_requests(partial, needs):
-            # Importing it already makes its config folder and, where there is a token, asks Kaggle.
+            # The import makes the client's config folder and, if there is a token, asks Kaggle.
             from kaggle.api.kaggle_api_extended import KaggleApi
 
             api = KaggleApi()
@@ -61,7 +61,7 @@ def download(dataset: str, folder: Path, needs: str) -> Path:
     except RequestException as error:
         raise EncoreError(_explain(error, dataset, partial)) from None
     except ValueError as error:
-        # Another size than announced: the archive changed during the download, so the file is of no use.
+        # Another size than announced: the archive changed during the download, so the file is useless.
         shutil.rmtree(folder)
         raise EncoreError(f"the download from Kaggle went wrong ({error}); deleted, run again") from None
     return partial
@@ -69,16 +69,16 @@ def download(dataset: str, folder: Path, needs: str) -> Path:
 
 @contextmanager
 def _watched_requests(partial: Path, needs: str) -> Iterator[None]:
-    """Check each of the client's requests for what the client does not check.
+    """Add the checks that the client lacks to each of its requests.
 
-    - Its first requests have no timeout (``socket.setdefaulttimeout`` does not reach them: for requests, no
-      timeout means to wait forever).
+    - Its first requests have no timeout (``socket.setdefaulttimeout`` has no effect on them: in requests,
+      no timeout means to wait forever).
     - Any answer to its request for the rest of the archive overwrites what is already downloaded.
     - On a full disk it retries for a minute.
 
-    This replaces a method of a library's class for as long as the block lasts, because the client offers no
-    other way: it sends its first requests while it is imported, keeps the session of the next ones private,
-    and downloads by ``requests.request``, which makes a session of its own. All of them end in this method.
+    Within the block this replaces a method of a class of requests, because the client offers no other way:
+    it sends its first requests while it is imported, keeps the session of the next ones private, and
+    downloads by ``requests.request``, which makes a new session. All of them call this method.
     """
     from requests.adapters import HTTPAdapter
 
@@ -86,7 +86,7 @@ def _watched_requests(partial: Path, needs: str) -> Iterator[None]:
 
     def watched_send(adapter: HTTPAdapter, request: Any, **options: Any) -> Any:
         answer = send(adapter, request, **(options | {"timeout": SILENCE_S}))
-        # 416: there is no rest, which the client understands.
+        # 416: nothing remains to be sent, which the client understands.
         if "Range" in request.headers and answer.status_code not in (200, 206, 416):
             raise EncoreError(
                 f"Kaggle does not send the rest of the archive (it answers {answer.status_code}): "
@@ -117,7 +117,7 @@ def _without_credentials() -> str:
 
 
 def _explain(error: Exception, dataset: str, partial: Path) -> str:
-    """Return what a failed request means and what to do about it."""
+    """Return why a request failed and what to do about it."""
     from requests import exceptions
 
     if isinstance(error, exceptions.HTTPError) and error.response is not None:
@@ -126,7 +126,7 @@ def _explain(error: Exception, dataset: str, partial: Path) -> str:
         error, (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError)
     ):
         return f"Kaggle's client cannot ask for the dataset ({error})"
-    # Without the client's marker it would not resume but start again.
+    # Without the client's marker file it would start again instead of resuming.
     marker = partial.with_name(f"{partial.name}.kaggle-partial")
     kept_mb = partial.stat().st_size / 1e6 if marker.exists() and partial.exists() else 0
     advice = (

@@ -83,10 +83,6 @@ class Sample:
                 path=f"{genre}/{genre}.{number:05d}.wav",
                 label=genre,
                 group=_artist(genre, number).artist,
-                split="",
-                fault="",
-                sha256="",
-                bytes=0,
                 source=self.name,
             )
             for genre in GENRES

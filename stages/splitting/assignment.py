@@ -15,7 +15,7 @@ from stages.splitting.schemes import (
     units_of,
 )
 
-# Where tracks are that belong to none of train, valid and test.
+# Splits of the tracks that belong to none of train, valid and test.
 NOT_SCORED = ("unknown", "unlabelled", "excluded")
 
 
@@ -35,16 +35,16 @@ def assign_tracks(
     rows : list of Assignment
         One for each track that has segments, in their order.
     warnings : list of str
-        What makes results less sure than they look.
+        Why the results may be too good, or less certain.
 
     Raises
     ------
     EncoreError
-        If there are under two classes, a class is too small, or a split that is given does not fit.
+        If there are fewer than two classes, a class is too small, or a given split does not fit.
     """
     tracks = [track for track in tracks if track.n_segments > 0]
     if not any(track.label for track in tracks):
-        raise EncoreError("split: no track has a label; put the files of each class into a folder of its own")
+        raise EncoreError("split: no track has a label; put the files of each class into a separate folder")
     unknown = _unknown(tracks, params.unknown_classes)
     labelled = [track for track in tracks if track.label and track.label not in params.unknown_classes]
     _assert_two_classes(labelled, params.unknown_classes)
@@ -84,9 +84,9 @@ def _assert_two_classes(labelled: Sequence[SegmentedTrack], unknown_classes: Seq
 
 
 def _units(labelled: Sequence[SegmentedTrack], params: SplitParams) -> list[str]:
-    """Return the name of what each track stays together with."""
+    """Return the unit of each track; tracks of the same unit must be in the same split."""
     if isinstance(params, FileParams | PublishedParams):
-        # the author of the split decides; a warning says what is in several splits
+        # the author of the split decides; a warning says if a group or recording is in several splits
         return [track.track_id for track in labelled]
     keeps_groups = params.name in ("grouped", "kfold")
     return units_of(
@@ -142,7 +142,7 @@ def _aside(track: SegmentedTrack, known_recordings: set[str]) -> str:
 
 
 def _warnings(labelled: Sequence[SegmentedTrack], splits: Sequence[str]) -> list[str]:
-    """Return what to know of train, valid and test."""
+    """Return the warnings about train, valid and test."""
     warnings = []
     labels = {track.label for track in labelled}
     for split in SPLITS:
@@ -157,7 +157,7 @@ def _warnings(labelled: Sequence[SegmentedTrack], splits: Sequence[str]) -> list
 
 
 def _warnings_of_unknown(labelled: Sequence[SegmentedTrack], unknown: Sequence[SegmentedTrack]) -> list[str]:
-    """Return what to know of the tracks of unknown classes."""
+    """Return the warnings about the tracks of unknown classes."""
     warnings = []
     known_recordings = {track.recording for track in labelled}
     if n_copies := sum(track.recording in known_recordings for track in unknown):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from stages.training.recipe import AugmentParams, SpecAugment
+from stages.training.augment_params import AugmentParams, SpecAugment
 
 
 class Augmentation:

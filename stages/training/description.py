@@ -10,7 +10,8 @@ import pydantic
 from stages.audio.params import RenderParams
 from stages.core.errors import EncoreError
 from stages.core.params import Params
-from stages.training.recipe import MetricLossParams, Recipe
+from stages.training.loss_params import MetricLossParams
+from stages.training.recipe import Recipe
 from stages.training.scaler import Scaler
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class InputFeature(Params):
     def n_levels(self) -> int | None:
         """Number of codes of a feature of codes; None for other features."""
         return self.settings.get("n_levels")
+
+    @property
+    def is_codes(self) -> bool:
+        """Whether the values are codes, as `Feature.is_codes` says where the feature is computed."""
+        return self.n_levels is not None
 
 
 class Description(Params):
@@ -146,4 +152,4 @@ class Description(Params):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the feature as the model takes it: float32, or uint8 for codes."""
-        return np.dtype(np.float32 if self.n_levels is None else np.uint8)
+        return np.dtype(np.uint8 if self.feature.is_codes else np.float32)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from stages.core.errors import EncoreError
+from stages.training.recipe import check_precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -46,10 +47,7 @@ def start(wanted: str, n_devices: int, precision: str) -> "Fabric":
     from lightning_fabric import Fabric  # takes seconds, and evaluate does not need it
 
     device = choose(wanted)
-    if device.type == "cpu" and precision == "16-mixed":  # Fabric would silently take bfloat16
-        raise EncoreError(
-            "params.yaml: train.precision is '16-mixed', but a CPU has only 32-true, bf16-mixed"
-        )
+    check_precision(precision, device.type)
     n_available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, n_devices)
     if n_devices > n_available:
         raise EncoreError(

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from stages.training.recipe import CrossEntropy, LossParams, SupCon, Triplet
+from stages.training.loss_params import CrossEntropy, LossParams, SupCon, Triplet
 
 
 class Loss(ABC):

@@ -1,7 +1,7 @@
 """The `model` section of params.yaml, checked against the constructor of the class that it names.
 
-The constructor is read from the source: an import of `models` would import torch, which takes longer than
-the check of all other sections.
+The constructor is read from the source, since importing `models` would import torch, which takes longer
+than the check of all other sections.
 """
 
 import ast
@@ -37,9 +37,9 @@ class ModelParams:
     name : str
         Class in the `models` package.
     feature : str
-        The feature that it takes.
+        Name of its input feature.
     kwargs : dict
-        The constructor's arguments that the section gives; the others follow from the data.
+        Arguments of the constructor; the others follow from the data.
     """
 
     name: str
@@ -53,7 +53,7 @@ def check_model(values: Any) -> ModelParams:
     Raises
     ------
     EncoreError
-        If there is no such class, or a key is unknown, missing or impossible.
+        If there is no such class, or a key is unknown, missing or not allowed.
     """
     modules = model_modules()
     targets = [f"models.{name}" for name in modules]
@@ -90,18 +90,18 @@ def model_modules() -> dict[str, Path]:
 
 
 def constructor(path: Path, name: str) -> dict[str, ast.expr]:
-    """Return the annotation of each parameter that the constructor of class `name` in `path` has."""
+    """Return the annotation of each parameter of the constructor of class `name` in `path`."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ClassDef) and node.name == name:
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and method.name == "__init__":
                     parameters = [*method.args.args, *method.args.kwonlyargs]
                     return {one.arg: one.annotation or ast.Constant(None) for one in parameters}
-    raise TypeError(f"{path}: class {name} has no __init__ of its own, which conf/model/ is checked against")
+    raise TypeError(f"{path}: class {name} defines no __init__, against which conf/model/ is checked")
 
 
 def _allowed(name: str, annotation: ast.expr) -> Any:
-    """Return the type, in pydantic's terms, of what the section may give for a parameter."""
+    """Return the type that pydantic checks the value of a parameter against."""
     text = ast.unparse(annotation)
     if name == "dropout":
         return SHARE

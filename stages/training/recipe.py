@@ -1,11 +1,14 @@
-"""The training recipe: the sections `train`, `schedule`, `loss` and `augment` of params.yaml."""
+"""The training recipe: the sections `train`, `schedule`, `loss` and `augment` of params.yaml together."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from stages.core.errors import EncoreError
-from stages.core.params import Params, check, check_named, read
+from stages.core.params import Params, check, read
+from stages.training.augment_params import AugmentParams
+from stages.training.loss_params import LossParams, MetricLossParams, check_loss
+from stages.training.schedule_params import Schedule, check_schedule
 
 SECTIONS = ("train", "schedule", "loss", "augment")
 
@@ -70,237 +73,6 @@ class TrainParams(Params):
     compile: bool
 
 
-class ScheduleParams(Params):
-    """What every schedule has.
-
-    Attributes
-    ----------
-    name : str
-        Which schedule.
-    warmup_epochs : float
-        Epochs, whole or not, over which the learning rate first rises to its value.
-    """
-
-    name: str
-    warmup_epochs: float = Field(ge=0)
-
-
-class Constant(ScheduleParams):
-    """``schedule=constant``: the learning rate does not change."""
-
-    name: Literal["constant"]
-
-
-class Decaying(ScheduleParams):
-    """``schedule=linear`` and ``schedule=cosine``: the learning rate falls over the whole training.
-
-    Attributes
-    ----------
-    name : {'linear', 'cosine'}
-    final_ratio : float
-        Learning rate at the end, as a share of the initial one.
-    """
-
-    name: Literal["linear", "cosine"]
-    final_ratio: float = Field(ge=0, le=1)
-    renamed: ClassVar[dict[str, str]] = {"final": "final_ratio"}
-
-
-class CosineRestarts(ScheduleParams):
-    """``schedule=cosine_restarts``: cosine decay with warm restarts (Loshchilov & Hutter, 2017).
-
-    Attributes
-    ----------
-    period_epochs : int
-        Epochs between two restarts.
-    final_ratio : float
-        Learning rate just before a restart, as a share of the initial one.
-    """
-
-    name: Literal["cosine_restarts"]
-    period_epochs: int = Field(ge=1)
-    final_ratio: float = Field(ge=0, le=1)
-    renamed: ClassVar[dict[str, str]] = {"final": "final_ratio"}
-
-
-class Exponential(ScheduleParams):
-    """``schedule=exponential``: the learning rate is multiplied by `gamma` over each epoch.
-
-    Attributes
-    ----------
-    gamma : float
-    """
-
-    name: Literal["exponential"]
-    gamma: float = Field(gt=0, le=1)
-
-
-class Step(ScheduleParams):
-    """``schedule=step``: the learning rate is multiplied by `gamma` after every `every_epochs` epochs.
-
-    Attributes
-    ----------
-    every_epochs : int
-    gamma : float
-    """
-
-    name: Literal["step"]
-    every_epochs: int = Field(ge=1)
-    gamma: float = Field(gt=0, le=1)
-
-
-class Plateau(ScheduleParams):
-    """``schedule=plateau``: the learning rate is multiplied by `gamma` when `train.monitor` stops improving.
-
-    Attributes
-    ----------
-    patience_epochs : int
-        Epochs without a better value before that.
-    gamma : float
-    """
-
-    name: Literal["plateau"]
-    patience_epochs: int = Field(ge=1)
-    gamma: float = Field(gt=0, lt=1)
-
-
-Schedule = Constant | Decaying | CosineRestarts | Exponential | Step | Plateau
-SCHEDULES: dict[str, type[Schedule]] = {
-    "constant": Constant,
-    "linear": Decaying,
-    "cosine": Decaying,
-    "cosine_restarts": CosineRestarts,
-    "exponential": Exponential,
-    "step": Step,
-    "plateau": Plateau,
-}
-
-
-class CrossEntropy(Params):
-    """``loss=cross_entropy`` and ``loss=binary_cross_entropy``: the model's outputs are logits.
-
-    Attributes
-    ----------
-    name : {'cross_entropy', 'binary_cross_entropy'}
-        Over softmax, or the mean over one sigmoid for each class.
-    label_smoothing : float
-        Share of each target that is spread evenly over all classes (Szegedy et al., 2016).
-    class_weights : {'none', 'balanced'}
-        Balanced: a segment counts ``n_segments / (n_classes * n_segments_of_its_class)``.
-    """
-
-    name: Literal["cross_entropy", "binary_cross_entropy"]
-    label_smoothing: float = Field(ge=0, lt=1)
-    class_weights: Literal["none", "balanced"]
-
-
-class MetricLossParams(Params):
-    """What losses of embeddings have in common; the class with the nearest prototype is predicted.
-
-    Attributes
-    ----------
-    name : str
-        Which loss.
-    embedding_size : int
-    """
-
-    name: str
-    embedding_size: int = Field(ge=2, le=4096)
-
-
-class Triplet(MetricLossParams):
-    """``loss=triplet`` (Schroff et al., 2015).
-
-    Attributes
-    ----------
-    margin : float
-        How much further away a segment of another class should be; embeddings have length 1.
-    mining : {'all', 'semihard', 'hard'}
-        Which triplets of a batch count: all that violate the margin; those of them whose positive is nearer
-        than the negative; those whose negative is nearer than the positive.
-    """
-
-    name: Literal["triplet"]
-    margin: float = Field(gt=0, le=2)
-    mining: Literal["all", "semihard", "hard"]
-
-
-class SupCon(MetricLossParams):
-    """``loss=supcon``: supervised contrastive loss (Khosla et al., 2020).
-
-    Attributes
-    ----------
-    temperature : float
-        Cosine similarities are divided by it.
-    """
-
-    name: Literal["supcon"]
-    temperature: float = Field(gt=0)
-
-
-LossParams = CrossEntropy | Triplet | SupCon
-LOSSES: dict[str, type[LossParams]] = {
-    "cross_entropy": CrossEntropy,
-    "binary_cross_entropy": CrossEntropy,
-    "triplet": Triplet,
-    "supcon": SupCon,
-}
-
-
-class SpecAugment(Params):
-    """Masks over frequency and time, which set a part of the input to its mean (Park et al., 2019).
-
-    Attributes
-    ----------
-    freq_masks, time_masks : int
-        Number of masks of each kind.
-    max_bins, max_frames : float
-        Maximum width of a mask, as a share of the bins or frames.
-    """
-
-    freq_masks: int = Field(ge=0)
-    max_bins: float = Field(gt=0, le=1)
-    time_masks: int = Field(ge=0)
-    max_frames: float = Field(gt=0, le=1)
-    renamed: ClassVar[dict[str, str]] = {"bands": "freq_masks", "stretches": "time_masks"}
-
-
-class AugmentParams(Params):
-    """The `augment` section: random changes to training segments, drawn anew in every epoch; None: no change.
-
-    Attributes
-    ----------
-    specaugment : SpecAugment or None
-    mixup : float or None
-        Alpha of the Beta distribution of the mixing shares (Zhang et al., 2018).
-    noise : float or None
-        Standard deviation of added white noise, relative to that of the data.
-    gain_db : float or None
-        Maximum change of level, up or down; for features in dB.
-    shift : float or None
-        Maximum rotation in time, forward or backward, as a share of the segment.
-    time_resized_crop : float or None
-        Minimum length of the part that is cut out and stretched to the segment's length, as a share of it.
-    """
-
-    specaugment: SpecAugment | None
-    mixup: float | None = Field(gt=0)
-    noise: float | None = Field(gt=0)
-    gain_db: float | None = Field(gt=0)
-    shift: float | None = Field(gt=0, le=1)
-    time_resized_crop: float | None = Field(gt=0, lt=1)
-    renamed: ClassVar[dict[str, str]] = {"crop": "time_resized_crop"}
-
-    @property
-    def active(self) -> list[str]:
-        """Names of the augmentations that are on."""
-        return [name for name, value in self if value is not None]
-
-    def only(self, name: str) -> "AugmentParams":
-        """Return the same with a single augmentation."""
-        return self.model_copy(update={other: None for other in self.active if other != name})
-
-
 class Recipe(Params):
     """How a model is trained; `model_dump` and `model_validate` convert it to and from plain values.
 
@@ -316,28 +88,6 @@ class Recipe(Params):
     schedule: Annotated[Schedule, Field(discriminator="name")]
     loss: Annotated[LossParams, Field(discriminator="name")]
     augment: AugmentParams
-
-
-def check_schedule(values: Any) -> Schedule:
-    """Check the `schedule` section against the parameters of the schedule that it names.
-
-    Raises
-    ------
-    EncoreError
-        If there is no such schedule, or one of its parameters is wrong.
-    """
-    return check_named(values, SCHEDULES, "schedule")
-
-
-def check_loss(values: Any) -> LossParams:
-    """Check the `loss` section against the parameters of the loss that it names.
-
-    Raises
-    ------
-    EncoreError
-        If there is no such loss, or one of its parameters is wrong.
-    """
-    return check_named(values, LOSSES, "loss")
 
 
 def load_recipe() -> Recipe:
@@ -383,6 +133,20 @@ def check_together(recipe: Recipe) -> None:
         raise EncoreError(
             f"params.yaml: augment.mixup does not work with loss={recipe.loss.name}, "
             "since a mixture is of no class"
+        )
+
+
+def check_precision(precision: str, device: str) -> None:
+    """Refuse float16 on a CPU, for which Lightning Fabric would silently use bfloat16.
+
+    Raises
+    ------
+    EncoreError
+        If `precision` is '16-mixed' and `device` 'cpu'.
+    """
+    if device == "cpu" and precision == "16-mixed":
+        raise EncoreError(
+            "params.yaml: train.precision is '16-mixed', but a CPU has only 32-true, bf16-mixed"
         )
 
 

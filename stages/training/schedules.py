@@ -15,7 +15,14 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from stages.training import recipe
+from stages.training.schedule_params import (
+    CosineRestarts,
+    Decaying,
+    Exponential,
+    Plateau,
+    Schedule,
+    Step,
+)
 
 
 class LRSchedule:
@@ -25,7 +32,7 @@ class LRSchedule:
     ----------
     optimizer : Optimizer
         Its learning rate is the highest of the schedule.
-    schedule : recipe.Schedule
+    schedule : Schedule
     steps_per_epoch, epochs : int
         Of the training.
     higher_is_better : bool
@@ -35,7 +42,7 @@ class LRSchedule:
     def __init__(
         self,
         optimizer: Optimizer,
-        schedule: recipe.Schedule,
+        schedule: Schedule,
         steps_per_epoch: int,
         epochs: int,
         higher_is_better: bool,
@@ -47,7 +54,7 @@ class LRSchedule:
             rising = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
             main = SequentialLR(optimizer, [rising, main], milestones=[warmup])
         self._by_step = main
-        if isinstance(schedule, recipe.Plateau):
+        if isinstance(schedule, Plateau):
             self._plateau = ReduceLROnPlateau(
                 optimizer,
                 "max" if higher_is_better else "min",
@@ -80,21 +87,21 @@ class LRSchedule:
 
 
 def _after_warmup(
-    optimizer: Optimizer, schedule: recipe.Schedule, steps_per_epoch: int, n_steps: int
+    optimizer: Optimizer, schedule: Schedule, steps_per_epoch: int, n_steps: int
 ) -> LRScheduler:
     """Return the schedule after the warm-up, which has `n_steps` steps."""
     highest = optimizer.param_groups[0]["lr"]
     match schedule:
-        case recipe.Decaying(name="linear"):
+        case Decaying(name="linear"):
             return LinearLR(optimizer, start_factor=1.0, end_factor=schedule.final_ratio, total_iters=n_steps)
-        case recipe.Decaying():
+        case Decaying():
             return CosineAnnealingLR(optimizer, n_steps, eta_min=schedule.final_ratio * highest)
-        case recipe.CosineRestarts():
+        case CosineRestarts():
             period = schedule.period_epochs * steps_per_epoch
             return CosineAnnealingWarmRestarts(optimizer, period, eta_min=schedule.final_ratio * highest)
-        case recipe.Exponential():
+        case Exponential():
             return ExponentialLR(optimizer, schedule.gamma ** (1 / steps_per_epoch))
-        case recipe.Step():
+        case Step():
             return StepLR(optimizer, schedule.every_epochs * steps_per_epoch, schedule.gamma)
         case _:
             return ConstantLR(optimizer, factor=1.0)

@@ -1,4 +1,7 @@
-"""How features.h5 is stored: size, writing, and reading as training does, in random batches and in order."""
+"""Layouts of features.h5: size, and time to write it and to read it as training does.
+
+Training reads random batches, and all segments in order.
+"""
 
 import time
 from collections.abc import Callable
@@ -17,7 +20,7 @@ BATCH = 32
 N_BATCHES = 40
 N_ROUNDS = 5
 NONE: dict[str, Any] = {}
-LAYOUTS: dict[str, tuple[str, int, dict[str, Any]]] = {  # dtype, segments a chunk (0: one piece), filters
+LAYOUTS: dict[str, tuple[str, int, dict[str, Any]]] = {  # dtype, segments per chunk (0: not chunked), filters
     "float32, in one piece *": ("float32", 0, NONE),
     "float32, chunks of 1": ("float32", 1, NONE),
     "float32, chunks of 16": ("float32", 16, NONE),
@@ -32,15 +35,13 @@ LAYOUTS: dict[str, tuple[str, int, dict[str, Any]]] = {  # dtype, segments a chu
 
 
 def run() -> None:
-    """Store mel of the same segments in each layout; those with a star are what features.h5 may have."""
+    """Store the same mel spectra in each layout; parameters can choose those with a star."""
     with music():
         configure()
         quietly(extract.main)
         with hdf5.Features(Path("data/features/features.h5")) as features:
             mel = features.read("mel", np.arange(len(features.label)))
-        print(
-            f"\nmel of {len(mel)} segments, {mel.nbytes / 1e6:.0f} MB in memory ({N_ROUNDS} rounds in turn)"
-        )
+        print(f"\nmel of {len(mel)} segments, {mel.nbytes / 1e6:.0f} MB in memory ({N_ROUNDS} rounds)")
         print(f"  {'':<32}   size      write   {N_BATCHES} random batches of {BATCH}   in order")
         random = np.random.default_rng(0)
         batches = [
@@ -75,7 +76,7 @@ def write(path: Path, values: np.ndarray, dtype: str, per_chunk: int, filters: d
 
 
 def read(path: Path, batches: list[np.ndarray]) -> None:
-    """As `stages.storage.hdf5.Features.read` does."""
+    """Read batches as `stages.storage.hdf5.Features.read` does."""
     with h5py.File(path) as file:
         dataset = file["mel"]
         for rows in batches:

@@ -1,6 +1,6 @@
 """An epoch of training and validation: Encore's loop against a DataLoader over a per-item HDF5 dataset.
 
-Each way runs in processes of its own, since they differ in how threads wait. Both train the same network
+Each method runs in separate processes, since they differ in how threads wait. All train the same network
 with the same optimiser on the same segments.
 """
 
@@ -26,20 +26,21 @@ from stages.splitting import examples
 from stages.training.model_params import check_model
 from tests.synthetic import composed, composed_sections, write_arrays, write_split
 
-SEGMENTS = {"mlp": 2000, "lstm": 2000, "encore_cnn": 1000, "cnn": 500}  # to train on; a fifth to validate
+# For training; a fifth as many are for validation.
+SEGMENTS = {"mlp": 2000, "lstm": 2000, "encore_cnn": 1000, "cnn": 500}
 SHAPES = {"mfcc": (13, 130), "mel": (128, 130)}
-N_EPOCHS = 3  # the first of which is not counted
+N_EPOCHS = 3  # the first one is not counted
 N_ROUNDS = 5
 
 
 class PerItem(Dataset):
-    """Segments of a side, one at a time from an open file."""
+    """The segments of a split, read one at a time."""
 
-    def __init__(self, feature: str, side: str, reopens: bool):
+    def __init__(self, feature: str, split: str, reopens: bool):
         self.path, self.feature, self.reopens = "data/features/features.h5", feature, reopens
         self.file = h5py.File(self.path, "r")
-        sides = {row.track_id: row.split for row in read_rows(Path("data/split/split.csv"), Assignment)}
-        self.rows = [i for i, name in enumerate(self.file["track_id"].asstr()[:]) if sides[name] == side]
+        split_of = {row.track_id: row.split for row in read_rows(Path("data/split/split.csv"), Assignment)}
+        self.rows = [i for i, name in enumerate(self.file["track_id"].asstr()[:]) if split_of[name] == split]
         x = self.file[feature][self.rows]
         self.mean, self.std = x.mean((0, 2))[:, None], x.std((0, 2))[:, None]
 
@@ -56,30 +57,31 @@ class PerItem(Dataset):
         return (file[self.feature][row] - self.mean) / self.std, int(file["label"][row])
 
 
-def obvious(name: str, reopens: bool) -> None:
-    """Print the seconds of each epoch of the obvious way."""
+def with_dataloader(name: str, reopens: bool) -> None:
+    """Print the seconds of each epoch with a DataLoader."""
     chosen = check_model(composed_sections(f"model={name}")["model"])
-    sides = [PerItem(chosen.feature, side, reopens) for side in ("train", "valid")]
-    learned, judged = (DataLoader(side, batch_size=32, shuffle=side is sides[0]) for side in sides)
+    train_set, valid_set = (PerItem(chosen.feature, split, reopens) for split in ("train", "valid"))
+    train_loader = DataLoader(train_set, batch_size=32, shuffle=True)
+    valid_loader = DataLoader(valid_set, batch_size=32)
     torch.manual_seed(0)
-    model = getattr(models, chosen.name)(input_shape=sides[0][0][0].shape, n_classes=10, **chosen.kwargs)
+    model = getattr(models, chosen.name)(input_shape=train_set[0][0].shape, n_classes=10, **chosen.kwargs)
     optimizer = torch.optim.Adam(model.parameter_groups(), lr=1e-3)
     for _ in range(N_EPOCHS):
         started = time.perf_counter()
         model.train()
-        for x, label in learned:
+        for x, label in train_loader:
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(x), label).backward()
             optimizer.step()
         model.eval()
         with torch.no_grad():
-            for x, label in judged:
+            for x, label in valid_loader:
                 nn.functional.cross_entropy(model(x), label).item()
         print(time.perf_counter() - started)
 
 
-def ours() -> None:
-    """Print the seconds of each epoch of the stage train, checkpoint included."""
+def with_encore() -> None:
+    """Print the seconds of each epoch of the stage train, including its checkpoint."""
     from stages.tracking.client import Tracking
 
     Tracking.log_epoch = lambda self, row, seconds=None: print(seconds)
@@ -87,8 +89,8 @@ def ours() -> None:
 
 
 def run() -> None:
-    """Compare each model's epochs over made-up segments."""
-    print(f"\nan epoch of training and validation ({N_ROUNDS} rounds in turn)")
+    """Compare the duration of each model's epochs on random segments."""
+    print(f"\nan epoch of training and validation ({N_ROUNDS} rounds, methods in turn)")
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         os.environ["DVC_ROOT"] = folder
         for name, n_segments in SEGMENTS.items():
@@ -98,7 +100,7 @@ def run() -> None:
 
 
 def write_data(name: str, n_train: int) -> None:
-    """Features of tracks of ten segments, a split of them, and parameters."""
+    """Write features of tracks with ten segments each, their split, and params.yaml."""
     feature = composed_sections(f"model={name}")["model"]["feature"]
     tracks = [
         ("train" if i < n_train // 10 else "valid", f"{i}", f"{i % 10}") for i in range(n_train * 12 // 100)
@@ -108,7 +110,7 @@ def write_data(name: str, n_train: int) -> None:
     values = random.standard_normal((len(rows), *SHAPES[feature]), dtype=np.float32)
     examples.FEATURES.parent.mkdir(parents=True, exist_ok=True)
     write_arrays(examples.FEATURES, {feature: values}, rows)
-    write_split([Assignment(track, label, track, side, -1) for side, track, label in tracks])
+    write_split([Assignment(track, label, track, split, -1) for split, track, label in tracks])
     settings = (
         f"train.epochs={N_EPOCHS}",
         "train.patience=null",
@@ -119,18 +121,22 @@ def write_data(name: str, n_train: int) -> None:
 
 
 def compare(name: str, n_segments: int) -> None:
-    """Time the ways in turn."""
-    ways = {"the loop": "ours", "DataLoader, file kept open": "open", "DataLoader, opened per item": "item"}
-    times: dict[str, list[float]] = {way: [] for way in ways}
+    """Time the methods in turn, and print a line for each."""
+    methods = {
+        "the loop": "encore",
+        "DataLoader, file kept open": "open",
+        "DataLoader, opened per item": "item",
+    }
+    times: dict[str, list[float]] = {method: [] for method in methods}
     for _ in range(N_ROUNDS):
-        for way, word in ways.items():
-            times[way].append(_seconds(word, name))
-    for way, each in times.items():
+        for method, argument in methods.items():
+            times[method].append(_seconds(argument, name))
+    for method, each in times.items():
         ratios = [other / mine for mine, other in zip(times["the loop"], each, strict=True)]
         spread = f"({min(each):.3f} to {max(each):.3f})"
         factor = f"{median(ratios):6.2f} times ({min(ratios):.2f} to {max(ratios):.2f})"
         print(
-            f"  {name:<11}{n_segments:>5} segments  {way:<29}{median(each):8.3f} s {spread:<20}{factor}",
+            f"  {name:<11}{n_segments:>5} segments  {method:<29}{median(each):8.3f} s {spread:<20}{factor}",
             flush=True,
         )
 
@@ -146,7 +152,7 @@ def _seconds(*arguments: str) -> float:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "ours":
-        ours()
+    if sys.argv[1] == "encore":
+        with_encore()
     else:
-        obvious(sys.argv[2], reopens=sys.argv[1] == "item")
+        with_dataloader(sys.argv[2], reopens=sys.argv[1] == "item")

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.errors import EncoreError
+from stages.training.augment_params import SpecAugment
 from stages.training.augmentation import Augmentation, gain, mixup, shift, specaugment, time_resized_crop
-from stages.training.recipe import SpecAugment, check_augmentation
+from stages.training.recipe import check_augmentation
 from tests.synthetic import recipe
 
 N_BINS, N_FRAMES, N_CLASSES = 13, 40, 3

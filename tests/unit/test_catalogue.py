@@ -34,6 +34,7 @@ from stages.features.catalogue import (
 )
 from stages.features.feature import Feature
 from stages.features.spectra import Framing, Segments
+from stages.training.description import InputFeature
 from tests.synthetic import GTZAN, needs_gtzan, noise, tone
 
 pytestmark = [
@@ -473,6 +474,21 @@ def test_empty_bands_are_those_with_a_zero_filter(n_mels, changes):
     found = {name: feature.n_empty_bands() for name, feature in made.items()}
     of_mel = ("mel", "mfcc", "mel_levels", "timbre33")
     assert found == {name: n_empty if name in of_mel else 0 for name in found}
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_model_sees_from_the_stored_settings_whether_they_are_codes(name):
+    feature = features(Settings())[name]
+    stored = InputFeature(
+        name=name,
+        settings=feature.stored_settings(),
+        sample_rate_hz=feature.sample_rate_hz,
+        segment_length=1,
+        variants=[],
+        audio_sha256="",
+        made_with="",
+    )
+    assert stored.is_codes == feature.is_codes == (name == "mel_levels")
 
 
 def test_only_the_given_features_are_extracted():

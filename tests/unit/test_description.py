@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 from stages.training.description import SCHEMA, Description
-from stages.training.recipe import Triplet
+from stages.training.loss_params import Triplet
 from tests import synthetic
 from tests.synthetic import line_of
 

@@ -12,7 +12,15 @@ from stages.core.tables import RawTrack, read_rows
 from tests.synthetic import write_music, write_params
 
 TRACKS = [
-    RawTrack(f"{label}/{number}.wav", f"{label}/{number}.wav", label, "", "", "", "0" * 64, 1, "made up")
+    RawTrack(
+        track_id=f"{label}/{number}.wav",
+        path=f"{label}/{number}.wav",
+        label=label,
+        group="",
+        sha256="0" * 64,
+        bytes=1,
+        source="made up",
+    )
     for label in ("jazz", "rock", "")
     for number in range(2)
 ]

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from stages.training.loss_params import CrossEntropy, SupCon, Triplet
 from stages.training.losses import ClassificationLoss, MetricLoss, probabilities
-from stages.training.recipe import CrossEntropy, SupCon, Triplet
 
 NAMES = ["cross_entropy", "binary_cross_entropy"]
 COUNTS = torch.tensor([5, 20, 1, 14])

@@ -11,7 +11,8 @@ from stages.core.errors import EncoreError
 from stages.core.params import Params, check, check_named, load, read
 from stages.entry.registry import SECTIONS, check_section
 from stages.features.segments import SegmentParams
-from stages.training.recipe import SCHEDULES, load_recipe
+from stages.training.recipe import load_recipe
+from stages.training.schedule_params import SCHEDULES
 from tests.synthetic import composed_sections, edit_params, line_of, write_params
 
 

@@ -18,11 +18,14 @@ from stages.features.params import FeaturesParams, build
 from stages.features.segments import cut
 from stages.features.spectra import Segments
 from stages.training import loop, recipe
+from stages.training.augment_params import AugmentParams
 from stages.training.augmentation import Augmentation
 from stages.training.batches import Resident
 from stages.training.checkpoints import Checkpoint
+from stages.training.loss_params import check_loss
 from stages.training.losses import make_loss
 from stages.training.model_params import check_model
+from stages.training.schedule_params import Constant, check_schedule
 from tests.synthetic import composed_sections, noise, tone
 
 pytestmark = pytest.mark.slow
@@ -261,7 +264,7 @@ def test_optimiser_and_loss_are_the_published_ones(name):
 
 
 def test_triplet_loss_has_the_published_parameters():
-    loss = recipe.check_loss(sections_of("composer_triplet")["loss"])
+    loss = check_loss(sections_of("composer_triplet")["loss"])
     assert (loss.embedding_size, loss.margin) == (25, 1.0)
 
 
@@ -275,14 +278,14 @@ def test_cayde_mlp_has_ten_rounds():
 )
 def test_each_lstm_works_with_its_three_schedules(preset, schedule):
     sections = sections_of(preset, f"schedule={schedule}")
-    assert recipe.check_schedule(sections["schedule"]).name == schedule
+    assert check_schedule(sections["schedule"]).name == schedule
     assert sections["train"]["monitor"] == "valid_accuracy"
 
 
 @pytest.mark.parametrize("schedule", ["linear", "plateau"])
 def test_blocks_cnn_keeps_its_warm_up_with_every_schedule(schedule):
     sections = sections_of("blocks_cnn", f"schedule={schedule}")
-    assert recipe.check_schedule(sections["schedule"]).warmup_epochs == 5.0
+    assert check_schedule(sections["schedule"]).warmup_epochs == 5.0
 
 
 @pytest.mark.parametrize(
@@ -311,9 +314,9 @@ def test_preset_learns_twenty_segments(name, workspace):
             x = (x - x.mean((1, 2), keepdims=True)) / x.std((1, 2), keepdims=True)
     wanted = recipe.Recipe(
         train=params,
-        schedule=recipe.Constant(name="constant", warmup_epochs=0.0),
-        loss=recipe.check_loss(sections["loss"]),
-        augment=check(sections["augment"], recipe.AugmentParams, "augment"),
+        schedule=Constant(name="constant", warmup_epochs=0.0),
+        loss=check_loss(sections["loss"]),
+        augment=check(sections["augment"], AugmentParams, "augment"),
     )
     fabric = Fabric(accelerator="cpu", devices=1)
     data = Resident(torch.from_numpy(x), torch.from_numpy(label))

@@ -19,7 +19,7 @@ def rules(**changes: object) -> QualityParams:
 
 
 def track(name: str, label: str = "jazz", fault: str = "") -> RawTrack:
-    return RawTrack(name, f"{label}/{name}", label, "", "", fault, "", 0, "test")
+    return RawTrack(track_id=name, path=f"{label}/{name}", label=label, group="", fault=fault, source="test")
 
 
 def audio(number: int, words: np.ndarray | None = None, **changes: object) -> CachedAudio:

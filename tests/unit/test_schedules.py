@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.training.recipe import check_schedule
+from stages.training.schedule_params import check_schedule
 from stages.training.schedules import LRSchedule
 from tests.synthetic import composed_sections
 

@@ -11,7 +11,9 @@ NAMES = ["plain", "a,b", 'quoted "name"', "Сергей/Песня №1.wav", "t
 
 @pytest.mark.parametrize("name", NAMES)
 def test_any_text_is_read_as_written(tmp_path, name):
-    rows = [RawTrack(name, name, "rock", "", "", "", "0" * 64, 12, "folder")]
+    rows = [
+        RawTrack(track_id=name, path=name, label="rock", group="", sha256="0" * 64, bytes=12, source="folder")
+    ]
     write_rows(tmp_path / "rows.csv", rows, RawTrack)
     assert read_rows(tmp_path / "rows.csv", RawTrack) == rows
 

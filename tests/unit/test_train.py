@@ -27,7 +27,7 @@ from stages.tracking import client
 from stages.training import batches, loop
 from stages.training.checkpoints import ABANDONED_S, Checkpoint
 from stages.training.content_key import content_key
-from stages.training.recipe import SCHEDULES
+from stages.training.schedule_params import SCHEDULES
 from stages.training.trained import TrainedModel
 from tests.synthetic import (
     REPO,
@@ -743,6 +743,7 @@ class TestContentKey:
             "stages/training/batches.py",
             "stages/training/best_epoch.py",
             "stages/training/loop.py",
+            "stages/training/loss_params.py",
             "stages/training/recipe.py",
             "stages/training/scaler.py",
             "stages/storage/hdf5.py",

@@ -7,7 +7,9 @@ from typing import Any
 
 from stages.reports.card.facts import Facts
 from stages.reports.card.markup import assignments, code, counted, escaped, in_brackets
-from stages.training.recipe import LossParams, MetricLossParams, Schedule, TrainParams
+from stages.training.loss_params import LossParams, MetricLossParams
+from stages.training.recipe import TrainParams
+from stages.training.schedule_params import Schedule
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 LOSSES = {
@@ -92,14 +94,14 @@ def _midi(facts: Facts) -> str:
 
 def _training(facts: Facts) -> dict[str, str]:
     recipe, train = facts.description.recipe, facts.description.recipe.train
-    is_codes = facts.description.n_levels is not None
-    variants = facts.description.feature.variants if train.variants else []
+    feature = facts.description.feature
+    variants = feature.variants if train.variants else []
     return {
         "optimiser": _optimizer(train),
         "schedule": _schedule(recipe.schedule),
         "loss": _loss(recipe.loss),
         "batch": _batch(train),
-        "input scaling": "none: codes, one-hot" if is_codes else SCALERS[train.scaler],
+        "input scaling": "none: codes, one-hot" if feature.is_codes else SCALERS[train.scaler],
         "augmentation": assignments(recipe.augment.model_dump()) or "none",
         "variants": ", ".join(map(code, variants)),
         "L1 penalty": f"{train.l1:g}" if train.l1 else "",
