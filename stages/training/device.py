@@ -1,5 +1,6 @@
 """Which devices models run on."""
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,6 +47,8 @@ def start(wanted: str, n_devices: int, precision: str) -> "Fabric":
     """
     from lightning_fabric import Fabric  # takes seconds, and evaluate does not need it
 
+    # on recent GPUs it advises to compute with fewer digits, at every start
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     device = choose(wanted)
     check_precision(precision, device.type)
     n_available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, n_devices)
