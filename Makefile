@@ -39,6 +39,10 @@ types: environment ## mypy
 validate: environment ## compare the music at hand with what its source publishes
 	@python -m stages.validate
 
+.PHONY: readme
+readme: environment ## run every command of README.md as printed; half an hour
+	@python -m tests.campaigns.readme
+
 .PHONY: bench
 bench: environment ## time the pipeline's parts against the obvious way
 	@python -m tests.benchmarks.run

@@ -79,7 +79,7 @@ def samples_of(path):
 
 
 def composed(genre, number, seed=0):
-    artist = artists()[genre][number % 4]
+    artist = artists()[genre][number % 5]
     return compose(artist, track_seed(seed, f"{genre}.{number:05d}"), DURATION_S)
 
 
@@ -88,7 +88,7 @@ def default_songs():
     """(genre, song, [(seconds, message)]) of the whole default dataset, not rendered."""
     songs = []
     for genre in GENRES:
-        for number in range(12):
+        for number in range(DEFAULTS["tracks_per_class"]):
             composition = composed(genre, number)
             messages, seconds = [], 0.0
             for message in mido.MidiFile(file=io.BytesIO(composition.midi)):
@@ -130,9 +130,9 @@ def test_rows_describe_the_files(fetched):
 
 
 def test_artists_of_a_genre_take_turns():
-    groups = [track.group for track in Sample(params(tracks_per_class=5)).published().tracks]
+    groups = [track.group for track in Sample(params(tracks_per_class=6)).published().tracks]
     jazz = [artist.artist for artist in artists()["jazz"]]
-    assert groups[5 * GTZAN.index("jazz") :][:5] == [*jazz, jazz[0]]
+    assert groups[6 * GTZAN.index("jazz") :][:6] == [*jazz, jazz[0]]
 
 
 def test_thirty_seconds_neither_silent_nor_clipped(fetched):
@@ -159,8 +159,8 @@ def test_another_seed_is_another_song():
 def test_genres_and_artists():
     assert list(GENRES) == GTZAN
     everyone = [artist for genre in GENRES for artist in artists()[genre]]
-    assert len(everyone) == len({artist.artist for artist in everyone}) == 40
-    assert all(len(artists()[genre]) == 4 for genre in GENRES)
+    assert len(everyone) == len({artist.artist for artist in everyone}) == 50
+    assert all(len(artists()[genre]) == 5 for genre in GENRES)
     for artist in everyone:
         assert artist.leans_to in GENRES
         assert artist.leans_to != artist.genre

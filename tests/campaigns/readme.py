@@ -1,0 +1,192 @@
+"""Run every command of README.md as it is printed, in a fresh clone: ``make readme``.
+
+Commands are the lines of its code blocks, and inline code that begins like a command or with ``-S``. Example
+paths and addresses are replaced by those of made-up music and of this machine, Kaggle's download by a made-up
+one in the work cache, and trainings get fewer epochs. `LEFT_OUT` says what does not run, and why.
+"""
+
+import csv
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from stages.sources.gtzan import ARCHIVE
+from tests.kaggle_server import ARTISTS, member
+from tests.synthetic import REPO, noise, tone
+
+COMMAND = re.compile(r"(dvc|make|python|dask|PYTHONPATH=\S+ dask|BENCH_AUDIO=\S+ make|-S) ")
+LEFT_OUT = {
+    "make test": "CI runs it",
+    "make readme": "it is what runs",
+    "make ui": "it serves until it is stopped; tests/pipeline/test_experiments.py looks at its pages",
+    "BENCH_AUDIO=/some/music make bench": "it takes an hour",
+    "dvc exp run -S dataset=fma -S split=published": "it downloads FMA; tests use a local one",
+    "dvc exp run -S dataset=fma -S dataset.subset=medium -S dataset.path=/some/fma_medium "
+    "-S dataset.metadata_path=/some/fma_metadata": "it needs FMA; tests use a made-up one",
+    "-S '+experiment=NAME'": "NAME is to be filled in; tests compose each preset",
+}
+FEWER_EPOCHS = "-S train.epochs=3"
+BACKGROUND = ("dask scheduler", "PYTHONPATH=")  # they serve the commands that follow
+ADDRESS, LOCAL = "10.0.0.5", "127.0.0.1"
+LONGEST_S = 900
+N_LINES = 15  # of a failed command's output that are shown
+RATE_HZ = 22_050
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    command: str
+    seconds: float
+    status: int
+    output: str
+
+
+def commands(text: str) -> list[str]:
+    """Return the commands of a Markdown text in their order, each once."""
+    found = []
+    for block, inline in re.findall(r"^```\n(.*?)^```|(?<!`)`([^`\n]+)`", text, re.MULTILINE | re.DOTALL):
+        lines = [line.split("  #")[0].split("    #")[0].strip() for line in block.splitlines()]
+        found += [line for line in (*lines, inline) if COMMAND.match(f"{line} ")]
+    return list(dict.fromkeys(found))
+
+
+def doubles(folder: Path) -> dict[str, str]:
+    """Make what the README's example paths stand for; return the real path of each."""
+    music = folder / "music"
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label"])
+        for index, label in enumerate(("blues", "jazz", "rock")):
+            for number in range(10):
+                path = f"{label}/artist-{number % 5}/{number:02d}.wav"
+                (music / path).parent.mkdir(parents=True, exist_ok=True)
+                n_samples = 7 * RATE_HZ
+                samples = tone(n_samples, 200 * 3**index + 20 * number, RATE_HZ)
+                samples += noise(n_samples, 10 * index + number, 0.1)
+                soundfile.write(music / path, samples, RATE_HZ, subtype="PCM_16")
+                table.writerow([path, label])
+    write_split(folder / "split.csv")
+    write_gtzan(folder / "archive.zip")
+    names = ("music", "labels.csv", "split.csv", "archive.zip")
+    return {f"/some/{name}": str(folder / name) for name in names}
+
+
+def write_split(path: Path) -> None:
+    """Write a split of the sample: of the 15 tracks of a genre, three are valid, three test."""
+    genres = sorted({member.split(",")[0] for member in _lines(REPO / "data/facts/sample_artists.csv")})
+    rows = [
+        f"{genre}.{number:05d},{('train', 'train', 'train', 'valid', 'test')[number % 5]}"
+        for genre in genres
+        for number in range(15)
+    ]
+    path.write_text("\n".join(["track_id,split", *rows, ""]), "utf-8")
+
+
+def write_gtzan(path: Path) -> None:
+    """Write an archive with Kaggle's layout: noise of three seconds under the names of all clips."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for seed, line in enumerate(_lines(ARTISTS)):
+            wav = BytesIO()
+            samples = np.random.default_rng(seed).standard_normal(3 * RATE_HZ + 1) / 8
+            soundfile.write(wav, samples, RATE_HZ, subtype="PCM_16", format="WAV")
+            archive.writestr(member(line.split(",")[0]), wav.getvalue())
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines()[1:]
+
+
+class Clone:
+    """A fresh clone of the last commit, with the environment of this checkout."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        subprocess.run(["git", "clone", "--quiet", str(REPO), str(folder)], check=True)
+        (folder / ".venv").symlink_to(Path(sys.prefix))
+        (folder / ".encore/downloads").mkdir(parents=True)
+        (folder / ".encore/downloads" / ARCHIVE).symlink_to(folder.parent / "archive.zip")
+        self._serving: list[subprocess.Popen[bytes]] = []
+
+    def run(self, command: str) -> Ended:
+        """Run a command as someone would who has activated the environment."""
+        started = time.monotonic()
+        shell = ["bash", "-c", f"source .venv/bin/activate && {command}"]
+        if command.startswith(BACKGROUND):
+            server = subprocess.Popen(
+                shell, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            self._serving.append(server)
+            time.sleep(5)
+            return Ended(command, time.monotonic() - started, server.poll() or 0, "")
+        done = subprocess.run(
+            shell,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
+        )
+        return Ended(command, time.monotonic() - started, done.returncode, done.stdout)
+
+    def finish_queue(self) -> Ended:
+        """Wait for the queued experiments; fail if one of them did."""
+        while True:
+            ended = self.run("dvc queue status")
+            if not re.search(r"Queued|Running", ended.output):
+                return ended._replace(status=ended.output.count("Failed"))
+            time.sleep(5)
+
+    def stop(self) -> None:
+        """Stop what serves in the background."""
+        for server in self._serving:
+            server.terminate()
+            server.wait()
+
+
+def as_run(command: str, paths: dict[str, str]) -> str:
+    """Return a command with doubles for its paths and address, and with fewer epochs if it trains."""
+    for path, real in paths.items():
+        command = command.replace(path, real)
+    command = command.replace(ADDRESS, LOCAL)
+    if command.startswith("-S"):
+        command = f"dvc exp run {command}"
+    return f"{command} {FEWER_EPOCHS}" if command.startswith("dvc exp run ") else command
+
+
+def main() -> int:
+    """Run all of them; print a line for each; return how many failed."""
+    n_failed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = doubles(Path(scratch))
+        clone = Clone(Path(scratch, "encore"))
+        try:
+            for command in commands((REPO / "README.md").read_text("utf-8")):
+                if command in LEFT_OUT:
+                    print(f"left out        {command}: {LEFT_OUT[command]}", flush=True)
+                    continue
+                ended = clone.run(as_run(command, paths))
+                if command.startswith("dvc queue start"):
+                    ended = clone.finish_queue()
+                n_failed += ended.status != 0
+                print(f"{'FAILED' if ended.status else 'ok':6} {ended.seconds:6.0f} s  {command}", flush=True)
+                if ended.status:
+                    print("\n".join(f"    {line}" for line in ended.output.splitlines()[-N_LINES:]))
+        finally:
+            clone.stop()
+    return n_failed
+
+
+if __name__ == "__main__":
+    n_failed = main()
+    sys.exit(f"{n_failed} commands failed" if n_failed else 0)
