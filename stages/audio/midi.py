@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stages.audio.formats import MIDI_MAGIC, is_riff_midi
 from stages.core.errors import EncoreError
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ class Score:
     ----------
     events : list of tinysoundfont.midi.Event
         Notes, controllers, programs and bends, ordered by time: seconds, in whole milliseconds, rounded down.
-    left_out : str
-        What is not among them, in a sentence whose subject is the file; empty if nothing is missing.
+    cut_short : str
+        What is not among them, in a sentence whose subject is the file; empty: nothing.
     """
 
     events: "list[Event]"
-    left_out: str
+    cut_short: str
 
 
 def read_midi(content: bytes) -> Score:
@@ -60,8 +61,8 @@ def read_midi(content: bytes) -> Score:
     """
     if len(content) > MAX_BYTES:
         raise _unreadable(f"{len(content) / 2**20:.1f} MiB, over the limit of {MAX_BYTES / 2**20:g}")
-    midi = content[content.find(b"MThd") :] if is_riff_midi(content) else content
-    if not midi.startswith(b"MThd"):
+    midi = content[content.find(MIDI_MAGIC) :] if is_riff_midi(content) else content
+    if not midi.startswith(MIDI_MAGIC):
         raise _unreadable("it does not start with MThd")
     if len(midi) < 14:
         raise _unreadable("it ends within its header")
@@ -73,46 +74,44 @@ def read_midi(content: bytes) -> Score:
     messages.sort(key=lambda message: message[0])  # at one time, the messages of the first track stay first
     timed = list(_timed(messages, midi[12:14]))
     breaks_ms = [ms for ms, status, _ in timed if status == BREAK]
-    return Score(_events(timed), _left_out(n_counted, len(tracks), breaks_ms))
-
-
-def is_riff_midi(content: bytes) -> bool:
-    """Return whether a file that begins with `content` (12 bytes or more) is a RIFF file with MIDI in it."""
-    return content[:4] == b"RIFF" and content[8:12] == b"RMID"
+    return Score(_events(timed), _cut_short(n_counted, len(tracks), breaks_ms))
 
 
 def _unreadable(reason: str) -> EncoreError:
     return EncoreError(f"not a readable MIDI file ({reason}); leave it out")
 
 
-def _left_out(n_counted: int, n_found: int, breaks_ms: list[int]) -> str:
+def _cut_short(n_counted: int, n_found: int, breaks_ms: list[int]) -> str:
     parts = []
     if breaks_ms:
         parts.append(f"breaks off in {len(breaks_ms)} of its tracks, first after {breaks_ms[0] / 1000:.1f} s")
     if n_found < n_counted:
         parts.append(f"has {n_found} of the {n_counted} tracks that its header counts")
     if n_found > n_counted:
-        parts.append(f"has {n_found} tracks, but its header counts {n_counted}: the others are not played")
+        parts.append(f"plays {n_counted} of its {n_found} tracks, since its header counts no more")
     return "; ".join([*parts, "export it again"]) if parts else ""
 
 
 def _tracks(midi: bytes) -> Iterator[tuple[bytes, bool]]:
-    """Yield the content of each track, and whether it has the length that it claims."""
+    """Yield the content of each track, and whether it is certain where it ends."""
     at = 0
     while 0 <= at <= len(midi) - 8:
         name, end = midi[at : at + 4], at + 8 + int.from_bytes(midi[at + 4 : at + 8], "big")
-        if name == b"MTrk":
+        following = end
+        if not midi[end : end + 4].isalnum():  # none begins there: the length is wrong, or this is the last
+            following = midi.find(b"MTrk", end if end <= len(midi) else at + 8)
+        if name == b"MTrk" and following < 0:
             yield midi[at + 8 : end], end <= len(midi)
-        elif not name.isalnum() or end > len(midi):  # no chunk begins here: the length of the last was wrong
-            end = midi.find(b"MTrk", at + 1)
-        at = end
+        elif name == b"MTrk":
+            yield midi[at + 8 : following], following == end
+        at = following
 
 
 class _BrokenError(Exception):
     """A track cannot be read on."""
 
 
-def _parsed(track: bytes, is_complete: bool) -> list[Message]:
+def _parsed(track: bytes, is_certain: bool) -> list[Message]:
     """Return the messages of a track, their times in ticks; the last one is a BREAK if there may be more."""
     messages: list[Message] = []
     n_to_end = 0
@@ -120,10 +119,10 @@ def _parsed(track: bytes, is_complete: bool) -> list[Message]:
         for message in _messages(track):
             messages.append(message)
             if message[1] == END_OF_TRACK:
-                n_to_end = len(messages)
+                n_to_end = n_to_end or len(messages)
     except _BrokenError:
-        is_complete = False
-    if is_complete:  # also what comes after an end of track, as mido does
+        is_certain = False
+    if is_certain:  # also what comes after an end of track, as mido does
         return messages
     if n_to_end:
         return messages[:n_to_end]

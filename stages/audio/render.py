@@ -26,7 +26,7 @@ CONTROL_VELOCITY = 80
 PREROLL_S = 2.0
 RING_OUT_S = 1.0  # after the last note of music that is shorter than its window
 MAX_DURATION_S = 24 * 3600.0
-MAX_LATE_S = 0.045
+MAX_LATE_S = 0.045  # of music with thousands of events, which would come later and later
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Rendered:
         Number of windows that fit into the music.
     duration_s : float
         Length of the music, up to the end of its last note.
-    left_out : str
-        What of the file could not be read, in a sentence whose subject is the file; empty if all was.
+    cut_short : str
+        What of the file is not played, in a sentence whose subject is the file; empty: nothing.
     """
 
     samples: "NDArray[np.float32]"
     n_windows: int
     duration_s: float
-    left_out: str
+    cut_short: str
 
 
 def font_path() -> Path:
@@ -134,7 +134,7 @@ def render_windows(
     timed = _timed(score.events)
     starts_s = [event.t for event, _ in timed if _is_note(event)]
     if not starts_s:
-        why = f" ({score.left_out})" if score.left_out else ""
+        why = f" ({score.cut_short})" if score.cut_short else ""
         raise EncoreError(f"MIDI file has no notes{why}; leave it out")
     duration_s = max(until for _, until in timed if math.isfinite(until))
     if duration_s > MAX_DURATION_S:
@@ -157,7 +157,7 @@ def render_windows(
         drums = ", without its drums" if control else ""
         played = f"{n_windows} x {window_s:g} s from {first_s:g} s on{drums}"
         raise EncoreError(f"MIDI file plays as silence ({played}); leave it out")
-    return Rendered(levelled(mono), n_windows, duration_s, score.left_out)
+    return Rendered(levelled(mono), n_windows, duration_s, score.cut_short)
 
 
 def levelled(samples: "NDArray[np.floating]") -> "NDArray[np.float32]":
@@ -251,7 +251,7 @@ def _play(events: "list[Event]", sample_rate_hz: int, n_samples: int) -> "NDArra
     sequencer.add(events)
 
     def advance(rest_s: float) -> float:
-        # each step is rounded up to a whole sample; music that would fall further behind is kept in time
+        # the time between two events is rounded up to whole samples, and the music falls behind
         played_s = n_samples / sample_rate_hz - rest_s
         sequencer.time = max(sequencer.time, played_s - MAX_LATE_S)
         return float(sequencer.process(rest_s))
