@@ -14,7 +14,7 @@ from stages.core.errors import EncoreError
 if TYPE_CHECKING:
     from tinysoundfont.midi import Action, Event
 
-MAX_BYTES = 2**20  # the events take some 300 bytes of memory per byte of the file
+MAX_BYTES = 2**20  # the events take some 150 bytes of memory per byte of the file
 MAX_TRACKS = 1024
 MAX_NUMBER = 2**32  # the standard ends at 28 bits
 DEFAULT_TEMPO_US = 500_000  # per beat

@@ -251,7 +251,7 @@ def _play(events: "list[Event]", sample_rate_hz: int, n_samples: int) -> "NDArra
     sequencer.add(events)
 
     def advance(rest_s: float) -> float:
-        # the time between two events is rounded up to whole samples, and the music falls behind
+        # the synthesiser rounds each step up to whole samples, so that the music falls behind: but no further
         played_s = n_samples / sample_rate_hz - rest_s
         sequencer.time = max(sequencer.time, played_s - MAX_LATE_S)
         return float(sequencer.process(rest_s))
