@@ -134,8 +134,8 @@ def render_windows(
     timed = _timed(score.events)
     starts_s = [event.t for event, _ in timed if _is_note(event)]
     if not starts_s:
-        why = f" ({score.cut_short})" if score.cut_short else ""
-        raise EncoreError(f"MIDI file has no notes{why}; leave it out")
+        why = f": it {score.cut_short}" if score.cut_short else "; leave it out"
+        raise EncoreError(f"MIDI file has no notes{why}")
     duration_s = max(until for _, until in timed if math.isfinite(until))
     if duration_s > MAX_DURATION_S:
         raise EncoreError(f"MIDI file claims to last {duration_s / 3600:.0f} hours; leave it out")

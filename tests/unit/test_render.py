@@ -318,7 +318,7 @@ LONG_NOTE = LONGEST + bytes.fromhex("90 3C 50") + LONGEST + bytes.fromhex("80 3C
         (header() + chunk(bytes.fromhex("00 80 3C 00")), r"^MIDI file has no notes; leave it out$"),
         (
             header(n_tracks=0) + chunk(NOTE),
-            r"has no notes \(plays 0 of its 1 tracks, since its header counts no more; export it again\)",
+            r"has no notes: it plays 0 of its 1 tracks, since its header counts no more; export it again$",
         ),
     ],
 )
