@@ -34,6 +34,8 @@ class AudioInfo:
     ----------
     problem, reason : str
         "decode error", "empty" or "too long" if there is no waveform, and the reason in a sentence.
+    cut_short : str
+        What of the music is not in the waveform, in a sentence; empty: nothing.
     encoding : str
         Container and subtype as libsndfile names them, such as ``WAV/PCM_16``, or ``MIDI``.
     sample_rate_hz, n_channels : int
@@ -55,6 +57,7 @@ class AudioInfo:
 
     problem: str = ""
     reason: str = ""
+    cut_short: str = ""
     encoding: str = ""
     sample_rate_hz: int = 0
     n_channels: int = 0
@@ -134,6 +137,7 @@ def _render(midi: bytes, sample_rate_hz: int, render: RenderParams) -> tuple[Aud
     meter = _Meter(FULL_SCALE_16)
     meter.measure(played.samples[:, None])
     info = AudioInfo(encoding=MIDI, duration_s=played.duration_s, n_windows=played.n_windows)
+    info = replace(info, cut_short=played.cut_short)
     return meter.complete(info), played.samples
 
 

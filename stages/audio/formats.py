@@ -18,6 +18,8 @@ CONTAINERS = {
     ".aif": {"AIFF"},
     ".aiff": {"AIFF"},
     ".aifc": {"AIFF"},
+    ".kar": {MIDI},
+    ".rmi": {MIDI},
     ".mid": {MIDI},
     ".midi": {MIDI},
 }
@@ -34,7 +36,13 @@ def is_music(path: PurePath) -> bool:
 def is_midi(path: Path) -> bool:
     """Return whether a file is MIDI by its content."""
     with path.open("rb") as file:
-        return file.read(len(MIDI_MAGIC)) == MIDI_MAGIC
+        head = file.read(12)
+    return head.startswith(MIDI_MAGIC) or is_riff_midi(head)
+
+
+def is_riff_midi(content: bytes) -> bool:
+    """Return whether `content`, at least 12 bytes, begins a RIFF file that holds a MIDI file (.rmi)."""
+    return content[:4] == b"RIFF" and content[8:12] == b"RMID"
 
 
 def is_mislabelled(path: PurePath, encoding: str) -> bool:

@@ -27,7 +27,8 @@ class RenderParams(Params):
     window_s : float
         Length of a window.
     windows : int
-        Maximum number of windows, spread evenly over the music; a single one is its start.
+        Maximum number of windows, spread evenly over the music; a single one is its start, or begins with its
+        first note if that comes later than a window is long.
     control : bool
         Play all notes on one instrument at one velocity without controllers.
     """

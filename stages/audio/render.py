@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stages.audio.midi import read_midi
 from stages.core.errors import EncoreError
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ CONTROL_VELOCITY = 80
 PREROLL_S = 2.0
 RING_OUT_S = 1.0  # after the last note of music that is shorter than its window
 MAX_DURATION_S = 24 * 3600.0
-MAX_BYTES = 2**20  # parsing takes some 300 bytes of memory per byte of the file
-MAX_TRACKS = 1024  # the parser visits every track at every tick
-DEFAULT_TEMPO = bytes.fromhex("00 FF 51 03 07 A1 20")  # set_tempo, 120 beats a minute, after no time
+MAX_LATE_S = 0.045  # of music with thousands of events, which would come later and later
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,14 @@ class Rendered:
         Number of windows that fit into the music.
     duration_s : float
         Length of the music, up to the end of its last note.
+    cut_short : str
+        What of the file is not played, in a sentence whose subject is the file; empty: nothing.
     """
 
     samples: "NDArray[np.float32]"
     n_windows: int
     duration_s: float
+    cut_short: str
 
 
 def font_path() -> Path:
@@ -86,7 +88,7 @@ def render(midi: bytes, sample_rate_hz: int, duration_s: float) -> "NDArray[np.f
     EncoreError
         If the bytes are not a MIDI file, or play as silence.
     """
-    mono = _play(_events(midi), sample_rate_hz, round(duration_s * sample_rate_hz))
+    mono = _play(read_midi(midi).events, sample_rate_hz, round(duration_s * sample_rate_hz))
     if _is_silent(mono):
         raise EncoreError(f"MIDI file plays as silence for its first {duration_s:g} s; leave it out")
     return levelled(mono)
@@ -98,7 +100,8 @@ def render_windows(
     """Play windows of a Standard MIDI File, spread evenly from its start to its end.
 
     Windows never overlap: if `n_windows` do not fit into the music, there are fewer, and music shorter than
-    a window is played to `RING_OUT_S` after its end. Music between the windows is not rendered.
+    a window is played to `RING_OUT_S` after its end. Music between the windows is not rendered. If no note
+    begins within `window_s` of the start, the first window begins with the first note instead.
 
     Parameters
     ----------
@@ -109,7 +112,7 @@ def render_windows(
     window_s : float
         Length of a window.
     n_windows : int
-        Maximum number of windows, at least 1; a single one is the start of the music.
+        Maximum number of windows, at least 1; a single one is the first.
     control : bool
         Play only the notes, as a control experiment: all on an acoustic grand piano at one velocity, without
         controllers or pitch bend, and without the drum channel, whose numbers are not pitches. The windows
@@ -127,16 +130,22 @@ def render_windows(
     """
     import numpy as np
 
-    timed = _timed(_events(midi))
-    duration_s = max((until for _, until in timed if math.isfinite(until)), default=0.0)
+    score = read_midi(midi)
+    timed = _timed(score.events)
+    starts_s = [event.t for event, _ in timed if _is_note(event)]
+    if not starts_s:
+        why = f": it {score.cut_short}" if score.cut_short else "; leave it out"
+        raise EncoreError(f"MIDI file has no notes{why}")
+    duration_s = max(until for _, until in timed if math.isfinite(until))
     if duration_s > MAX_DURATION_S:
         raise EncoreError(f"MIDI file claims to last {duration_s / 3600:.0f} hours; leave it out")
+    first_s = starts_s[0] if starts_s[0] >= window_s else 0.0
     if control:
         timed = _notes_only(timed)
-    n_windows = min(n_windows, max(1, int(duration_s / window_s)))
-    n_samples = round(min(window_s, duration_s + RING_OUT_S) * sample_rate_hz)
+    n_windows = min(n_windows, max(1, int((duration_s - first_s) / window_s)))
+    n_samples = round(min(window_s, duration_s - first_s + RING_OUT_S) * sample_rate_hz)
     windows = []
-    for start_s in np.linspace(0.0, max(0.0, duration_s - window_s), n_windows):
+    for start_s in np.linspace(first_s, max(first_s, duration_s - window_s), n_windows):
         # held notes start again in the pre-roll, so that these attacks are not in the window; notes that fade
         # or are pedalled from just before the window are heard in it as they should be
         from_s = max(0.0, float(start_s) - PREROLL_S)
@@ -145,8 +154,10 @@ def render_windows(
         windows.append(_play(chased, sample_rate_hz, n_preroll + n_samples)[n_preroll:])
     mono = np.concatenate(windows)
     if _is_silent(mono):
-        raise EncoreError("MIDI file plays as silence; leave it out")
-    return Rendered(levelled(mono), n_windows, duration_s)
+        drums = ", without its drums" if control else ""
+        played = f"{n_windows} x {window_s:g} s from {first_s:g} s on{drums}"
+        raise EncoreError(f"MIDI file plays as silence ({played}); leave it out")
+    return Rendered(levelled(mono), n_windows, duration_s, score.cut_short)
 
 
 def levelled(samples: "NDArray[np.floating]") -> "NDArray[np.float32]":
@@ -162,45 +173,6 @@ def _is_silent(mono: "NDArray[np.float64]") -> bool:
     import numpy as np
 
     return not np.sqrt(np.mean(mono**2)) >= SILENCE_RMS  # the negation also catches NaN
-
-
-def _events(midi: bytes) -> "list[Event]":
-    """Parse a file into its events, ordered by time."""
-    from tinysoundfont.midi import load_memory
-
-    try:
-        # persistent events stay in the queue after they are played, and slow down all later ones
-        events: list[Event] = load_memory(_parseable(midi), persistent=False)
-    except Exception as error:  # the binding raises any exception of its C++ side
-        raise EncoreError(
-            f"not a readable MIDI file ({' '.join(str(error).split())}); leave it out"
-        ) from None
-    return events
-
-
-def _parseable(midi: bytes) -> bytes:
-    """Refuse a file that the parser cannot take; correct one that it would misread.
-
-    Raises
-    ------
-    ValueError
-        If parsing would take too much time or memory.
-    """
-    if not midi.startswith(b"MThd"):
-        raise ValueError("it does not start with MThd")
-    n_tracks, ticks_per_beat = (int.from_bytes(midi[at : at + 2], "big") for at in (10, 12))
-    if len(midi) > MAX_BYTES:
-        raise ValueError(f"{len(midi) / 2**20:.1f} MiB, over the limit of {MAX_BYTES / 2**20:g}")
-    if n_tracks > MAX_TRACKS:
-        raise ValueError(f"its header claims {n_tracks} tracks")
-    if not ticks_per_beat:
-        raise ValueError("its header gives no ticks per beat")
-    # If the first track does not have the earliest message, the parser drops that track or makes its list
-    # of messages a loop. The default tempo at its start avoids that and changes nothing else.
-    length = int.from_bytes(midi[18:22], "big") + len(DEFAULT_TEMPO)
-    if midi[14:18] != b"MTrk" or length > len(midi):
-        return midi
-    return midi[:18] + length.to_bytes(4, "big") + DEFAULT_TEMPO + midi[22:]
 
 
 def _timed(events: "list[Event]") -> "list[tuple[Event, float]]":
@@ -226,6 +198,13 @@ def _timed(events: "list[Event]") -> "list[tuple[Event, float]]":
             case _:
                 until.append(math.inf)
     return list(zip(events, until, strict=True))
+
+
+def _is_note(event: "Event") -> bool:
+    """Return whether an event begins a note."""
+    from tinysoundfont.midi import NoteOn
+
+    return isinstance(event.action, NoteOn) and event.action.velocity > 0
 
 
 def _notes_only(timed: "list[tuple[Event, float]]") -> "list[tuple[Event, float]]":
@@ -270,6 +249,14 @@ def _play(events: "list[Event]", sample_rate_hz: int, n_samples: int) -> "NDArra
         synth.program_select(channel, font, DRUM_BANK if is_drums else 0, 0, is_drums)
     sequencer = Sequencer(synth)
     sequencer.add(events)
+
+    def advance(rest_s: float) -> float:
+        # the synthesiser rounds each step up to whole samples, so that the music falls behind: but no further
+        played_s = n_samples / sample_rate_hz - rest_s
+        sequencer.time = max(sequencer.time, played_s - MAX_LATE_S)
+        return float(sequencer.process(rest_s))
+
+    synth.callback = advance
     stereo = np.frombuffer(synth.generate(n_samples), dtype=np.float32).reshape(-1, 2)
     mono: NDArray[np.float64] = stereo.mean(axis=1, dtype=np.float64)
     return mono

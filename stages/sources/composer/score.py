@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-TICKS_PER_BEAT = 480
+TICKS_PER_BEAT = 480  # of the notes as written
+MS_PER_BEAT = 500  # of the file, at the tempo of a file that names none: a tick is a millisecond
 DRUM_CHANNEL = 9
 BEND_RANGE = 2.0  # semitones that the pitch wheel covers
 BEND_STEPS = 6
@@ -56,11 +57,8 @@ def midi(parts: Sequence[Part], feel: Feel, n_bars: int, rng: Random) -> bytes:
     """Return a Standard MIDI File (type 0) of the parts as the band plays them."""
     import mido
 
+    tempos = [feel.tempo_bpm * (1 + feel.rubato * rng.uniform(-1, 1)) for _ in range(n_bars)]
     messages: list[tuple[int, int, mido.Message]] = []  # tick, order within the tick, message
-    for bar in range(n_bars):
-        tempo = feel.tempo_bpm * (1 + feel.rubato * rng.uniform(-1, 1))
-        tick = bar * feel.beats_per_bar * TICKS_PER_BEAT
-        messages.append((tick, 0, mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo))))
     for part in parts:
         setup = [
             mido.Message("program_change", channel=part.channel, program=part.program),
@@ -69,16 +67,33 @@ def midi(parts: Sequence[Part], feel: Feel, n_bars: int, rng: Random) -> bytes:
         messages += [(0, 1, message) for message in setup]
         messages += _played(part, feel, rng)
     track = mido.MidiTrack()
+    messages.sort(key=lambda entry: entry[:2])  # stable: ties keep their order
     now = 0
-    for tick, _, message in sorted(messages, key=lambda entry: entry[:2]):  # stable: ties keep their order
-        message.time = tick - now
+    times = _milliseconds([tick for tick, _, _ in messages], tempos, feel.beats_per_bar * TICKS_PER_BEAT)
+    for time, (_, _, message) in zip(times, messages, strict=True):
+        message.time = time - now
         track.append(message)
-        now = tick
-    file = mido.MidiFile(type=0, ticks_per_beat=TICKS_PER_BEAT)
+        now = time
+    file = mido.MidiFile(type=0, ticks_per_beat=MS_PER_BEAT)
     file.tracks.append(track)
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
+
+
+def _milliseconds(ticks: Sequence[int], tempos_bpm: Sequence[float], ticks_per_bar: int) -> list[int]:
+    """Return when ticks are played: bars begin, and notes in them, at whole milliseconds."""
+    import mido
+
+    ms_per_tick = [mido.bpm2tempo(tempo) / (1000.0 * TICKS_PER_BEAT) for tempo in tempos_bpm]
+    starts = [0]
+    for scale in ms_per_tick:
+        starts.append(starts[-1] + int(ticks_per_bar * scale))
+    times = []
+    for tick in ticks:
+        bar = min(tick // ticks_per_bar, len(tempos_bpm) - 1)
+        times.append(starts[bar] + int((tick - bar * ticks_per_bar) * ms_per_tick[bar]))
+    return times
 
 
 def _played(part: Part, feel: Feel, rng: Random) -> list[tuple[int, int, object]]:
