@@ -14,7 +14,7 @@ from stages.audio.params import RenderParams
 from stages.storage import cache
 
 # The packages whose version may change a waveform.
-PACKAGES = ("numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont")
+PACKAGES = ("av", "numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont")
 
 
 @dataclass(frozen=True)
