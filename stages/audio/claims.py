@@ -1,54 +1,87 @@
-"""Read from the header of a WAV, AIFF or AU file how many bytes of music it should have."""
+"""Read from the header of a file how many bytes it should have."""
 
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 # What programs write that do not know the length yet and never come back to it; give or take a header.
-PLACEHOLDERS = (0x7F000000, 2**31, 2**32, 2**64)
+PLACEHOLDERS = (0x7F000000, 2**31, 2**32, 2**63, 2**64)
 NEAR = 1 << 16
+
+
+class _Chunks(NamedTuple):
+    """How a container is made of chunks."""
+
+    start: int  # of the first
+    header: str  # name and size, for struct
+    music: bytes  # name of the chunk with the samples
+    in_front: int = 0  # bytes of that chunk before the samples
+    counted: int = 0  # bytes of the header that the size counts
+    align: int = 2
+
+
+RIFF = _Chunks(12, "<4sI", b"data")
+CHUNKS = {
+    "AIFF": _Chunks(12, ">4sI", b"SSND", in_front=8),
+    "CAF": _Chunks(8, ">4sQ", b"data", in_front=4, align=1),
+    "W64": _Chunks(40, "<16sQ", bytes.fromhex("64617461f3acd3118cd100c04f8edb8a"), counted=24, align=8),
+}
+ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+IS_LIVE = 1  # flag of ASF: its size was not known
 
 
 def kept_share(path: Path, container: str) -> float:
     """Return the share of the bytes that the header claims which the file has.
 
-    1.0 if all are there, if the header leaves the number open, and for other containers.
+    1.0 if all are there, if the header leaves the number open, and for containers that claim no bytes.
     """
-    find = {"WAV": _wav, "AIFF": _aiff, "AU": _au}.get(container)
     with path.open("rb") as file:
-        found = find(file) if find else None
-        if found is None:
+        if container == "WAV":
+            found = _riff(file)
+        elif container in CHUNKS:
+            found = _chunks(file, CHUNKS[container])
+        elif container == "AU":
+            found = _au(file)
+        elif container == "ASF":
+            found = _asf(file)
+        else:
             return 1.0
-        start, n_claimed = found
-        n_held = max(0, path.stat().st_size - start)
-    if n_claimed == 0 or any(abs(n_claimed - value) <= NEAR for value in PLACEHOLDERS):
+    if found is None:
         return 1.0
-    return min(1.0, n_held / n_claimed)
+    start, n_claimed = found
+    if n_claimed <= 0 or any(abs(n_claimed - value) <= NEAR for value in PLACEHOLDERS):
+        return 1.0
+    return min(1.0, max(0, path.stat().st_size - start) / n_claimed)
 
 
-def _wav(file: BinaryIO) -> tuple[int, int] | None:
-    """Return where the samples begin and how many bytes of them the header claims; None if no header does."""
-    order = ">" if file.read(12).startswith(b"RIFX") else "<"
-    size_64: int | None = None
-    while (chunk := _chunk(file, order)) is not None:
-        name, size = chunk
-        start = file.tell()
-        if name == b"ds64":  # of RF64 and BW64
+def _riff(file: BinaryIO) -> tuple[int, int] | None:
+    head = file.read(12)
+    is_big = head.startswith(b"RIFX")
+    return _chunks(file, RIFF._replace(header=">4sI") if is_big else RIFF)
+
+
+def _chunks(file: BinaryIO, kind: _Chunks) -> tuple[int, int] | None:
+    """Return where the samples begin, and how many bytes of them the header claims; None: it does not."""
+    header = struct.Struct(kind.header)
+    place, size_64 = kind.start, None
+    while True:
+        file.seek(place)
+        raw = file.read(header.size)
+        if len(raw) < header.size:
+            return None
+        name, size = header.unpack(raw)
+        if not name[:4].isascii() or b"\0" in name[:4]:
+            return None  # lost the step
+        if name == b"ds64":  # of RF64 and BW64: sizes that do not fit into 32 bits
             size_64 = int.from_bytes(file.read(16)[8:], "little")
-        elif name == b"data":
-            return start, size if size_64 is None or size != 0xFFFFFFFF else size_64
-        file.seek(start + size + size % 2)
-    return None
-
-
-def _aiff(file: BinaryIO) -> tuple[int, int] | None:
-    file.seek(12)
-    while (chunk := _chunk(file, ">")) is not None:
-        name, size = chunk
-        if name == b"SSND":
-            return file.tell() + 8, max(0, size - 8)
-        file.seek(size + size % 2, 1)
-    return None
+        size -= kind.counted
+        if name == kind.music:
+            if size == 0xFFFFFFFF and size_64 is not None:
+                size = size_64
+            return place + header.size + kind.in_front, size - kind.in_front
+        place += header.size + size + -size % kind.align
+        if size < 0 or place >= 1 << 63:
+            return None
 
 
 def _au(file: BinaryIO) -> tuple[int, int] | None:
@@ -59,10 +92,10 @@ def _au(file: BinaryIO) -> tuple[int, int] | None:
     return start, size
 
 
-def _chunk(file: BinaryIO, order: str) -> tuple[bytes, int] | None:
-    """Read a chunk's name and size; None at the end, or where no chunk can begin."""
-    header = file.read(8)
-    if len(header) < 8 or not header[:4].isascii() or b"\0" in header[:4]:
+def _asf(file: BinaryIO) -> tuple[int, int] | None:
+    header = file.read(1 << 16)
+    place = header.find(ASF_PROPERTIES)
+    fields = header[place + 40 : place + 92]
+    if place < 0 or len(fields) < 52 or fields[48] & IS_LIVE:
         return None
-    name, size = struct.unpack(order + "4sI", header)
-    return name, size
+    return 0, int.from_bytes(fields[:8], "little")

@@ -59,9 +59,10 @@ def container(content: mmap | bytes, path: PurePath) -> str:
     for place, mark, name in MARKS:
         if head.startswith(mark, place):
             return name
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:  # the sign of a frame, and layer 0
+    is_named_mp3 = path.suffix.lower() in MPEG_NAMES
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0 and not is_named_mp3:  # layer 0
         return "AAC"
-    if start or head[:1] == b"\xff" or path.suffix.lower() in MPEG_NAMES:
+    if start or head[:1] == b"\xff" or is_named_mp3:
         return "MP3"
     return ""
 

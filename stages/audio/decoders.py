@@ -1,6 +1,8 @@
 """Two decoders that give a file block by block: libsndfile, and FFmpeg for what libsndfile cannot read."""
 
+import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -44,6 +46,8 @@ class Libsndfile:
         How long the file should last as its container says; 0.0 if it says nothing.
     n_streams : int
         Streams of music, of which one is read.
+    is_damaged : bool
+        Whether something was left out, of a file that does not say how long it is.
 
     Raises
     ------
@@ -52,6 +56,7 @@ class Libsndfile:
 
     name = "libsndfile"
     n_streams = 1
+    is_damaged = False
 
     def __init__(self, source: Path | IO[bytes], container: str) -> None:
         import soundfile
@@ -97,7 +102,10 @@ class Libsndfile:
 
 
 class Ffmpeg:
-    """A file that FFmpeg has opened; see `Libsndfile`. `claimed_s` is known when all blocks are read."""
+    """A file that FFmpeg has opened; see `Libsndfile`.
+
+    `claimed_s` and `is_damaged` are known when all blocks are read.
+    """
 
     name = "FFmpeg"
     full_scale = FULL_SCALE_16
@@ -105,25 +113,28 @@ class Ffmpeg:
     def __init__(self, source: Path | IO[bytes], container: str) -> None:
         import av
 
+        self._container = container
+        self._kept_share = kept_share(source, container) if isinstance(source, Path) else 1.0
         self._error = av.FFmpegError
         self._file = source.open("rb") if isinstance(source, Path) else source
         try:
-            # A file, since a name might be an address; and one demuxer, since others follow such names in it.
-            self._opened = av.open(self._file, format=DEMUXERS[container], metadata_errors="ignore")
-        except self._error as error:
+            with self._one_error():
+                # A file, since a name might be an address; one demuxer, since others follow names in a file.
+                self._opened = av.open(self._file, "r", format=DEMUXERS[container], metadata_errors="ignore")
+        except DecoderError:
             self._file.close()
-            raise DecoderError(error.strerror) from None
+            raise
         streams = self._opened.streams.audio
         if not streams or streams[0].codec_context is None:
             self._close()
             raise DecoderError("a codec that it does not know, or encrypted" if streams else "no sound in it")
         self._stream = streams[0]
-        self._container = container
         self.n_streams = len(streams)
         codec = self._stream.codec_context
         self.encoding = f"{container}/{codec.codec.canonical_name.upper()} (FFmpeg)"
         self.rate_hz, self.n_channels = codec.sample_rate, codec.channels
         self.claimed_s = 0.0
+        self.is_damaged = False
 
     def __enter__(self) -> Self:
         return self
@@ -134,6 +145,18 @@ class Ffmpeg:
     def _close(self) -> None:
         self._opened.close()
         self._file.close()
+
+    @contextmanager
+    def _one_error(self) -> Iterator[None]:
+        """Raise `DecoderError` for all that a file's content can cause."""
+        try:
+            yield
+        except self._error as error:
+            raise DecoderError(error.strerror) from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # of a seek to where no file can reach; else the disk's
+                raise
+            raise DecoderError(str(error.strerror)) from None
 
     def blocks(self, n_values: int) -> Iterator[Block]:
         """Yield the samples, about `n_values` at a time; what cannot be decoded is left out."""
@@ -152,36 +175,48 @@ class Ffmpeg:
             yield of_what[0], np.concatenate(waiting)
 
     def _frames(self) -> "Iterator[AudioFrame]":
-        span = _Span()
-        failed = None
-        n_frames = 0
+        """Yield what can be decoded, and compare it in the end with what there should be."""
+        span, read_s, lost_s = _Span(), 0.0, 0.0
+        fault = ""
+        packets = self._opened.demux(self._stream)
         try:
-            for packet in self._opened.demux(self._stream):
+            while (packet := self._next(packets)) is not None:
                 span.add(packet)
                 try:
-                    for frame in packet.decode():
-                        n_frames += 1
-                        yield frame
-                except self._error as error:
-                    failed = error
-        except self._error as error:
-            raise DecoderError(error.strerror) from None
+                    with self._one_error():
+                        frames = packet.decode()
+                except DecoderError as error:
+                    fault = str(error)
+                    lost_s += float((packet.duration or 0) * (packet.time_base or 0))
+                    continue
+                for frame in frames:
+                    read_s += frame.samples / frame.sample_rate
+                    yield frame
         finally:
-            self.claimed_s = self._length_s(span)
-        if failed and not n_frames:
-            raise DecoderError(failed.strerror)
+            self._compare(span, read_s, lost_s, bool(fault))
+        if fault and not read_s:
+            raise DecoderError(fault)
 
-    def _length_s(self, span: "_Span") -> float:
-        """Return how long the file should be: as its header says, or as its packets do, if they say more."""
-        if self._container == "MP3":  # the demuxer counts junk as packets
-            return 0.0
+    def _next(self, packets: "Iterator[Packet[AudioStream]]") -> "Packet[AudioStream] | None":
+        with self._one_error():
+            return next(packets, None)
+
+    def _compare(self, span: "_Span", read_s: float, lost_s: float, is_damaged: bool) -> None:
+        """Set how long the file should be, or that something is missing if nothing says how long that is."""
+        if self._container == "MP3":  # junk counts as packets here; `stages.audio.mp3` knows better
+            return
         unit_s = float(self._stream.time_base or 0)
-        in_front_s = min(0, span.first) * unit_s  # before the time zero lies what the encoder added
-        if self._container == "AAC":
-            return span.end * unit_s * (1 + span.n_skipped / max(1, span.n_bytes))
-        of_file_s = (self._opened.duration or 0) / 1e6
-        header_s = self._stream.duration * unit_s if self._stream.duration else of_file_s
-        return header_s + in_front_s if header_s else span.end * unit_s
+        header_s = 0.0
+        if self._container == "AAC":  # has no header, and FFmpeg guesses
+            is_damaged |= span.n_skipped > 0
+        elif self._stream.duration is not None:
+            header_s = (self._stream.duration + min(0, span.first)) * unit_s  # no music is before time zero
+        elif self._opened.duration is not None:
+            header_s = self._opened.duration / 1e6
+        self.is_damaged = is_damaged and not header_s
+        if not header_s or self._kept_share < 1:
+            header_s = max(header_s, span.end * unit_s / (self._kept_share or 1))
+        self.claimed_s = max(header_s, read_s + lost_s if lost_s else 0.0)
 
 
 class _Span:
@@ -189,7 +224,7 @@ class _Span:
 
     def __init__(self) -> None:
         self.first = self.end = 0  # in the stream's unit of time
-        self.n_bytes = self.n_skipped = 0  # in packets, and between them
+        self.n_skipped = 0  # bytes between packets
         self._stop: int | None = None
 
     def add(self, packet: "Packet[AudioStream]") -> None:
@@ -197,10 +232,8 @@ class _Span:
             self.first = min(self.first, packet.pts)
             self.end = max(self.end, packet.pts + (packet.duration or 0))
         if packet.pos is not None:
-            if self._stop is not None:
-                self.n_skipped += max(0, packet.pos - self._stop)
+            self.n_skipped += max(0, packet.pos - (packet.pos if self._stop is None else self._stop))
             self._stop = packet.pos + packet.size
-            self.n_bytes += packet.size
 
 
 def _samples(frame: "AudioFrame") -> NDArray[np.float32]:

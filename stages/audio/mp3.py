@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from mmap import mmap
+from typing import NamedTuple
 
 from stages.audio.content import ID3_HEADER, id3_size
 
@@ -21,6 +22,24 @@ RATES_HZ = (44100, 48000, 32000)  # of MPEG 1; MPEG 2 has half of it, 2.5 a quar
 HEADER = 4  # bytes
 IN_A_ROW = 3  # so many frames do not fit together by chance
 DELAYS = 21  # bytes from the encoder's name to how many samples it added
+
+
+class Frames(NamedTuple):
+    """What the frames of a file add up to.
+
+    Attributes
+    ----------
+    seconds : float
+        How long the file should last: all its frames, or as many as its encoder says there are, without what
+        the encoder added in front and at the end. 0.0 if there are no frames. Those of "free" bit rate are
+        not found, since they do not say how long they are.
+    is_damaged : bool
+        Whether frames are missing, but nothing says how many: the last one is not whole, or something that is
+        no frame lies between two.
+    """
+
+    seconds: float
+    is_damaged: bool
 
 
 @dataclass(frozen=True)
@@ -43,37 +62,36 @@ class _Info:
     n_added: int = 0  # samples in front and at the end that are not of the music
 
 
-def claimed_s(content: mmap | bytes) -> float:
-    """Return how long an MP3 file should last, in seconds; 0.0 if it has no frames.
-
-    That is the length of all its frames, or of as many as the encoder says there are. If it does not say it,
-    what lies between frames counts as damaged frames. Frames of "free" bit rate are not found, since they do
-    not say how long they are.
-    """
+def count(content: mmap | bytes) -> Frames:
+    """Count the frames of an MP3 file."""
     info: _Info | None = None
     counts: Counter[_Frame] = Counter()
-    n_lost = 0
+    is_damaged = False
     for place, n_skipped, frame in _walk(content):
         if info is None:
             info = _info(content[place : place + frame.n_bytes])
             if info is not None:
                 continue
             info = _Info()
-        n_lost += n_skipped if counts else 0
-        counts[frame] += 1
+        is_damaged |= n_skipped > 0 < counts.total()
+        if place + frame.n_bytes > len(content):
+            is_damaged = True
+        else:
+            counts[frame] += 1
     if info is None or not counts:
-        return 0.0
+        return Frames(0.0, is_damaged=False)
     [(usual, _)] = counts.most_common(1)
     seconds = sum(n * frame.seconds for frame, n in counts.items())
-    if not info.n_frames:
-        seconds *= 1 + n_lost / sum(n * frame.n_bytes for frame, n in counts.items())
-    elif info.n_frames > counts.total() + 1:  # some encoders count the frame that says it
+    if info.n_frames > counts.total() + 1:  # some encoders count the frame that says it
         seconds += (info.n_frames - counts.total()) * usual.seconds
-    return seconds - info.n_added / usual.rate_hz
+    return Frames(seconds - info.n_added / usual.rate_hz, is_damaged and not info.n_frames)
 
 
 def _walk(content: mmap | bytes) -> Iterator[tuple[int, int, _Frame]]:
-    """Yield each whole frame: its place, how many bytes before it belong to nothing, and its header."""
+    """Yield each frame: its place, how many bytes before it belong to nothing, and what its header says.
+
+    The last one may not be whole.
+    """
     place = stop = 0  # stop: where the frame or tag before ends
     while True:
         head = content[place : place + ID3_HEADER]
@@ -87,8 +105,6 @@ def _walk(content: mmap | bytes) -> Iterator[tuple[int, int, _Frame]]:
             if place < 0:
                 return
             continue
-        if place + frame.n_bytes > len(content):
-            return
         yield place, place - stop, frame
         place = stop = place + frame.n_bytes
 

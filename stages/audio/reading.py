@@ -15,7 +15,7 @@ from stages.audio.decoders import DecoderError, Ffmpeg, Libsndfile
 from stages.audio.waveform import Meter, Take, take
 
 TOLERANCE_S = 0.05  # what may be missing: headers, frames and decoders' delays differ by so much
-WMA_FRAME = 2048  # samples that the decoder of WMA keeps at the end
+WMA_FRAME_S = 0.064  # the longest frame of WMA, whose decoder keeps the last one
 
 
 class UnreadableError(Exception):
@@ -58,24 +58,27 @@ class _Part:
         See `stages.audio.content.container`.
     frames_s : float
         How long its frames are; 0.0: not known before they are decoded.
+    is_damaged : bool
+        Whether something is missing in its frames or pages.
     link : Link or None
         What Ogg pages say of it.
-    is_whole : bool
-        Whether it is the whole file.
+    place : slice or None
+        Where in the file it lies; None: it is the file.
     """
 
     path: Path
     container: str
     frames_s: float = 0.0
+    is_damaged: bool = False
     link: ogg.Link | None = None
-    is_whole: bool = True
+    place: slice | None = None
 
     def open(self) -> Path | BytesIO:
-        if self.is_whole or self.link is None:
+        if self.place is None:
             return self.path
         with self.path.open("rb") as file:
-            file.seek(self.link.start)
-            return BytesIO(file.read(self.link.stop - self.link.start))
+            file.seek(self.place.start)
+            return BytesIO(file.read(self.place.stop - self.place.start))
 
 
 def read(path: Path, sample_rate_hz: int, max_duration_s: float) -> Reading:
@@ -118,12 +121,17 @@ def _parts(path: Path) -> list[_Part]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         kind = container(content, path)
         if kind == "MP3":
-            frames_s = mp3.claimed_s(content)
-            return [_Part(path, kind if frames_s else "", frames_s)]
+            frames = mp3.count(content)
+            return [_Part(path, kind if frames.seconds else "", frames.seconds, frames.is_damaged)]
         links = ogg.links(content) if kind == "OGG" else []
+        whole = slice(0, len(content))
     if not links:
         return [_Part(path, kind)]
-    return [_Part(path, kind, link=link, is_whole=len(links) == 1) for link in links]
+    places = [slice(link.start, link.stop) for link in links]
+    return [
+        _Part(path, kind, 0.0, link.is_damaged, link, None if place == whole else place)
+        for link, place in zip(links, places, strict=True)
+    ]
 
 
 def _best_take(part: _Part, sample_rate_hz: int, max_duration_s: float) -> Take:
@@ -149,10 +157,8 @@ def _try(decoder: type[Libsndfile | Ffmpeg], part: _Part, sample_rate_hz: int, m
         result = Take(fault=str(error))
     if result.fault:
         result.fault = f"{decoder.name}: {result.fault}"
-    cut_s = (
-        part.link.n_cut / (ogg.OPUS_HZ if part.link.is_opus else result.rate_hz or 1) if part.link else 0.0
-    )
-    result.claimed_s = max(part.frames_s, result.claimed_s + cut_s)
+    pages_s = part.link.claimed_s(result.rate_hz) if part.link else 0.0
+    result.claimed_s = max(part.frames_s, pages_s, result.claimed_s)
     return result
 
 
@@ -170,15 +176,15 @@ def _better(one: Take, other: Take) -> Take:
 def _left_out(part: _Part, best: Take) -> list[str]:
     """Return what of a part is not read, in sentences without a subject."""
     read_s = best.meter.duration_s
-    tolerance_s = TOLERANCE_S + (WMA_FRAME / best.rate_hz if part.container == "ASF" else 0.0)
+    tolerance_s = TOLERANCE_S + (WMA_FRAME_S if part.container == "ASF" else 0.0)
     why = f" ({best.fault})" if best.fault else ""
     notes = []
     if best.claimed_s - read_s > tolerance_s:
         notes.append(f"should last {best.claimed_s:.2f} s, but {read_s:.2f} s can be read{why}; get it again")
     elif best.fault and not best.claimed_s:
         notes.append(f"breaks off after {read_s:.2f} s, its length is not known{why}; get it again")
-    elif part.link and not part.link.has_end:
-        notes.append(f"has no mark of its end, so what comes after {read_s:.2f} s was cut off; get it again")
+    elif part.is_damaged or best.is_damaged:
+        notes.append(f"is damaged within, or cut off after the {read_s:.2f} s that can be read; get it again")
     n_streams = len(part.link.streams) if part.link else best.n_streams
     if n_streams > 1:
         notes.append(

@@ -93,6 +93,8 @@ class Take:
     ----------
     encoding, rate_hz, n_channels, claimed_s, n_streams
         See `stages.audio.decoders.Libsndfile`.
+    is_damaged : bool
+        Whether something was left out, of a file that does not say how long it is.
     fault : str
         Why the decoder gave up, in its words; empty: it read to the end.
     meter : Meter
@@ -105,6 +107,7 @@ class Take:
     n_channels: int = 0
     claimed_s: float = 0.0
     n_streams: int = 1
+    is_damaged: bool = False
     fault: str = ""
     meter: Meter = field(default_factory=Meter)
     blocks: "deque[NDArray[Any]]" = field(default_factory=deque)
@@ -140,6 +143,7 @@ def take(decoder: Libsndfile | Ffmpeg, sample_rate_hz: int, max_duration_s: floa
         read.fault = str(error)
     read.blocks += resampler.rest()
     read.claimed_s = decoder.claimed_s
+    read.is_damaged = decoder.is_damaged
     return read
 
 
