@@ -7,6 +7,7 @@ from typing import BinaryIO, NamedTuple
 # What programs write that do not know the length yet and never come back to it; give or take a header.
 PLACEHOLDERS = (0x7F000000, 2**31, 2**32, 2**63, 2**64)
 NEAR = 1 << 16
+MOST_BYTES = 1 << 40  # no file can be sought beyond some such place
 
 
 class _Chunks(NamedTuple):
@@ -80,7 +81,7 @@ def _chunks(file: BinaryIO, kind: _Chunks) -> tuple[int, int] | None:
                 size = size_64
             return place + header.size + kind.in_front, size - kind.in_front
         place += header.size + size + -size % kind.align
-        if size < 0 or place >= 1 << 63:
+        if size < 0 or place > MOST_BYTES:
             return None
 
 

@@ -24,6 +24,7 @@ Block = tuple[int, NDArray[Any]]  # a rate in Hz, and samples (n_frames, n_chann
 FULL_SCALE_8 = 127 / 128  # the greatest possible values
 FULL_SCALE_16 = 32767 / 32768
 MISLEADING = {7: "No MP3 in it."}  # libsndfile says that such a file "does not exist"
+MOST_PLANES = 8
 NO_HEADER = "no header says what it holds"
 NO_LENGTH = 1 << 62  # libsndfile's number of frames where the file does not say it, at least
 
@@ -210,7 +211,8 @@ class Ffmpeg:
         if self._container == "AAC":  # has no header, and FFmpeg guesses
             is_damaged |= span.n_skipped > 0
         elif self._stream.duration is not None:
-            header_s = (self._stream.duration + min(0, span.first)) * unit_s  # no music is before time zero
+            in_front = min(0, span.first) if self._container == "OGG" else 0  # MP4 does not count it
+            header_s = (self._stream.duration + in_front) * unit_s
         elif self._opened.duration is not None:
             header_s = self._opened.duration / 1e6
         self.is_damaged = is_damaged and not header_s
@@ -237,12 +239,23 @@ class _Span:
 
 
 def _samples(frame: "AudioFrame") -> NDArray[np.float32]:
-    """Return the samples of a frame, (n_samples, n_channels), full scale 1."""
-    array: NDArray[Any] = frame.to_ndarray()
-    array = array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels)
+    """Return the samples of a frame, (n_samples, n_channels), full scale 1.
+
+    `AudioFrame.to_ndarray` would read beyond the frame's memory if it had eight or more planes (PyAV 18.1).
+    """
+    from av.audio.frame import format_dtypes
+
+    n_channels, kind = frame.layout.nb_channels, format_dtypes.get(frame.format.name)
+    if kind is None or (frame.format.is_planar and n_channels > MOST_PLANES):
+        raise DecoderError(f"{n_channels} channels of {frame.format.name}, which cannot be read")
+    planes: list[Any] = list(frame.planes[:n_channels])
+    if frame.format.is_planar:
+        array = np.stack([np.frombuffer(plane, kind, frame.samples) for plane in planes], axis=1)
+    else:
+        array = np.frombuffer(planes[0], kind, frame.samples * n_channels).reshape(-1, n_channels)
     samples = array.astype(np.float32)
-    if array.dtype == np.uint8:
+    if kind == "u1":
         samples -= 128
-    if array.dtype.kind in "iu":
-        samples /= 2 ** (8 * array.dtype.itemsize - 1)
+    if kind[0] in "iu":
+        samples /= 2 ** (8 * array.itemsize - 1)
     return samples
