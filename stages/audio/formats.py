@@ -29,7 +29,6 @@ CONTAINERS = {
     ".mka": {"MATROSKA"},
     ".mp2": {"MP3"},
     ".mp4": {"MP4"},
-    ".mpc": {"MPC7", "MPC8"},
     ".spx": {"OGG"},
     ".tta": {"TTA"},
     ".w64": {"W64"},

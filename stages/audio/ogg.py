@@ -12,10 +12,12 @@ PAGE = struct.Struct("<4sBBqIIIB")  # mark, version, flags, position, stream, nu
 MARK = b"OggS"
 CHECKSUM = slice(22, 26)
 BEGINS, ENDS = 2, 4  # flags of a stream's first and of its last page
-MUSIC = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")  # how streams begin
+OPUS_HEAD = b"OpusHead"
+MUSIC = (b"\x01vorbis", OPUS_HEAD, b"\x7fFLAC", b"Speex   ")  # how streams begin
 OTHERS = (b"fishead\0", b"\x80theora", b"\x80kate\0\0\0", b"BBCD\0", b"OVP80", b"CMML\0\0\0\0", b"\x01video")
 OPUS_HZ = 48000  # whatever the header says, which is only what the music had before it was encoded
-LOWERED_HZ = (8000, 12000, 16000, 24000)  # libsndfile decodes at these where the header has them
+LOWERED_HZ = range(1, 24001)  # libsndfile decodes at about that rate where the header has it
+RATE_AT = slice(12, 16)  # in Opus's head
 LONG_S = 10  # a first page that ends later is not the first: it is a recording of what ran already
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -31,7 +33,7 @@ class Link:
     streams : list of int
         Numbers of its streams of music; the first is the one that is read.
     is_opus, is_lowered : bool
-        Whether that is Opus; whether libsndfile would leave out what lies above half the rate in the header.
+        Whether that is Opus; and whether libsndfile would leave out what lies above half the header's rate.
     is_damaged : bool
         Whether pages of that stream are damaged or missing, the last one included.
     first, last : int
@@ -61,6 +63,7 @@ class Link:
 
 class _Page(NamedTuple):
     start: int
+    stop: int
     flags: int
     position: int  # of the last sample that ends in it; -1: none does
     stream: int
@@ -101,10 +104,10 @@ def _link(pages: list[_Page]) -> Link:
     if not music:
         return link
     head = music[0].content
-    if head.startswith(b"OpusHead"):
+    if head.startswith(OPUS_HEAD):
         link.is_opus = True
         link.n_in_front = int.from_bytes(head[10:12], "little")
-        link.is_lowered = int.from_bytes(head[12:16], "little") in LOWERED_HZ
+        link.is_lowered = int.from_bytes(head[RATE_AT], "little") in LOWERED_HZ
     own = [page for page in pages if page.stream == link.streams[0]]
     positions = [page.position for page in own if page.position > 0]
     link.first, link.last = min(positions, default=0), max(positions, default=0)
@@ -127,8 +130,18 @@ def _pages(content: mmap | bytes) -> Iterator[_Page]:
         is_whole = stop <= len(content)
         is_right = is_whole and _checksum(content[start:stop]) == checksum
         if is_right or not is_whole:
-            yield _Page(start, flags, position, stream, number, is_whole, content[body : body + 32])
+            yield _Page(start, stop, flags, position, stream, number, is_whole, content[body : body + 32])
         start = content.find(MARK, stop if is_right else start + 1)
+
+
+def at_full_rate(content: bytes) -> bytes:
+    """Return a copy of an Opus file with 48 kHz in its header, where the rate is only a hint."""
+    head = next(page for page in _pages(content) if page.content.startswith(OPUS_HEAD))
+    page = bytearray(content[head.start : head.stop])
+    body = page.index(OPUS_HEAD)
+    page[body + RATE_AT.start : body + RATE_AT.stop] = OPUS_HZ.to_bytes(4, "little")
+    page[CHECKSUM] = _checksum(bytes(page)).to_bytes(4, "little")
+    return content[: head.start] + page + content[head.stop :]
 
 
 def _checksum(page: bytes) -> int:

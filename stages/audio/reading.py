@@ -1,9 +1,11 @@
 """Read all the music in a file, with the decoder that reads most of it, and say what is left out."""
 
 import mmap
+import re
 from collections import deque
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from stages.audio.decoders import DecoderError, Ffmpeg, Libsndfile
 from stages.audio.waveform import Meter, Take, take
 
 TOLERANCE_S = 0.05  # what may be missing: headers, frames and decoders' delays differ by so much
+FLAC_START = rb"fLaC[\0\x80]\0\0\x22"  # with the size of the block that follows, always the same
 WMA_FRAME_S = 0.064  # the longest frame of WMA, whose decoder keeps the last one
 
 
@@ -74,11 +77,13 @@ class _Part:
     place: slice | None = None
 
     def open(self) -> Path | BytesIO:
-        if self.place is None:
+        is_lowered = self.link is not None and self.link.is_lowered
+        if self.place is None and not is_lowered:
             return self.path
         with self.path.open("rb") as file:
-            file.seek(self.place.start)
-            return BytesIO(file.read(self.place.stop - self.place.start))
+            file.seek(self.place.start if self.place else 0)
+            content = file.read(self.place.stop - self.place.start if self.place else -1)
+        return BytesIO(ogg.at_full_rate(content) if is_lowered else content)
 
 
 def read(path: Path, sample_rate_hz: int, max_duration_s: float) -> Reading:
@@ -123,6 +128,10 @@ def _parts(path: Path) -> list[_Part]:
         if kind == "MP3":
             frames = mp3.count(content)
             return [_Part(path, kind if frames.seconds else "", frames.seconds, frames.is_damaged)]
+        if kind == "FLAC":
+            starts = [found.start() for found in re.finditer(FLAC_START, content)][1:]
+            places = [slice(*ends) for ends in pairwise([0, *starts, len(content)])]
+            return [_Part(path, kind, place=place if starts else None) for place in places]
         links = ogg.links(content) if kind == "OGG" else []
         whole = slice(0, len(content))
     if not links:
@@ -138,7 +147,7 @@ def _best_take(part: _Part, sample_rate_hz: int, max_duration_s: float) -> Take:
     """Read a part with the first decoder that reads all of it, else with the one that reads more."""
     decoders: list[type[Libsndfile | Ffmpeg]] = [Libsndfile]
     if part.container:
-        decoders.insert(0 if part.link and part.link.is_lowered else 1, Ffmpeg)
+        decoders.append(Ffmpeg)
     best = None
     for decoder in decoders:
         new = _try(decoder, part, sample_rate_hz, max_duration_s)
@@ -195,7 +204,10 @@ def _left_out(part: _Part, best: Take) -> list[str]:
 
 def _refusal(kind: str, fault: str) -> str:
     if not kind:
-        return f"is no music that is known here ({fault}); convert it to FLAC or WAV, or take it away"
+        return (
+            f"is no music that is known here, or is damaged where it begins ({fault}); get it again, convert "
+            "it to FLAC or WAV, or take it away"
+        )
     return (
         f"looks like {kind}, but is damaged, encrypted or of a kind that cannot be decoded ({fault}); get it "
         "again, or convert it to FLAC or WAV"
