@@ -81,6 +81,7 @@ def decode_cached(path: Path, settings: DecodeSettings) -> CachedAudio:
 
 def decode_failed(reason: str) -> CachedAudio:
     """Return the result for a file that kills or blocks the process that decodes it."""
+    reason = f"{reason}; get it again, or convert it to FLAC or WAV"
     return CachedAudio("", AudioInfo(problem="decode error", reason=reason), np.empty(0, np.uint32))
 
 
