@@ -358,7 +358,7 @@ def write_tables(labels: dict[str, str], n_segments: int) -> None:
 
 def good(track_id: str) -> Quality:
     """A file that has nothing wrong with it."""
-    sound = ("WAV/PCM_16", RATE_HZ, 1, 3.0, 0.5, 0.1, 0.0, 0.0, 0.0)
+    sound = ("WAV/PCM_16", RATE_HZ, 1, 3.0, 3.0, 0.5, 0.1, 0.0, 0.0, 0.0)
     return Quality(track_id, track_id, "kept", "good", "", "", *sound)
 
 

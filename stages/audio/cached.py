@@ -14,7 +14,7 @@ from stages.audio.params import RenderParams
 from stages.storage import cache
 
 # The packages whose version may change a waveform.
-PACKAGES = ("numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont")
+PACKAGES = ("av", "numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ def decode_cached(path: Path, settings: DecodeSettings) -> CachedAudio:
 
 def decode_failed(reason: str) -> CachedAudio:
     """Return the result for a file that kills or blocks the process that decodes it."""
+    reason = f"{reason}; get it again, or convert it to FLAC or WAV"
     return CachedAudio("", AudioInfo(problem="decode error", reason=reason), np.empty(0, np.uint32))
 
 

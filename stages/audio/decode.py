@@ -1,10 +1,9 @@
 """Decode a file to a mono waveform at one sample rate and measure it, or say why that is impossible."""
 
 import hashlib
-from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +11,9 @@ from numpy.typing import NDArray
 from stages.audio.fingerprint import fingerprint
 from stages.audio.formats import MIDI, is_midi
 from stages.audio.params import RenderParams
+from stages.audio.reading import UnreadableError, read
+from stages.audio.waveform import Meter, TooLongError, joined
 from stages.core.errors import EncoreError
-
-if TYPE_CHECKING:
-    import soundfile
-
-# A header with another rate is damaged; resampling from it would fill the memory.
-RATES_HZ = range(1000, 768_001)
-BLOCK = 1 << 20  # samples read at a time, because a damaged header may say any length
-FULL_SCALE = {"PCM_S8": 127 / 128, "PCM_U8": 127 / 128}  # the greatest possible value
-FULL_SCALE_16 = 32767 / 32768
-MISLEADING = {7: "No MP3 in it."}  # libsndfile says that such a file "does not exist"
-LOUDEST = 1e6  # 120 dB over full scale: a larger sample is a damaged float, treated like an infinite one
 
 
 @dataclass(frozen=True)
@@ -37,11 +27,14 @@ class AudioInfo:
     cut_short : str
         What of the music is not in the waveform, in a sentence; empty: nothing.
     encoding : str
-        Container and subtype as libsndfile names them, such as ``WAV/PCM_16``, or ``MIDI``.
+        Container and subtype as libsndfile names them, such as ``WAV/PCM_16``; ``MP4/AAC (FFmpeg)`` where
+        FFmpeg decoded it; or ``MIDI``.
     sample_rate_hz, n_channels : int
         Of the file; 0 for MIDI and for unreadable files.
     duration_s : float
-        Of the file.
+        Of the file, as far as it can be read.
+    claimed_s : float
+        How long the file says it is; 0: it does not say it, or it is MIDI.
     n_windows : int
         Number of equal windows of the waveform, from different places of the music; 1 unless MIDI.
     peak, rms, dc_offset : float
@@ -62,6 +55,7 @@ class AudioInfo:
     sample_rate_hz: int = 0
     n_channels: int = 0
     duration_s: float = 0.0
+    claimed_s: float = 0.0
     n_windows: int = 1
     peak: float = 0.0
     rms: float = 0.0
@@ -107,7 +101,7 @@ def decode(path: Path, sample_rate_hz: int, max_duration_s: float, render: Rende
     """
     try:
         if path.stat().st_size == 0:
-            raise _UnusableError("empty", "is an empty file")
+            raise _UnusableError("empty", "is an empty file; get it again")
         if is_midi(path):
             info, samples = _render(path.read_bytes(), sample_rate_hz, render)
         else:
@@ -134,117 +128,41 @@ def _render(midi: bytes, sample_rate_hz: int, render: RenderParams) -> tuple[Aud
         played = render_windows(midi, sample_rate_hz, render.window_s, render.windows, render.control)
     except EncoreError as error:
         raise _UnusableError("decode error", str(error), AudioInfo(encoding=MIDI)) from None
-    meter = _Meter(FULL_SCALE_16)
-    meter.measure(played.samples[:, None])
+    meter = Meter()
+    meter.measure(played.samples[:, None], sample_rate_hz)
     info = AudioInfo(encoding=MIDI, duration_s=played.duration_s, n_windows=played.n_windows)
     info = replace(info, cut_short=played.cut_short)
-    return meter.complete(info), played.samples
+    return _measured(info, meter), played.samples
 
 
 def _read(path: Path, sample_rate_hz: int, max_duration_s: float) -> tuple[AudioInfo, NDArray[Any]]:
-    import soundfile
-
     try:
-        with soundfile.SoundFile(path) as file:
-            return _read_open(file, sample_rate_hz, max_duration_s)
-    except soundfile.LibsndfileError as error:
-        reason = MISLEADING.get(error.code, error.error_string.strip())
-        raise _UnusableError("decode error", f"cannot be decoded: {reason}") from None
-
-
-def _read_open(
-    file: "soundfile.SoundFile", sample_rate_hz: int, max_duration_s: float
-) -> tuple[AudioInfo, NDArray[Any]]:
-    rate_hz, n_channels = file.samplerate, file.channels
-    info = AudioInfo(encoding=f"{file.format}/{file.subtype}", sample_rate_hz=rate_hz, n_channels=n_channels)
-    if file.format == "RAW":  # libsndfile's answer for any file named .au
-        raise _UnusableError("decode error", "cannot be decoded: no header says what it holds")
-    if rate_hz not in RATES_HZ:
-        reason = f"claims a sample rate of {rate_hz} Hz, which no music has"
-        raise _UnusableError("decode error", reason, info)
-    is_exact = file.subtype == "PCM_16" and rate_hz == sample_rate_hz and n_channels == 1
-    resampler = _Resampler(rate_hz, sample_rate_hz)
-    meter = _Meter(FULL_SCALE.get(file.subtype, FULL_SCALE_16))
-    blocks: deque[NDArray[Any]] = deque()
-    n_frames, dtype = max(1, BLOCK // n_channels), "int16" if is_exact else "float32"
-    while len(block := file.read(n_frames, dtype, always_2d=True)):
-        if is_exact:
-            meter.measure(block.astype(np.float32) / np.float32(32768))
-            blocks.append(block[:, 0])
-        else:
-            blocks.append(resampler.resample(meter.measure(block)))
-        if meter.n_frames > max_duration_s * rate_hz:
-            reason = f"lasts longer than quality.max_duration_s, {max_duration_s:g} s"
-            raise _UnusableError("too long", reason, info)
-    blocks += resampler.rest()
-    samples = _joined(blocks)
+        found = read(path, sample_rate_hz, max_duration_s)
+    except UnreadableError as error:
+        raise _UnusableError("decode error", str(error)) from None
+    except TooLongError:
+        reason = f"lasts longer than quality.max_duration_s, {max_duration_s:g} s; raise it, or cut the file"
+        raise _UnusableError("too long", reason) from None
+    info = AudioInfo(
+        encoding=found.encoding,
+        sample_rate_hz=found.rate_hz,
+        n_channels=found.n_channels,
+        claimed_s=found.claimed_s,
+        cut_short=found.cut_short,
+    )
+    samples = joined(found.blocks)
     if len(samples) == 0:
-        reason = "holds too few samples to be resampled" if meter.n_frames else "holds no samples"
-        raise _UnusableError("empty", reason, info)
-    return meter.complete(replace(info, duration_s=meter.n_frames / rate_hz)), samples
+        few = "holds too few samples to be resampled" if found.meter.duration_s else "holds no samples"
+        raise _UnusableError("empty", f"{few}; get it again", info)
+    return _measured(replace(info, duration_s=found.meter.duration_s), found.meter), samples
 
 
-def _joined(blocks: "deque[NDArray[Any]]") -> NDArray[Any]:
-    """Join the blocks; each is freed once it is copied, so that little is in memory twice."""
-    samples = np.empty(sum(map(len, blocks)), blocks[0].dtype if blocks else np.float32)
-    filled = 0
-    while blocks:
-        block = blocks.popleft()
-        samples[filled : filled + len(block)] = block
-        filled += len(block)
-    return samples
-
-
-class _Resampler:
-    """Resamples a waveform block by block, so that no file is in memory twice."""
-
-    def __init__(self, rate_hz: int, sample_rate_hz: int) -> None:
-        self._stream = None
-        if rate_hz != sample_rate_hz:
-            import soxr
-
-            self._stream = soxr.ResampleStream(rate_hz, sample_rate_hz, 1, dtype="float32")
-
-    def resample(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        return block if self._stream is None else self._stream.resample_chunk(block)
-
-    def rest(self) -> list[NDArray[np.float32]]:
-        if self._stream is None:
-            return []
-        return [self._stream.resample_chunk(np.empty(0, np.float32), last=True)]
-
-
-class _Meter:
-    """Measures a file block by block."""
-
-    def __init__(self, full_scale: float) -> None:
-        self.n_frames = 0
-        self._full_scale = full_scale
-        self._n_values = self._n_clipped = self._n_not_finite = 0
-        self._peak = self._sum = self._energy = 0.0
-
-    def measure(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Measure `block`, (n_frames, n_channels); return its mono mix (n_frames,), with NaN set to zero."""
-        bad = ~(np.abs(block) <= LOUDEST)  # the negation also catches NaN
-        if n_bad := int(bad.sum()):
-            block = np.where(bad, np.float32(0), block)
-        mono: NDArray[np.float32] = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-        self.n_frames += len(block)
-        self._n_values += block.size
-        self._n_not_finite += n_bad
-        self._n_clipped += int((np.abs(block) >= self._full_scale).sum())
-        self._peak = max(self._peak, float(np.abs(mono).max()))
-        self._sum += float(mono.sum(dtype=np.float64))
-        self._energy += float(np.square(mono, dtype=np.float64).sum())
-        return mono
-
-    def complete(self, info: AudioInfo) -> AudioInfo:
-        """Return `info` with the measurements of all blocks."""
-        return replace(
-            info,
-            peak=self._peak,
-            rms=float(np.sqrt(self._energy / self.n_frames)),
-            dc_offset=self._sum / self.n_frames,
-            clipped=self._n_clipped / self._n_values,
-            not_finite=self._n_not_finite / self._n_values,
-        )
+def _measured(info: AudioInfo, meter: Meter) -> AudioInfo:
+    return replace(
+        info,
+        peak=meter.peak,
+        rms=meter.rms,
+        dc_offset=meter.dc_offset,
+        clipped=meter.clipped,
+        not_finite=meter.not_finite,
+    )

@@ -112,6 +112,7 @@ def _quality_row(track: RawTrack, info: AudioInfo, assessment: Assessment, same_
         sample_rate_hz=info.sample_rate_hz,
         n_channels=info.n_channels,
         duration_s=info.duration_s,
+        claimed_s=info.claimed_s,
         peak=info.peak,
         rms=info.rms,
         clipped=info.clipped,

@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 MIDI = "MIDI"
 MIDI_MAGIC = b"MThd"
 
-# The containers that libsndfile, or for MIDI the synthesiser, should find in a file with such a name.
+# The containers that a file with such a name should hold, as `AudioInfo.encoding` names them.
 CONTAINERS = {
     ".wav": {"WAV", "WAVEX", "RF64"},
     ".flac": {"FLAC"},
@@ -22,15 +22,27 @@ CONTAINERS = {
     ".rmi": {MIDI},
     ".mid": {MIDI},
     ".midi": {MIDI},
+    # by FFmpeg
+    ".aac": {"AAC", "MP4"},
+    ".ape": {"APE"},
+    ".caf": {"CAF"},
+    ".m4a": {"MP4"},
+    ".m4b": {"MP4"},
+    ".mka": {"MATROSKA"},
+    ".mp2": {"MP3"},
+    ".mp4": {"MP4"},
+    ".spx": {"OGG"},
+    ".tta": {"TTA"},
+    ".w64": {"W64"},
+    ".webm": {"MATROSKA"},
+    ".wma": {"ASF"},
+    ".wv": {"WAVPACK"},
 }
-
-# Music that cannot be decoded here; it is fetched anyway, so that quality.csv lists it.
-UNDECODABLE = {".aac", ".ape", ".m4a", ".mp4", ".wma", ".wv"}
 
 
 def is_music(path: PurePath) -> bool:
     """Return whether a file of this name should contain music."""
-    return path.suffix.lower() in CONTAINERS.keys() | UNDECODABLE
+    return path.suffix.lower() in CONTAINERS
 
 
 def is_midi(path: Path) -> bool:

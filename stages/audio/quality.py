@@ -37,6 +37,9 @@ class QualityParams(Params):
     on_too_short, on_silent, on_clipped, on_dc_offset, on_mislabelled, on_known_fault : {'keep', 'drop'}
         A mislabelled file has content of another type than its name says; the dataset publishes the
         known faults.
+    on_cut_short : {'keep', 'drop'}
+        For files that should last over 50 ms longer than what can be read of them, or that hold other music
+        beside what is read. Kept by default: what is read is music of that track, like any excerpt.
     on_not_finite : {'keep', 'drop'}
         For files with NaN or infinite samples; if kept, these samples are zero.
     on_duplicate : {'group', 'drop', 'keep'}
@@ -53,6 +56,7 @@ class QualityParams(Params):
     on_not_finite: KeepOrDrop
     on_silent: KeepOrDrop
     on_too_short: KeepOrDrop
+    on_cut_short: KeepOrDrop
     on_duplicate: GroupDropOrKeep
     on_near_duplicate: GroupDropOrKeep
     on_clipped: KeepOrDrop
@@ -190,6 +194,12 @@ def _own_findings(track: RawTrack, decoded: CachedAudio, params: QualityParams) 
             "too short",
             f"lasts {info.duration_s:.3g} s, under quality.min_duration_s, {params.min_duration_s:g} s",
             params.on_too_short,
+        ),
+        (
+            bool(info.cut_short),
+            "cut short",
+            info.cut_short,
+            params.on_cut_short,
         ),
         (
             bool(track.fault),

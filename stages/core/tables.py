@@ -51,6 +51,7 @@ class Quality:
     sample_rate_hz: int  # of the file; 0: not readable, or MIDI
     n_channels: int
     duration_s: float
+    claimed_s: float  # how long the file says it is; 0: it does not say it, or MIDI
     peak: float  # greatest absolute sample, full scale 1
     rms: float
     clipped: float  # share of samples at full scale

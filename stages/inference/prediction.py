@@ -1,5 +1,6 @@
 """Predictions of a trained model for any file, from the model's folder alone."""
 
+import warnings
 from pathlib import Path
 
 from stages.audio.decode import decode
@@ -11,6 +12,7 @@ from stages.storage.hdf5 import at_full_scale
 from stages.training.trained import TrainedModel
 
 MAX_DURATION_S = 3600.0
+SILENCE_DB = -80.0  # of full scale; what conf/quality drops, too
 
 
 def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
@@ -31,8 +33,13 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     Raises
     ------
     EncoreError
-        If the file cannot be read or decoded, has samples that are not finite, or is shorter than one
-        segment; or if the model is missing or has an old model.json.
+        If the file cannot be read or decoded, has samples that are not finite, is silent, or is shorter than
+        one segment; or if the model is missing or has an old model.json.
+
+    Warns
+    -----
+    UserWarning
+        If something of the music in the file cannot be read.
     """
     prepare_for_numba()
     trained = TrainedModel.load(model)
@@ -46,6 +53,10 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
         raise EncoreError(f"{path} {decoded.info.reason}")
     if decoded.info.not_finite:  # decode replaces them with zeros
         raise EncoreError(f"{path} has samples that are infinite or not a number")
+    if decoded.info.peak < 10 ** (SILENCE_DB / 20):
+        raise EncoreError(f"{path} is silent: no sample is over {SILENCE_DB:g} dB of full scale")
+    if decoded.info.cut_short:
+        warnings.warn(f"{path} {decoded.info.cut_short}", stacklevel=2)
     samples = at_full_scale(decoded.samples)
     n_windows = decoded.info.n_windows
     starts = [start for start, _ in cut(len(samples), n_windows, length, tail=0.0, max_per_track=None)]

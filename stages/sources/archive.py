@@ -1,20 +1,24 @@
-"""Zip archives that may be damaged."""
+"""Archives that may be damaged: zip, and tar with or without compression."""
 
 import errno
 import hashlib
 import lzma
+import stat
 import struct
+import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from stages.core.errors import EncoreError
 
-# What zipfile and the decompressors below it raise for damaged archives.
+# What zipfile, tarfile and the decompressors below them raise for damaged archives.
 DAMAGE = (
+    tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -24,6 +28,31 @@ DAMAGE = (
     ValueError,
     OverflowError,
 )
+
+
+TAR_MARKS = ((0, b"\x1f\x8b"), (0, b"BZh"), (0, b"\xfd7zXZ"), (257, b"ustar"))
+MOST_BYTES = 32 << 30  # in a tar archive, which has to be read to its end to know what is in it
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file or folder in an archive.
+
+    Attributes
+    ----------
+    name : str
+        As the archive has it: not to be trusted.
+    n_bytes : int
+    is_ordinary : bool
+        Whether it is a file or a folder, and no link or device.
+    open : callable
+        Returns a file to read the content from. In a tar archive that is fast in the order of the members.
+    """
+
+    name: str
+    n_bytes: int
+    is_ordinary: bool
+    open: Callable[[], IO[bytes]]
 
 
 class UnusableError(Exception):
@@ -43,9 +72,61 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     UnusableError
         If the archive turns out to be damaged, at any time until the block ends.
     """
+    with _damage_in_words(), zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+@contextmanager
+def members(path: Path) -> Iterator[list[Member]]:
+    """Open a zip or tar archive for reading, and list what is in it.
+
+    Raises
+    ------
+    UnusableError
+        If the archive turns out to be damaged, at any time until the block ends.
+    """
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not any(head.startswith(mark, place) for place, mark in TAR_MARKS):
+        with opened(path) as archive:
+            yield [_of_zip(archive, info) for info in archive.infolist()]
+        return
+    with _damage_in_words(), tarfile.open(path) as tar:
+        yield [_of_tar(tar, info) for info in _read_through(tar)]
+
+
+def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    is_ordinary = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+    return Member(info.filename, info.file_size, is_ordinary, lambda: archive.open(info))
+
+
+def _of_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+    def content() -> IO[bytes]:
+        file = tar.extractfile(info)
+        assert file is not None  # only links and folders have none
+        return file
+
+    return Member(info.name, info.size, info.isreg() or info.isdir(), content)
+
+
+def _read_through(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """List a tar archive and read it to its end, where the checksum of a compressed one is compared."""
+    infos = []
+    for info in tar:
+        infos.append(info)
+        if tar.offset > MOST_BYTES:
+            raise UnusableError(f"holds over {MOST_BYTES / 1e9:.0f} GB")
+    assert tar.fileobj is not None
+    while tar.fileobj.read(1 << 20):
+        pass
+    return infos
+
+
+@contextmanager
+def _damage_in_words() -> Iterator[None]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
+        yield
     except (*DAMAGE, OSError) as error:
         # Damage makes zipfile seek out of bounds (EINVAL), and bz2 raise an OSError without a number; any
         # other OSError is the disk's.

@@ -1,8 +1,6 @@
 """GTZAN, from Kaggle or from an archive that the user has."""
 
 import re
-import stat
-import zipfile
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
@@ -26,7 +24,7 @@ VERIFIED = ("replica of", "same recording as", "distorted", UNREADABLE)  # fault
 # A clip below whatever folder the archive has it in; AppleDouble's ._* files do not match.
 CLIP = re.compile(r"(?:.*/)?(?P<label>[a-z]+)/(?P<track_id>(?P=label)\.[0-9]{5})(?P<suffix>\.wav|\.au)")
 N_CLIPS = 1000
-MAX_CLIP_BYTES = 64 << 20  # a clip has 1.3 MB; zipfile never reads more than a member claims
+MAX_CLIP_BYTES = 64 << 20  # a clip has 1.3 MB; no more is read than a member claims
 MAX_BYTES = 8 << 30  # all clips have 1.3 GB
 
 NEEDS = "GTZAN takes about 4 GB (its archive in .encore, its clips in data/raw and in DVC's cache)"
@@ -38,7 +36,8 @@ class GtzanParams(SourceParams):
     Attributes
     ----------
     archive : str or None
-        Absolute path of an archive that the user has, which is only read; None: Kaggle's is downloaded.
+        Absolute path of an archive that the user has, which is only read: Kaggle's, or the original
+        genres.tar.gz; None: Kaggle's is downloaded.
     """
 
     name: Literal["gtzan"]
@@ -129,7 +128,7 @@ def _from_users_archive(
         return _unpack(path, wanted, tracks, into)
     except archive.UnusableError as error:
         raise EncoreError(
-            f"dataset.archive: {path} {error}; give a whole zip archive of GTZAN, "
+            f"dataset.archive: {path} {error}; give a whole archive of GTZAN, Kaggle's zip or genres.tar.gz, "
             "or leave the key out to download one"
         ) from None
 
@@ -174,49 +173,51 @@ def _unpack(path: Path, wanted: list[RawTrack], tracks: list[RawTrack], into: Pa
     """Unpack the `wanted` clips, all or none, from an archive that must have all of `tracks`."""
     from tqdm import tqdm
 
-    with archive.opened(path) as opened:
-        clips = _checked_clips(opened)
+    with archive.members(path) as members:
+        clips = _checked_clips(members)
         required = {track.track_id for track in tracks if UNREADABLE not in track.fault}
         if missing := sorted(required - clips.keys()):
             some = ", ".join(missing[:3]) + (", …" if missing[3:] else "")
             raise archive.UnusableError(f"lacks {len(missing)} of {len(tracks)} clips ({some})")
-        present = [track for track in wanted if track.track_id in clips]
+        tracks_of = {track.track_id: track for track in wanted}
+        present = [track_id for track_id in clips if track_id in tracks_of]  # in the order of the archive
         with new_folder(into) as folder:
             bar = tqdm(present, "unpack", unit="track", disable=None)
-            return [_unpack_clip(opened, clips[track.track_id], track, folder) for track in bar]
+            rows = {each: _unpack_clip(clips[each], tracks_of[each], folder) for each in bar}
+    return [rows[track_id] for track_id in tracks_of if track_id in rows]
 
 
-def _checked_clips(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the member of each clip.
+def _checked_clips(members: list[archive.Member]) -> dict[str, archive.Member]:
+    """Return the member of each clip, in the order of the archive.
 
     Where a clip is written follows from its track_id, never from a name in the archive. An archive that
     tries to lead elsewhere is refused all the same, since nothing in it can be trusted.
     """
-    clips: dict[str, zipfile.ZipInfo] = {}
+    clips: dict[str, archive.Member] = {}
     names = set()
-    for member in opened.infolist():
-        name = member.filename
+    for member in members:
+        name = member.name
         path = PureWindowsPath(name)  # splits at both kinds of slash and knows drives
         if path.anchor or ".." in path.parts:
             raise archive.UnusableError(f"has a member that leads out of its folder ({name!r})")
-        if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        if not member.is_ordinary:
             raise archive.UnusableError(f"has a member that is a link or a device ({name!r})")
         clip = CLIP.fullmatch(name)
         if name in names or (clip and clip["track_id"] in clips):
             raise archive.UnusableError(f"has {clip['track_id'] if clip else repr(name)} twice")
         names.add(name)
         if clip:
-            if member.file_size > MAX_CLIP_BYTES:
-                raise archive.UnusableError(f"has a clip of {member.file_size / 1e6:.0f} MB ({name!r})")
+            if member.n_bytes > MAX_CLIP_BYTES:
+                raise archive.UnusableError(f"has a clip of {member.n_bytes / 1e6:.0f} MB ({name!r})")
             clips[clip["track_id"]] = member
-    if (n_bytes := sum(member.file_size for member in clips.values())) > MAX_BYTES:
+    if (n_bytes := sum(member.n_bytes for member in clips.values())) > MAX_BYTES:
         raise archive.UnusableError(f"has {n_bytes / 1e9:.0f} GB of clips")
     return clips
 
 
-def _unpack_clip(opened: zipfile.ZipFile, member: zipfile.ZipInfo, track: RawTrack, folder: Path) -> RawTrack:
+def _unpack_clip(member: archive.Member, track: RawTrack, folder: Path) -> RawTrack:
     """Write a clip; return its row, now with hash, size and the suffix that the archive has."""
-    path = Path(track.path).with_suffix(Path(member.filename).suffix)
-    with opened.open(member) as packed:
+    path = Path(track.path).with_suffix(Path(member.name).suffix)
+    with member.open() as packed:
         sha256, n_bytes = archive.copy(packed, folder / path, MAX_CLIP_BYTES)
     return replace(track, path=path.as_posix(), sha256=sha256, bytes=n_bytes)

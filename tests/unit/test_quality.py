@@ -41,6 +41,7 @@ def assessed_alone(
         ("not finite", "on_not_finite", {"not_finite": 0.001}),
         ("silent", "on_silent", {"peak": 0.9e-4}),
         ("too short", "on_too_short", {"duration_s": 0.99}),
+        ("cut short", "on_cut_short", {"cut_short": "should last 30.00 s, but 4.60 s can be read"}),
         ("clipped", "on_clipped", {"clipped": 0.011}),
         ("DC offset", "on_dc_offset", {"dc_offset": -0.021}),
         ("mislabelled", "on_mislabelled", {"encoding": "FLAC/PCM_16"}),
