@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from stages.core.errors import EncoreError
+from stages.core.runtime import cores
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -50,7 +51,7 @@ def start(wanted: str, n_devices: int, precision: str) -> "Fabric":
         raise EncoreError(
             "params.yaml: train.precision is '16-mixed', but a CPU has only 32-true, bf16-mixed"
         )
-    n_available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, n_devices)
+    n_available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, cores())
     if n_devices > n_available:
         raise EncoreError(
             f"params.yaml: runtime.devices is {n_devices}, "
