@@ -53,11 +53,8 @@ def _foreign(path: Path, out: Any, project: Path) -> Iterator[str]:
     own = written(path.relative_to(project))
     for key, _, content in tree:
         name = "/".join(key)
-        if (
-            name in plain
-            and not out.cache.exists(content.value)
-            and not _is_written(path / name, own.get(name))
-        ):
+        is_known = out.cache.exists(content.value) or _is_written(path / name, own.get(name))
+        if name in plain and not is_known:
             yield name
 
 
