@@ -3,7 +3,7 @@
 python -m stages.run model=lstm train.epochs=100          as `dvc exp run -S model=lstm -S train.epochs=100`
 python -m stages.run --queue model=mlp,cnn train.seed=1   one experiment for each model, for `dvc queue start`
 
-Works in every folder of the project. Options: --queue, --temp, --dry, --force, --name NAME, --message TEXT,
+Works in every folder of the project. Options: --queue, --temp, --force, --name NAME, --message TEXT,
 --copy-paths PATH, --quiet, --verbose; they are those of `dvc exp run`.
 """
 
@@ -18,7 +18,7 @@ from stages.entry.command import run_command
 
 SETTING = ("-S", "--set-param")
 WITH_VALUE = ("-n", "--name", "-m", "--message", "-C", "--copy-paths")
-ALONE = ("--queue", "--temp", "--dry", "-f", "--force", "-q", "--quiet", "-v", "--verbose")
+ALONE = ("--queue", "--temp", "-f", "--force", "-q", "--quiet", "-v", "--verbose")
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

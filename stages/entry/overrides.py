@@ -75,7 +75,10 @@ def check_words(words: Sequence[str], conf: Conf) -> Any:
         One line that names the first slip, what is most like it, and what is allowed.
     """
     asked = [parsed(word) for word in words]
-    for one in asked:
+    groups = [one for one in asked if conf.choices(one.key_or_group)]
+    for number, one in enumerate(groups):
+        if one.key_or_group in [other.key_or_group for other in groups[:number]]:
+            raise EncoreError(f"{one.input_line}: {one.key_or_group} is chosen twice; give one of the two")
         _check_choice(one, conf)
     try:
         config = conf.compose(words)
@@ -104,6 +107,8 @@ def experiments(words: Sequence[str]) -> list[list[str]]:
     """
     from dvc.exceptions import DvcException
 
+    if not any(parsed(word).is_sweep_override() for word in words):
+        return [[*words]]
     try:
         return [one["params.yaml"] for one in internals().experiments({"params.yaml": [*words]})]
     except (DvcException, HydraException):
@@ -147,8 +152,6 @@ def _check_choice(asked: Any, conf: Conf) -> None:
     """Check a word that chooses from a group, such as ``model=lstm``."""
     word, group = asked.input_line, asked.key_or_group
     choices = conf.choices(group)
-    if not choices:
-        return
     has_plus = asked.is_add() or asked.is_force_add()
     if group in ADDED and not asked.is_add():
         raise EncoreError(f"{word}: a preset is added to the others; write +{word.lstrip('+')}")

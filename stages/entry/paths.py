@@ -47,8 +47,6 @@ def _check(key: str, given: str, project: Path) -> None:
         raise EncoreError(f"{key} is {given!r}, which is relative; {example}")
     if not path.exists():
         above = next(folder for folder in path.parents if folder.is_dir())
-        missing = above / path.relative_to(above).parts[0]
-        siblings = [str(above / other.name) for other in above.iterdir()]
-        raise EncoreError(
-            f"{key} is {given!r}, but there is no {missing}{did_you_mean(str(missing), siblings)}"
-        )
+        missing = path.relative_to(above).parts[0]
+        similar = did_you_mean(missing, (other.name for other in above.iterdir()))
+        raise EncoreError(f"{key} is {given!r}, but there is no {missing} in {above}{similar}")

@@ -36,6 +36,7 @@ SLIPS = [
     ("augment=[mixup,noize]", ["did you mean noise?", "specaugment"]),
     ("train=fast", ["train is one of default", "train.KEY=VALUE"]),
     ("+model=lstm", ["has a choice already", "write model=lstm"]),
+    ("+experiment=uab_lstm +experiment=uab_cnn", ["experiment is chosen twice"]),
     ("+experiment=notebook", ["did you mean notebook_mlp?", "uab_lstm"]),
     ("experiment=notebook_mlp", ["write +experiment=notebook_mlp"]),
     ("train.epoch=5", ["no key train.epoch;", "did you mean train.epochs?", "batch_size"]),
@@ -44,23 +45,18 @@ SLIPS = [
     ("++trian.epochs=5", ["no key trian", "sections are"]),
     ("epochs=5", ["did you mean train.epochs?"]),
     ("train.n_mels=64", ["did you mean features.mel.n_mels?"]),
-    ("features.mel.nmels=64", ["did you mean features.mel.n_mels?", "features.mel has", "fmax_hz"]),
     ("split.fold=2", ["a key of split=kfold", "add split=kfold"]),
     ("dataset.path=/some/music", ["a key of dataset=fma and dataset=folder"]),
     ("train.epochs=ten", ["train.epochs is 'ten'", "integer"]),
-    ("train.epochs=2.5", ["train.epochs is 2.5", "integer"]),
     ("train.epochs=0", ["train.epochs is 0", "greater than or equal to 1"]),
-    ("train.epochs=", ["train.epochs is ''", "integer"]),
-    ("train.optimizer=adamm", ["did you mean adam?", "'sgd'"]),
     ("model.feature=mell", ["features.include has only mfcc, mel"]),
     ("features.mfcc=5", ["features.mfcc is 5", "group of keys"]),
     ("runtime.devices=5000", ["runtime.devices is 5000", f"this machine has {os.cpu_count()} cores"]),
     ("train.epochs=${train.epoch}", ["train.epoch"]),
     ("dataset=folder", ["dataset.path: not given", "add -S dataset.path=VALUE"]),
     ("dataset=folder dataset.path=music", ["relative", "absolute path, such as /home/me/music"]),
-    ("dataset=folder dataset.path=stages", ["relative", "write {project}/stages"]),
     ("dataset=folder dataset.path='~/music'", ["~ means nothing here", f"write {Path.home()}/music"]),
-    ("dataset=folder dataset.path={project}/stage", ["there is no", "did you mean {project}/stages?"]),
+    ("dataset=folder dataset.path={project}/stage", ["no stage in {project};", "did you mean stages?"]),
     ("split=file split.path=data/facts/split.csv", ["split.path", "relative"]),
 ]  # fmt: skip
 
@@ -139,7 +135,7 @@ def test_dvc_exp_run_explains_a_slip_in_one_line(slip, parts, answers, project):
 
 
 def test_there_are_thirty_slips_besides_those_of_grammar():
-    assert len(SLIPS) >= 30
+    assert len({slip for slip, _ in SLIPS}) >= 30
 
 
 def test_a_sweep_with_one_wrong_choice_queues_nothing(project):
