@@ -14,7 +14,12 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]).encode("utf-8", "backslashreplace").decode() + more
 
 
+def nearest(word: str, names: Iterable[str]) -> str:
+    """Return the most similar name, or nothing if none is similar."""
+    return next(iter(get_close_matches(word, list(names), n=1)), "")
+
+
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """Return "; did you mean NAME?" with the most similar name, or nothing if none is similar."""
-    similar = get_close_matches(word, list(names), n=1)
-    return f"; did you mean {similar[0]}?" if similar else ""
+    """Return the end of a line that asks for the most similar name, or nothing if none is similar."""
+    similar = nearest(word, names)
+    return f"; did you mean {similar}?" if similar else ""

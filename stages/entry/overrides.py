@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from stages.core.errors import EncoreError, did_you_mean
+from stages.core.errors import EncoreError, did_you_mean, nearest
 from stages.core.params import flat
 from stages.entry.internals import internals
 from stages.entry.paths import check_paths
@@ -85,9 +85,10 @@ def check_words(words: Sequence[str], conf: Conf) -> Any:
         values = _plain(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise _explained(asked, conf, error) from None
-    for section in values:
-        if section not in SECTIONS:
-            raise _unknown_key(f"++{section}", section, conf, list(flat(values)))
+    for one in asked:  # + and ++ add whatever they name
+        if one.key_or_group.partition(".")[0] not in (*SECTIONS, *ADDED):
+            known = {section: values[section] for section in SECTIONS}
+            raise _unknown_key(one.input_line, one.key_or_group, conf, list(flat(known)))
     try:
         check_all(values)
         check_paths(values, conf.folder.parent)
@@ -187,7 +188,8 @@ def _explained(asked: Sequence[Any], conf: Conf, error: Exception) -> EncoreErro
             )
         if not is_there:
             return _unknown_key(one.input_line, key, conf, keys)
-    return EncoreError(" ".join(str(error).split("\n")[0].split()))
+    own_words = str(error) or str(error.__cause__)
+    return EncoreError(own_words.strip().partition("\n")[0])
 
 
 def _unknown_key(word: str, key: str, conf: Conf, keys: list[str]) -> EncoreError:
@@ -195,20 +197,17 @@ def _unknown_key(word: str, key: str, conf: Conf, keys: list[str]) -> EncoreErro
         return EncoreError(f"{word}: {key} is a key of {' and '.join(owners)}; add {' or '.join(owners)}")
     above = next((name for name in _above(key) if any(one.startswith(f"{name}.") for one in keys)), "")
     beside = dict.fromkeys(name.removeprefix(f"{above}.").partition(".")[0] for name in _below(above, keys))
-    place = f"{above} has " if above else "sections are "
-    return EncoreError(f"{word}: there is no key {key}; {place}{', '.join(beside)}{_most_like(key, keys)}")
+    place = f"{above} has" if above else "sections are"
+    question = f"; did you mean {meant}?" if (meant := _meant(key, keys)) else ""
+    return EncoreError(f"{word}: there is no key {key}; {place} {', '.join(beside)}{question}")
 
 
-def _most_like(key: str, keys: list[str]) -> str:
-    """Ask for what was meant: the same name elsewhere, else a similar key, else a similar name."""
+def _meant(key: str, keys: list[str]) -> str:
+    """Return the same name in another section, else a similar key, else a similar name; or nothing."""
     by_name = {name.rpartition(".")[2]: name for name in reversed(keys)}
     last = key.rpartition(".")[2]
-    if last in by_name:
-        return f"; did you mean {by_name[last]}?"
-    if similar := did_you_mean(key, keys if "." in key else [*SECTIONS, *ADDED]):
-        return similar
-    similar = did_you_mean(last, by_name).removeprefix("; did you mean ").removesuffix("?")
-    return f"; did you mean {by_name[similar]}?" if similar else ""
+    similar = nearest(key, keys if "." in key else [*SECTIONS, *ADDED])
+    return by_name.get(last) or similar or by_name.get(nearest(last, by_name), "")
 
 
 def _above(key: str) -> Iterable[str]:

@@ -14,7 +14,7 @@ from stages.core.errors import EncoreError
 from stages.entry.internals import internals
 from tests.pipeline.project import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 HERE = Path(__file__)
 GRAMMAR = [  # DVC reads these words before it asks Hydra: only the front door can explain them
@@ -42,7 +42,7 @@ SLIPS = [
     ("train.epoch=5", ["no key train.epoch;", "did you mean train.epochs?", "batch_size"]),
     ("+train.epoch=5", ["train.epoch: unknown key", "did you mean epochs?", "batch_size"]),
     ("+train.epochs=5", ["is there already", "write train.epochs=5"]),
-    ("++trian.epochs=5", ["no key trian", "sections are"]),
+    ("++trian.epochs=5", ["no key trian.epochs", "sections are", "did you mean train.epochs?"]),
     ("epochs=5", ["did you mean train.epochs?"]),
     ("train.n_mels=64", ["did you mean features.mel.n_mels?"]),
     ("split.fold=2", ["a key of split=kfold", "add split=kfold"]),

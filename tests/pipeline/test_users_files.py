@@ -13,7 +13,7 @@ from stages.entry.foreign import check_outputs
 from tests.pipeline.project import Project, stages_run
 from tests.synthetic import REPO
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 MUSIC = "data/raw/music"
 
 
