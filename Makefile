@@ -16,6 +16,7 @@ help: ## list the targets
 
 .PHONY: repro
 repro: environment ## set up, run the pipeline on params.yaml, print the result
+	@python -m stages.check
 	@dvc repro
 	@python -m stages.summarize
 
@@ -114,6 +115,7 @@ build:
 	@"$(NEW)/bin/python" -m compileall -qq -j 0 "$(NEW)/lib" || true  # on all cores, which pip does not do
 	@"$(NEW)/bin/python" -c 'import librosa.core.audio, librosa.core.pitch, librosa.effects, numpy; \
 	  librosa.effects.time_stretch(numpy.zeros(4096, numpy.float32), rate=2.0)'
+	@for site in "$(NEW)"/lib/python*/site-packages; do echo ../../../.. >"$$site/encore.pth"; done  # stages, anywhere
 	@printf '%s\n' $(CONTENT) "$(NEW)" >"$(NEW)/made-from"
 	@"$(NEW)/bin/python" -c "$$RELOCATE" "$(NEW)" "$(NEW)" "$(CURDIR)/$(VENV)"
 	@rm -rf $(VENV)-old; if [ -L $(VENV) ]; then rm $(VENV); elif [ -e $(VENV) ]; then mv $(VENV) $(VENV)-old; fi

@@ -1,5 +1,25 @@
-"""The one exception for mistakes that a user can correct."""
+"""The one exception for mistakes that a user can correct, and the words of its line."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 class EncoreError(Exception):
     """What went wrong, where, and what to do, in one line."""
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first three names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]).encode("utf-8", "backslashreplace").decode() + more
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """Return the most similar name, or nothing if none is similar."""
+    return next(iter(get_close_matches(word, list(names), n=1)), "")
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return the end of a line that asks for the most similar name, or nothing if none is similar."""
+    similar = nearest(word, names)
+    return f"; did you mean {similar}?" if similar else ""

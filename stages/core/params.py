@@ -1,15 +1,16 @@
 """Reads params.yaml and checks it; the only module that reads YAML."""
 
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 import pydantic
 from ruamel.yaml import YAML
 
-from stages.core.errors import EncoreError
+from stages.core.errors import EncoreError, did_you_mean
 
 
 class Params(pydantic.BaseModel):
@@ -25,6 +26,13 @@ class Params(pydantic.BaseModel):
     renamed: ClassVar[dict[str, str]] = {}
 
 
+def _name_of(value: Any) -> Any:
+    return str(value) if type(value) is int else value
+
+
+ClassName = Annotated[
+    str, pydantic.BeforeValidator(_name_of)
+]  # [1990, rock]: YAML takes the first for a number
 P = TypeVar("P", bound=Params)
 
 
@@ -96,7 +104,10 @@ def check_named(values: Any, choices: Mapping[str, type[P]], section: str) -> P:
                 raise _renamed([section, old], new)
     name = given.get("name")
     if not isinstance(name, str) or name not in choices:
-        raise EncoreError(f"params.yaml: {section}.name is {name!r}, should be one of {', '.join(choices)}")
+        similar = did_you_mean(str(name), choices)
+        raise EncoreError(
+            f"params.yaml: {section}.name is {name!r}, should be one of {', '.join(choices)}{similar}"
+        )
     return check(values, choices[name], section)
 
 
@@ -134,8 +145,8 @@ def _reason(error: Any, model: type[Params], section: str) -> str:
     key = ".".join([section, *location])
     if error["type"] == "extra_forbidden":
         fields = _model_at(model, location).model_fields
-        allowed = ", ".join(field.alias or name for name, field in fields.items())
-        return f"{key}: unknown key; allowed here: {allowed}"
+        allowed = [field.alias or name for name, field in fields.items()]
+        return f"{key}: unknown key; allowed here: {', '.join(allowed)}{did_you_mean(location[-1], allowed)}"
     if error["type"] == "missing":
         return f"{key}: missing; `make params` rewrites the file from conf/"
     if error["type"] == "model_type":
@@ -143,6 +154,8 @@ def _reason(error: Any, model: type[Params], section: str) -> str:
     message = error["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
     if not location:  # a check of several keys together, whose message begins with the key and its value
         return f"{key}.{message}"
+    if error["type"] == "literal_error":
+        message += did_you_mean(str(error["input"]), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
     return f"{key} is {error['input']!r}, {message}"
 
 

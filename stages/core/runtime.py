@@ -24,7 +24,7 @@ class RuntimeParams(Params):
     device : {'auto', 'cpu', 'cuda', 'mps'}
         Where models run; auto: the first available one of CUDA, MPS and CPU.
     devices : int
-        Number of devices that train together (DDP); on a CPU, of processes.
+        Number of devices that train together (DDP), at most one per core; on a CPU, of processes.
     memory_gb : float
         Maximum size, in 10⁹ bytes, of a split's features that training keeps in memory; larger ones are
         streamed.
@@ -55,6 +55,16 @@ class RuntimeParams(Params):
             raise ValueError(
                 f"scheduler is {self.scheduler!r}, should be the address of a Dask scheduler such as "
                 "tcp://10.0.0.5:8786, since runtime.backend is dask"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _devices_can_be_there(self) -> "RuntimeParams":
+        # torch says later how many GPUs there are; no machine has more of them than cores
+        most = 1 if self.devices == 1 else cores() if self.device == "cpu" else os.cpu_count() or 1
+        if self.devices > most:
+            raise ValueError(
+                f"devices is {self.devices}, should be at most {most}: this machine has {most} cores"
             )
         return self
 
@@ -105,6 +115,11 @@ def prepare_for_numba() -> None:
 
 def workers() -> int:
     """Return the number of workers for audio, at least one."""
+    return runtime().workers or cores()
+
+
+def cores() -> int:
+    """Return how many cores containers and CPU affinity allow."""
     from joblib import cpu_count
 
-    return runtime().workers or int(cpu_count())  # that containers and CPU affinity allow
+    return int(cpu_count())

@@ -1,10 +1,13 @@
 """The workspace's root, its work cache, and outputs that are published whole or not at all."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from stages.core.errors import some
 
 
 def root() -> Path:
@@ -35,15 +38,66 @@ def work_cache_path() -> Path:
 def outputs(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder; its files and folders move into `folder` if the block ends without an error.
 
-    Each replaces the one of the same name, as a whole; what else is in `folder` stays. If the block fails, or
-    the process is killed, `folder` stays as it was. A kill while they move may leave some old and some new;
-    DVC has recorded none of them, and runs the stage again.
+    Each replaces the one of the same name, as a whole; what else is in `folder` stays, and is named. If
+    the block fails, or the process is killed, `folder` stays as it was. A kill while they move may leave some
+    old and some new; DVC has recorded none of them, and runs the stage again.
     """
     with _temporary(folder) as partial:
         yield partial
         folder.mkdir(parents=True, exist_ok=True)
-        for made in sorted(partial.iterdir()):
+        all_made = sorted(partial.iterdir())
+        for made in all_made:
+            _note_written(made, folder / made.name)
             _publish(made, folder / made.name, partial.with_suffix(".old.partial"))
+    _name_the_others(folder, {made.name for made in all_made})
+
+
+def written(path: Path) -> dict[str, list[int]]:
+    """Return the files that Encore last wrote into an output that is a folder.
+
+    DVC's cache has their content once the stage has ended. If it is killed before that, only this tells them
+    from a user's files.
+
+    Parameters
+    ----------
+    path : Path
+        The output, from the workspace's root.
+
+    Returns
+    -------
+    dict of str to list of int
+        Size in bytes and time of the last change in ns, by the path below the folder.
+    """
+    try:
+        noted: dict[str, list[int]] = json.loads(_record_of(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return noted
+
+
+def _note_written(made: Path, path: Path) -> None:
+    """Record what is in the folder `made` before it becomes the output `path`, for `written`."""
+    if not made.is_dir() or path.is_absolute() or not Path.cwd().samefile(root()):
+        return  # a copy below .dvc/tmp is DVC's own
+    files = {file.relative_to(made).as_posix(): file.stat() for file in made.rglob("*") if file.is_file()}
+    record = _record_of(path)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    partial = record.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(
+        json.dumps({name: [is_.st_size, is_.st_mtime_ns] for name, is_ in files.items()}), "utf-8"
+    )
+    partial.replace(record)
+
+
+def _record_of(path: Path) -> Path:
+    return work_cache_path() / "written" / f"{'-'.join(path.parts)}.json"
+
+
+def _name_the_others(folder: Path, own: set[str]) -> None:
+    """Print which files beside the outputs are not Encore's."""
+    others = sorted(path.name for path in folder.iterdir() if path.name not in own and path.name[0] != ".")
+    if others:
+        print(f"note: {folder} has files that are not Encore's: {some(others)}; they are kept and not read")
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""How a command starts and ends: the check of params.yaml before it, and the message if it fails."""
+"""How a command or an experiment starts and ends: the check before it, and the line if it fails."""

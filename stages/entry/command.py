@@ -32,22 +32,25 @@ def run(stage: Callable[[], None]) -> None:
     _run(checked)
 
 
-def run_command(command: Callable[[], None]) -> None:
+def run_command(command: Callable[[], None], takes_words: bool = False) -> None:
     """Run the ``main`` of a command that is not a stage, and checks by itself what it reads of params.yaml.
 
     Parameters
     ----------
     command : callable
         Its module's docstring answers ``--help``.
+    takes_words : bool
+        Whether it reads the words of the command line.
     """
-    _answer_help(command)
+    _answer_help(command, takes_words)
     _run(command)
 
 
-def _answer_help(command: Callable[[], None]) -> None:
-    if sys.argv[1:]:
+def _answer_help(command: Callable[[], None], takes_words: bool = False) -> None:
+    wants_help = sys.argv[1:] in (["-h"], ["--help"])
+    if wants_help or (sys.argv[1:] and not takes_words):
         print((sys.modules[command.__module__].__doc__ or "").strip())
-        sys.exit(0 if sys.argv[1:] in (["-h"], ["--help"]) else 2)
+        sys.exit(0 if wants_help else 2)
 
 
 def _run(command: Callable[[], None]) -> None:

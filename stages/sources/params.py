@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from stages.core.errors import EncoreError
-from stages.core.params import Params
+from stages.core.params import ClassName, Params
 
 
 class SourceParams(Params):
@@ -33,7 +33,7 @@ class SourceParams(Params):
 
     publishes_split: ClassVar[bool] = False
     name: str
-    classes: list[str] | None = Field(min_length=1)
+    classes: list[ClassName] | None = Field(min_length=1)
     tracks_per_class: int | None = Field(ge=1)
     fraction: float = Field(gt=0, le=1)
     seed: int = Field(ge=0)

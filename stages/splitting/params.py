@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from stages.core.params import Params, check_named
+from stages.core.params import ClassName, Params, check_named
 
 
 class SchemeParams(Params):
@@ -20,7 +20,7 @@ class SchemeParams(Params):
 
     renamed: ClassVar[dict[str, str]] = {"scheme": "name"}
 
-    unknown_classes: list[str]
+    unknown_classes: list[ClassName]
     watch: str
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from stages.core.errors import EncoreError
+from stages.core.runtime import cores
 from stages.training.recipe import check_precision
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def start(wanted: str, n_devices: int, precision: str) -> "Fabric":
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     device = choose(wanted)
     check_precision(precision, device.type)
-    n_available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, n_devices)
+    n_available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, cores())
     if n_devices > n_available:
         raise EncoreError(
             f"params.yaml: runtime.devices is {n_devices}, "

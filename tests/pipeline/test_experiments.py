@@ -222,7 +222,9 @@ def test_files_beside_the_outputs_survive_every_command(project: Project) -> Non
         ["checkout", "--force"],
         ["gc", "--workspace", "--force"],
     )
+    said = ""
     for command in commands:
-        project.dvc(*command)
+        said += project.dvc(*command)
         lost = [path for path in MINE if not (project.folder / path).is_file()]
         assert not lost, command
+    assert "note: data/raw has files that are not Encore's: mine.wav; they are kept" in said

@@ -78,6 +78,17 @@ def test_scripts_run_in_the_environment_that_was_put_in_place(built: Checkout) -
     assert sorted(path.name for path in built.folder.iterdir()) == [".venv", "Makefile", "requirements.lock"]
 
 
+def test_the_projects_code_is_found_from_any_folder(built: Checkout, tmp_path: Path) -> None:
+    (built.folder / "stages").mkdir()
+    (built.folder / "stages/here.py").touch()
+    found = subprocess.run(
+        [built.environment / "bin/python", "-c", "import stages.here as it; print(it.__file__)"],
+        cwd=tmp_path, env={}, capture_output=True, text=True,
+    )  # fmt: skip
+    shutil.rmtree(built.folder / "stages")
+    assert found.stdout == f"{built.folder}/stages/here.py\n", found.stderr
+
+
 def test_a_build_changes_nothing_through_a_link(built: Checkout) -> None:
     assert not built.environment.is_symlink()
     assert [path.name for path in (built.folder.parent / "elsewhere").iterdir()] == ["made-from"]

@@ -432,6 +432,26 @@ def test_shares_that_leave_no_tracks_for_training_are_refused(sections):
     assert "{" not in line, "the whole section is dumped into the line"
 
 
+def test_numbers_are_accepted_as_names_of_classes():
+    dataset, split = (composed_sections()[section] for section in ("dataset", "split"))
+    assert check_section("dataset", {**dataset, "classes": [1990, "01"]}).classes == ["1990", "01"]
+    assert check_section("split", {**split, "unknown_classes": [80]}).unknown_classes == ["80"]
+    assert "dataset.classes.0 is True" in refusal("dataset", {**dataset, "classes": [True]})
+    assert "dataset.classes.0 is 1.5" in refusal("dataset", {**dataset, "classes": [1.5]})
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "meant"),
+    [
+        ("train", "epoch", 5, "epochs"),
+        ("train", "optimizer", "adamm", "adam"),
+        ("split", "name", "groupd", "grouped"),
+    ],
+)
+def test_the_nearest_right_spelling_is_named(sections, section, key, value, meant):
+    assert refusal(section, {**sections[section], key: value}).endswith(f"; did you mean {meant}?")
+
+
 def test_fold_beyond_k_is_refused():
     values = composed_sections("split=kfold")["split"]
     line = refusal("split", {**values, "fold": 5})

@@ -44,6 +44,16 @@ def test_dask_needs_the_address_of_its_scheduler(scheduler):
     )
 
 
+@pytest.mark.parametrize("device", ["cpu", "auto", "cuda"])
+def test_more_devices_than_cores_are_refused(device, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    edit_params("runtime", device=device, devices=50)
+    line = line_of(runtime)
+    assert line.startswith("params.yaml: runtime.devices is 50, should be at most ")
+    edit_params("runtime", devices=1)
+    assert runtime().devices == 1
+
+
 STEPS = """
 import resource, sys
 from stages.core.runtime import prepare_for_torch

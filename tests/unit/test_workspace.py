@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.workspace import new_folder, outputs, root, work_cache
+from stages.core.workspace import new_folder, outputs, root, work_cache, written
 from tests.synthetic import REPO
 
 
@@ -73,6 +73,33 @@ def test_outputs_replace_only_those_of_the_same_name(tmp_path):
         "raw/music/new.wav": "new",
     }
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_files_beside_outputs_are_named_in_one_line(tmp_path, capsys):
+    write_outputs(tmp_path / "raw", "old")
+    assert capsys.readouterr().out == ""
+    (tmp_path / "raw" / ".DS_Store").write_text("of the system")
+    for name in ("b.wav", "a.wav", "d.wav", "c.wav"):
+        (tmp_path / "raw" / name).write_text("mine")
+    write_outputs(tmp_path / "raw", "new")
+    line = f"{tmp_path}/raw has files that are not Encore's: a.wav, b.wav, c.wav and 1 more; they are kept"
+    assert capsys.readouterr().out == f"note: {line} and not read\n"
+
+
+def test_what_is_written_into_a_folder_is_on_record(workspace):
+    write_outputs(Path("raw"), "old")
+    write_outputs(Path("raw"), "new")
+    is_ = Path("raw/music/new.wav").stat()
+    assert written(Path("raw/music")) == {"new.wav": [3, is_.st_mtime_ns]}
+    assert written(Path("raw/elsewhere")) == {}
+
+
+def test_what_is_written_in_a_temporary_copy_is_not_on_record(workspace, monkeypatch):
+    copy = workspace / ".dvc/tmp/exps/copy"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    write_outputs(Path("raw"), "new")
+    assert not (workspace / ".encore").exists()
 
 
 def test_outputs_of_a_failing_block_replace_nothing(tmp_path):
