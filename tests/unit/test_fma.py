@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import soundfile
 
-from stages.core.tables import RawTrack, read_pairs
+from stages.core.tables import RawTrack
+from stages.core.user_tables import read_pairs
 from stages.sources import archive, fma
 from stages.sources.fma import Fma, FmaParams
 from tests.loopback import serving
