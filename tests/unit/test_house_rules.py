@@ -112,6 +112,7 @@ NEUTRAL = {
     "stages.entry.command.run_command",
     "stages.tracking.client",
     "stages.tracking.metrics.tracked",
+    "stages.tracking.store",
 }
 
 

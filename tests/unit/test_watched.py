@@ -11,7 +11,6 @@ from stages import fetch
 from stages.sources.watched import assert_readable
 from tests.synthetic import line_of, write_music, write_params
 
-
 NOBODY = 65534
 
 
