@@ -7,13 +7,13 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from stages.core.errors import EncoreError
 from stages.core.tables import RawTrack
-from stages.core.user_tables import read_pairs
+from stages.core.user_tables import SEPARATORS, read_pairs
 from stages.core.workspace import new_folder, work_cache
 from stages.sources import archive
 from stages.sources.choice import choose, wanted_classes
@@ -207,7 +207,9 @@ def _read_rows(text: io.TextIOWrapper, table: Path | zipfile.Path) -> Iterator[d
     """Yield the columns that are needed, of every track."""
     lines = csv.reader(text)
     try:
-        header = list(zip(*islice(lines, 3), strict=False))
+        first = text.readline()
+        lines = csv.reader(chain([first], text), delimiter=max(SEPARATORS, key=first.count))
+        header = [tuple(map(str.strip, names)) for names in zip(*islice(lines, 3), strict=False)]
         for column in COLUMNS:
             if column not in header:
                 named = " ".join(filter(None, column))
