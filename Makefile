@@ -50,7 +50,7 @@ bench: environment ## time the pipeline's parts against the obvious way
 
 .PHONY: ui
 ui: environment ## MLflow UI on http://127.0.0.1:5000
-	@mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+	@python -m stages.ui
 
 .PHONY: params
 params: environment ## write params.yaml anew from conf/

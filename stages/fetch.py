@@ -12,6 +12,7 @@ from stages.core.workspace import outputs
 from stages.entry.command import run
 from stages.sources.choices import build
 from stages.sources.source import Source
+from stages.sources.watched import assert_readable
 
 RAW = Path("data/raw")
 
@@ -57,6 +58,8 @@ def summary(name: str, tracks: Sequence[RawTrack]) -> str:
 def main() -> None:
     """Fetch what the `dataset` section of params.yaml names."""
     source = build(read("dataset"))
+    for watched in (source.params.watch, source.params.watch_metadata):
+        assert_readable(Path(watched))  # else DVC fails after the stage, and says less
     with outputs(RAW) as folder:
         tracks = fetch(source, folder)
     print(summary(source.name, tracks))

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stages.core.errors import EncoreError
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RawTrack:
@@ -152,40 +150,3 @@ def each_row(path: Path, row_type: type[Row]) -> Iterator[Row]:
         convert: dict[str, Any] = {field.name: field.type for field in fields}
         for line in csv.DictReader(file):
             yield row_type(**{name: convert[name](line[name]) for name in convert})
-
-
-def read_pairs(path: Path, key: str, value: str, parameter: str) -> dict[str, str]:
-    """Read two columns of a user's CSV file as a mapping.
-
-    Parameters
-    ----------
-    path : Path
-    key, value : str
-        Names of the columns; others are ignored.
-    parameter : str
-        The parameter that names the file, for messages.
-
-    Raises
-    ------
-    EncoreError
-        If the file cannot be read, lacks a column, or gives one key two values.
-    """
-    pairs: dict[str, str] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {key, value} <= set(reader.fieldnames or ()):
-                raise EncoreError(
-                    f"{parameter}: {path} needs the columns {key} and {value} in its first line"
-                )
-            for row in reader:
-                name, given = row[key], row[value]
-                if name is None or given is None:
-                    raise EncoreError(f"{parameter}: {path}, line {reader.line_num}: ends too early")
-                if any(sign in name + given for sign in "\0\n\r"):
-                    raise EncoreError(f"{parameter}: {path}, line {reader.line_num}: has control characters")
-                if pairs.setdefault(name, given) != given:
-                    raise EncoreError(f"{parameter}: {path} gives {name} both {pairs[name]!r} and {given!r}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EncoreError(f"{parameter}: cannot read {path}: {error}") from None
-    return pairs

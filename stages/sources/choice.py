@@ -10,11 +10,30 @@ from stages.sources.params import SourceParams
 
 
 def choose(tracks: Collection[RawTrack], params: SourceParams, place: str) -> list[RawTrack]:
-    """Return `chosen`, and print how many of the tracks these are if some are left out."""
+    """Return `chosen`; print how many of the tracks these are if some are left out, and what looks wrong."""
     taken = chosen(tracks, params, place)
     if len(taken) < len(tracks):
         print(f"fetch: chose {len(taken)} of the {len(tracks)} tracks in {place}")
+    for warning in warnings(track.label for track in taken):
+        print(f"  warning: {warning}")
     return taken
+
+
+def warnings(labels: Iterable[str]) -> list[str]:
+    """Return what looks wrong with the classes of the tracks, whose labels are given."""
+    classes = sorted(set(labels) - {""})
+    alike = defaultdict(list)
+    for name in classes:
+        alike["".join(name.split()).casefold()].append(name)
+    found = [
+        f"{', '.join(map(repr, names))} are different classes, but differ only in case or spaces"
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    if len(classes) < 2:
+        there = f"one class only, {classes[0]}" if classes else "no class"
+        found.append(f"there is {there}; features can be extracted, but a classifier needs two")
+    return found
 
 
 def chosen(tracks: Iterable[RawTrack], params: SourceParams, place: str) -> list[RawTrack]:

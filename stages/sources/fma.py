@@ -7,12 +7,13 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from stages.core.errors import EncoreError
-from stages.core.tables import RawTrack, read_pairs
+from stages.core.tables import RawTrack
+from stages.core.user_tables import SEPARATORS, read_pairs
 from stages.core.workspace import new_folder, work_cache
 from stages.sources import archive
 from stages.sources.choice import choose, wanted_classes
@@ -42,6 +43,7 @@ SUBSET = ("set", "subset", "")
 SPLIT = ("set", "split", "")
 GENRE = ("track", "genre_top", "")
 ARTIST = ("artist", "id", "")
+COLUMNS: tuple[tuple[str, ...], ...] = (TRACK_ID, SUBSET, SPLIT, GENRE, ARTIST)
 
 LONGEST_FIELD = 1 << 24  # characters; biographies pass the csv module's limit of 131,072
 MAX_CLIP_BYTES = 64_000_000  # some fifty times a clip of 30 s
@@ -173,7 +175,7 @@ def _read_tracks(root: Path | zipfile.Path, subset: str) -> list[RawTrack]:
     faults = read_pairs(FAULTS, "track_id", "fault", "facts")
     tracks = []
     with table.open("rb") as file, _long_fields_allowed():
-        for row in _read_rows(io.TextIOWrapper(file, "utf-8", newline=""), table):
+        for row in _read_rows(io.TextIOWrapper(file, "utf-8-sig", newline=""), table):
             if row[SUBSET] in subsets:
                 track_id = row[TRACK_ID].zfill(6)
                 tracks.append(
@@ -205,13 +207,16 @@ def _read_rows(text: io.TextIOWrapper, table: Path | zipfile.Path) -> Iterator[d
     """Yield the columns that are needed, of every track."""
     lines = csv.reader(text)
     try:
-        header = list(zip(*islice(lines, 3), strict=False))
-        for column in (TRACK_ID, SUBSET, SPLIT, GENRE, ARTIST):
+        first = text.readline()
+        lines = csv.reader(chain([first], text), delimiter=max(SEPARATORS, key=first.count))
+        header = [tuple(map(str.strip, names)) for names in zip(*islice(lines, 3), strict=False)]
+        for column in COLUMNS:
             if column not in header:
                 named = " ".join(filter(None, column))
                 raise EncoreError(f"{table}: no column {named!r}; give FMA's own tracks.csv")
         for line in lines:
-            row = dict(zip(header, line, strict=True))
+            fields = dict(zip(header, line, strict=True))
+            row = {column: fields[column].strip() for column in COLUMNS}
             if not re.fullmatch("[0-9]{1,6}", row[TRACK_ID]):  # it becomes a file's name
                 raise ValueError
             yield row

@@ -15,7 +15,8 @@ from pydantic import field_validator
 
 from stages.audio.formats import is_music
 from stages.core.errors import EncoreError
-from stages.core.tables import RawTrack, read_pairs
+from stages.core.tables import RawTrack
+from stages.core.user_tables import read_pairs, spelled
 from stages.sources.choice import choose
 from stages.sources.params import SourceParams, absolute
 from stages.sources.source import Published
@@ -77,7 +78,7 @@ class Folder:
         ------
         EncoreError
             If the folder is not absolute or not there, a class of `classes` is not in it, the table of
-            labels is wrong, a file cannot be read, or the disk is full.
+            labels is wrong, all classes are in one folder of it, a file cannot be read, or the disk is full.
         """
         from tqdm import tqdm
 
@@ -86,6 +87,8 @@ class Folder:
         found.report()
         if self.params.group_pattern and (lone := [track.track_id for track in tracks if not track.group]):
             print(f"fetch: dataset.group_pattern finds no group in {_some(lone)}")
+        if self.params.labels is None:
+            _assert_not_too_high(root, tracks)
         chosen = choose(tracks, self.params, str(root))
         return [_copy(root, track, into) for track in tqdm(chosen, "fetch", unit="track", disable=None)]
 
@@ -118,14 +121,11 @@ class Folder:
         ]
 
     def _labels(self, paths: Iterable[str], found: "_Found") -> dict[str, str]:
-        names = {path: _spelled(path) for path in paths}
+        names = {path: spelled(path) for path in paths}
         if self.params.labels is None:
-            return {path: name.partition("/")[0] if "/" in name else "" for path, name in names.items()}
+            return {path: _folder_of(name) for path, name in names.items()}
         table = Path(self.params.labels)
-        given = {
-            _spelled(path): label
-            for path, label in read_pairs(table, "path", "label", "dataset.labels").items()
-        }
+        given = read_pairs(table, "path", "label", "dataset.labels")
         if unknown_paths := sorted(given.keys() - set(names.values())):
             found.unknown_paths = f"{table} names files that are not there: {_some(unknown_paths)}"
         labels = {path: given.get(name, "") for path, name in names.items()}
@@ -136,7 +136,7 @@ class Folder:
         return labels
 
     def _group(self, path: str) -> str:
-        match = re.search(self.params.group_pattern, _spelled(path)) if self.params.group_pattern else None
+        match = re.search(self.params.group_pattern, spelled(path)) if self.params.group_pattern else None
         return " / ".join(part for part in match.groupdict().values() if part) if match else ""
 
 
@@ -212,9 +212,22 @@ def _assert_nameable(name: str) -> None:
         raise EncoreError(f"dataset.path: {name!r} has control characters in its name; rename it")
 
 
-def _spelled(name: str) -> str:
-    """Return a name in the one spelling (NFC) of its accents; systems differ in how they spell them."""
-    return unicodedata.normalize("NFC", name)
+def _folder_of(path: str) -> str:
+    """Return the first folder of a path, which is its class; empty: it is in none."""
+    folder, _, below = path.partition("/")
+    return spelled(folder) if below else ""
+
+
+def _assert_not_too_high(root: Path, tracks: Iterable[RawTrack]) -> None:
+    """Raise `EncoreError` if the folders of the classes are all in one, which would be the only class."""
+    folders = [Path(track.path).parent for track in tracks if track.label]
+    common = Path(os.path.commonpath(folders)) if folders else Path()
+    if common.parts and common not in folders:
+        inner = sorted({folder.parts[len(common.parts)] for folder in folders})
+        raise EncoreError(
+            f"dataset.path: {root} would have one class only, {common.parts[0]}; if the folders in "
+            f"{root / common} ({_some(inner)}) are the classes, give dataset.path={root / common}"
+        )
 
 
 def _some(names: list[str]) -> str:

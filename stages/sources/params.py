@@ -1,6 +1,5 @@
 """The parameters that every source has."""
 
-import unicodedata
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,6 +7,7 @@ from pydantic import Field, field_validator
 
 from stages.core.errors import EncoreError
 from stages.core.params import ClassName, Params
+from stages.core.user_tables import spelled
 
 
 class SourceParams(Params):
@@ -43,7 +43,7 @@ class SourceParams(Params):
     @field_validator("classes")
     @classmethod
     def _spelled_one_way(cls, classes: list[str] | None) -> list[str] | None:
-        return classes and [unicodedata.normalize("NFC", label) for label in classes]
+        return classes and [spelled(label) for label in classes]
 
 
 def absolute(path: str, key: str) -> Path:

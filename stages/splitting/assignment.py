@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stages.core.errors import EncoreError
-from stages.core.tables import Assignment, SegmentedTrack, read_pairs
+from stages.core.tables import Assignment, SegmentedTrack
+from stages.core.user_tables import read_pairs, spelled
 from stages.splitting.params import FileParams, HoldoutParams, KFoldParams, PublishedParams, SplitParams
 from stages.splitting.schemes import (
     SPLITS,
@@ -107,9 +108,10 @@ def _deal(
             splits = holdout(labels, units, params.valid, params.test, params.seed)
         case FileParams():
             given = _read_splits(Path(params.path))
+            _assert_names_tracks(given, labelled, params.path)
             splits = _given_splits(given, labelled, f"split.path: {params.path}")
         case PublishedParams():
-            given = {track.track_id: track.split for track in labelled if track.split}
+            given = {spelled(track.track_id): track.split for track in labelled if track.split}
             if not given:
                 raise EncoreError("split: this dataset publishes no split; choose another, such as grouped")
             splits = _given_splits(given, labelled, "split: what the dataset publishes")
@@ -118,14 +120,24 @@ def _deal(
 
 def _read_splits(path: Path) -> dict[str, str]:
     given = read_pairs(path, "track_id", "split", "split.path")
-    wrong = next((item for item in given.items() if item[1] not in SPLITS), None)
-    if wrong:
-        raise EncoreError(f"split.path: {path}: {wrong[0]} is {wrong[1]!r}, should be train, valid or test")
-    return given
+    splits = {track_id: split.lower() for track_id, split in given.items()}
+    wrong = next((track_id for track_id, split in splits.items() if split not in SPLITS), None)
+    if wrong is not None:
+        raise EncoreError(f"split.path: {path}: {wrong} is {given[wrong]!r}, should be train, valid or test")
+    return splits
+
+
+def _assert_names_tracks(given: Mapping[str, str], tracks: Sequence[SegmentedTrack], path: str) -> None:
+    """Raise `EncoreError` if a split from a file has none of the tracks, with what their names look like."""
+    if given and not any(spelled(track.track_id) in given for track in tracks):
+        raise EncoreError(
+            f"split.path: {path} names none of the {len(tracks)} labelled tracks: its first track_id is "
+            f"{next(iter(given))!r}, should look like {tracks[0].track_id!r} (all are in data/raw/tracks.csv)"
+        )
 
 
 def _given_splits(given: Mapping[str, str], tracks: Sequence[SegmentedTrack], origin: str) -> list[str]:
-    splits = [given.get(track.track_id, "excluded") for track in tracks]
+    splits = [given.get(spelled(track.track_id), "excluded") for track in tracks]
     for split in SPLITS:
         if split not in splits:
             raise EncoreError(f"{origin} puts none of the {len(tracks)} labelled tracks in {split}")

@@ -23,20 +23,21 @@ from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import numpy as np
 
 from stages.core.params import flat, read
 from stages.core.tables import Epoch, read_rows
-from stages.core.workspace import root, work_cache, work_cache_path
+from stages.core.workspace import work_cache, work_cache_path
 from stages.entry.command import run_command
 from stages.entry.registry import SECTIONS
+from stages.tracking import store
 from stages.tracking.page import page
 from stages.training.description import Description
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 EXPERIMENT = "encore"
 NOT_LOGGED = {"pictures"}  # more pictures do not make another experiment
@@ -68,6 +69,10 @@ class Tracker:
     """
 
     def __init__(self) -> None:
+        is_own = not os.environ.get("MLFLOW_TRACKING_URI")
+        self._place = (
+            store.artifacts_uri() if is_own else ""
+        )  # what all places of a run's artifacts begin with
         self._client, self._experiment_id = _connect()
         self._n_logged = 0  # epochs that the run already has
         self.run_id = ""
@@ -95,13 +100,17 @@ class Tracker:
         except MlflowException:
             return False
         is_same = _result_parameters(found.data.params) == _result_parameters(_parameters())
-        if found.info.lifecycle_stage != "active" or not is_same:
+        if found.info.lifecycle_stage != "active" or not is_same or not self._is_here(found):
             return False
         for key, value in tags.items():
             self._client.set_tag(killed, key, value)
         self._client.update_run(killed, status="RUNNING")
         self._select(killed)
         return True
+
+    def _is_here(self, run: "Run") -> bool:
+        """Whether a run's artifacts are in this project, not in one that only mlflow.db was copied from."""
+        return str(run.info.artifact_uri).startswith(self._place)
 
     def _select(self, run_id: str) -> None:
         """Make a run, which may have epochs already, the one that is logged to."""
@@ -142,7 +151,9 @@ class Tracker:
         found = self._client.search_runs([self._experiment_id], key, order_by=["start_time DESC"])
         # A run whose other parameters differ (of the baseline, the evaluation) belongs to another experiment.
         wanted = _result_parameters(_parameters())
-        matching = [run for run in found if _result_parameters(run.data.params) == wanted]
+        matching = [
+            run for run in found if _result_parameters(run.data.params) == wanted and self._is_here(run)
+        ]
         matching.sort(
             key=lambda run: run.data.tags.get("dvc.exp_name", "") != os.environ.get("DVC_EXP_NAME", "")
         )
@@ -167,32 +178,40 @@ def _connect() -> "tuple[MlflowClient, str]":
 
     The store and its artifacts are at the workspace's root, whatever folder a stage runs in. A new SQLite
     store is damaged if several processes create it at the same time or if one is killed meanwhile, so it is
-    created under a lock and a temporary name.
+    created under a lock and a temporary name. An experiment that was deleted in MLflow's page is restored.
     """
     import mlflow
     from filelock import FileLock
 
     given = os.environ.get("MLFLOW_TRACKING_URI", "")
-    store, partial = root() / "mlflow.db", work_cache_path() / "mlflow.db.partial"
     is_server = bool(given) and not given.startswith(("sqlite:", "file:", "postgresql", "mysql", "mssql"))
-    artifacts = None if is_server else (root() / "mlartifacts").as_uri()
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     with FileLock(work_cache("locks") / "mlflow.lock", timeout=120):
-        if not given and not store.exists():
-            partial.unlink(missing_ok=True)
-            mlflow.MlflowClient(_sqlite(partial))
-            partial.rename(store)
-        mlflow.set_tracking_uri(given or _sqlite(store))
+        if not given:
+            _create_store()
+            store.relocate()
+        mlflow.set_tracking_uri(given or store.sqlite_uri(store.path()))
         client = mlflow.MlflowClient()
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
+            artifacts = None if is_server else store.artifacts_uri()
             kind = {"mlflow.experimentKind": "custom_model_development"}  # the UI takes others for GenAI
             return client, client.create_experiment(name, artifacts, kind)
+        if experiment.lifecycle_stage == "deleted":
+            client.restore_experiment(experiment.experiment_id)
+            print(f"MLflow: experiment {name} was deleted; it is restored, with its runs", file=sys.stderr)
     return client, experiment.experiment_id
 
 
-def _sqlite(path: Path) -> str:
-    return f"sqlite:///{quote(str(path))}"
+def _create_store() -> None:
+    """Create the project's own store, unless it is there."""
+    import mlflow
+
+    if not store.path().exists():
+        partial = work_cache_path() / "mlflow.db.partial"
+        partial.unlink(missing_ok=True)
+        mlflow.MlflowClient(store.sqlite_uri(partial))
+        partial.rename(store.path())
 
 
 def _tags(content_key: str) -> dict[str, str]:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import soundfile
 
-from stages.core.tables import RawTrack, read_pairs
+from stages.core.tables import RawTrack
+from stages.core.user_tables import read_pairs
 from stages.sources import archive, fma
 from stages.sources.fma import Fma, FmaParams
 from tests.loopback import serving
@@ -300,6 +301,15 @@ class TestMetadata:
     def test_order_of_columns_does_not_matter(self, copy, into):
         (copy / "fma_metadata/tracks.csv").write_bytes(tracks_csv(HEADER[::-1]))
         assert ids(own(copy).fetch(into)) == SMALL
+
+    def test_a_table_saved_anew_by_a_spreadsheet_is_the_same(self, copy, into):
+        before = own(copy).fetch(into)
+        text = io.StringIO(newline="")
+        rows = csv.reader(io.StringIO(tracks_csv().decode(), newline=""))
+        with fma._long_fields_allowed():
+            csv.writer(text, delimiter=";").writerows([f"{field} " for field in row] for row in rows)
+        (copy / "fma_metadata/tracks.csv").write_text(text.getvalue(), "utf-8-sig", newline="")
+        assert own(copy).fetch(into) == before
 
     @pytest.mark.parametrize(
         ("table", "expected"),

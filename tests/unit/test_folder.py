@@ -66,6 +66,45 @@ def test_music_of_every_kind_is_taken(music, tmp_path):
     assert {f"rock/x.{kind}" for kind in kinds} <= set(fetched(music, tmp_path / "raw"))
 
 
+def test_spaces_at_the_ends_of_folder_names_do_not_count(music, tmp_path):
+    write(music, "rock /c.wav", " rock/d.wav")
+    tracks = fetched(music, tmp_path / "raw", classes=["rock "])
+    assert sorted(track_id for track_id, track in tracks.items() if track.label == "rock") == [
+        " rock/d.wav",
+        "rock /c.wav",
+        "rock/a.FLAC",
+        "rock/b.wav",
+    ]
+
+
+def test_classes_that_differ_in_case_are_named(music, tmp_path, capsys):
+    write(music, "Rock/c.wav", "hip hop/d.wav", "hiphop/e.wav")
+    labels = {track.label for track in fetched(music, tmp_path / "raw").values()}
+    assert {"Rock", "rock", "hip hop", "hiphop"} <= labels
+    printed = capsys.readouterr().out
+    for names in ("'Rock', 'rock'", "'hip hop', 'hiphop'"):
+        assert f"warning: {names} are different classes, but differ only in case or spaces" in printed
+
+
+@pytest.mark.parametrize("above", ["", "genres/"])
+def test_a_folder_too_high_is_one_line_before_anything_is_copied(tmp_path, above):
+    write(tmp_path / "all", f"{above}mine/jazz/a.wav", f"{above}mine/rock/live/b.wav", "loose.wav")
+    line = line_of(lambda: fetched(tmp_path / "all", tmp_path / "raw"))
+    below = tmp_path / "all" / f"{above}mine"
+    assert f"the folders in {below} (jazz, rock) are the classes, give dataset.path={below}" in line
+    assert list((tmp_path / "raw").iterdir()) == []
+    assert len(fetched(below, tmp_path / "right")) == 2
+
+
+@pytest.mark.parametrize(
+    ("paths", "there"), [(["a.wav"], "no class"), (["jazz/a.wav", "jazz/live/b.wav"], "one class only, jazz")]
+)
+def test_fewer_than_two_classes_are_said_at_once(tmp_path, capsys, paths, there):
+    write(tmp_path / "few", *paths)
+    assert len(fetched(tmp_path / "few", tmp_path / "raw")) == len(paths)
+    assert f"warning: there is {there}; features can be extracted, but" in capsys.readouterr().out
+
+
 def test_hidden_files_are_skipped_and_other_files_counted(music, tmp_path, capsys):
     write(
         music,
@@ -171,7 +210,7 @@ class TestLabels:
 
     def test_the_table_gives_the_labels(self, music, tmp_path, capsys):
         write(music, "rock/cafe\u0301.wav")  # as macOS spells it
-        rows = ["label,path", "slow,rock/b.wav", "fast,loose.wav", "slow,rock/caf\u00e9.wav", "x,no.wav"]
+        rows = ["Label;Path", "slow;rock/b.wav", "fast;loose.wav ", "slow ;rock/caf\u00e9.wav", "x;no.wav"]
         table = self.table(tmp_path, "\n".join(rows))
         tracks = fetched(music, tmp_path / "raw", labels=table)
         labels = {track_id: track.label for track_id, track in tracks.items() if track.label}

@@ -124,6 +124,7 @@ NEUTRAL = {
     "stages.entry.command.run_command",
     "stages.tracking.client",
     "stages.tracking.metrics.tracked",
+    "stages.tracking.store",
 }
 CHECKING = ("check.py", "run.py", "encore.py")  # they start DVC, and are part of no stage
 

@@ -198,6 +198,11 @@ class TestFile:
             for group, split in enumerate(("train", "valid", "test"))
         }
 
+    def test_spaces_case_and_separator_do_not_matter(self, given):
+        rows = given("Track_ID; Split\n" + self.ALL.replace(",", " ;").replace("train", "Train "))
+        assert rows["jazz/0-0.wav"].split == "train"
+        assert len(rows) == 6
+
     def test_columns_may_be_more_and_in_any_order(self, given):
         lines = ["split,note,track_id"] + [
             f"{line.split(',')[1]},hm,{line.split(',')[0]}" for line in self.ALL.splitlines()
@@ -235,6 +240,10 @@ class TestFile:
             ("track_id,split\n" + ALL.replace("valid", "train"), "none of the 6 labelled tracks in valid"),
             ("track_id,split\n" + ALL.replace("rock/0-0.wav,train\n", ""), "fewer than two classes in train"),
             ("track_id,split\n", "none of the 6 labelled tracks in train"),
+            (
+                "track_id,split\n" + ALL.replace("jazz/", "").replace("rock/", "x"),
+                "its first track_id is '0-0.wav', should look like 'jazz/0-0.wav'",
+            ),
         ],
     )
     def test_a_wrong_file_gives_one_line(self, given, content, expected):

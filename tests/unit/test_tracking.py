@@ -2,11 +2,14 @@
 
 import dataclasses
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,12 @@ import psutil
 import pytest
 import torch
 
+from stages import ui
 from stages.core.tables import Epoch, write_rows
 from stages.entry.registry import SECTIONS
 from stages.tracking import client as tracking_client
 from stages.tracking import process
+from stages.tracking import store as store_module
 from stages.tracking.client import Tracking
 from stages.tracking.process import Tracker
 from stages.training.description import Description
@@ -472,6 +477,126 @@ class TestElsewhere:
         (params / "file").write_text("")
         monkeypatch.setenv("DVC_ROOT", str(params / "file"))
         self.survives(capfd, "fff3", params)
+
+
+@pytest.fixture(scope="module")
+def original(store, tmp_path_factory):
+    """The project with a finished run, and that run's id."""
+    complete("mmm1", tmp_path_factory.mktemp("made"))
+    return store, run_of("mmm1").info.run_id
+
+
+class TestMoved:
+    """The project's folder is moved or copied, or its mlflow.db alone."""
+
+    @pytest.fixture
+    def enter(self, monkeypatch):
+        """Return a function that makes another folder the project's."""
+
+        def enter(folder: Path) -> None:
+            monkeypatch.setenv("DVC_ROOT", str(folder))
+            monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+        return enter
+
+    def places(self, project: Path) -> set[str]:
+        """The project's folders that places in its store are in."""
+        with closing(sqlite3.connect(project / "mlflow.db")) as database:
+            rows = [
+                database.execute(f"SELECT {column} FROM {table}") for table, column in store_module.PLACES
+            ]
+            found = {place for row in rows for (place,) in row if place and place.startswith("file:")}
+        return {place.partition("/mlartifacts")[0] for place in found}
+
+    def files(self, project: Path) -> dict[Path, int]:
+        """Every artifact of a project, and when it was written."""
+        return {path: path.stat().st_mtime_ns for path in (project / "mlartifacts").rglob("*")}
+
+    def test_a_copy_then_a_move_keep_runs_figures_and_models(self, original, tmp_path, enter, capfd):
+        import mlflow
+
+        project, run_id = original
+        model = client().get_run(run_id).outputs.model_outputs[0].model_id
+        source = client().get_logged_model(model).artifact_location
+        if not client().search_registered_models():
+            client().create_registered_model("mine")
+            client().create_model_version("mine", source, run_id, model_id=model)
+        before = self.files(project)
+        copied, moved = tmp_path / "a copy", tmp_path / "bücher" / "moved"
+        shutil.copytree(project, copied)
+        for folder, was in ((copied, project), (moved, copied)):
+            if folder == moved:
+                moved.parent.mkdir()
+                copied.rename(moved)
+            enter(folder)
+            tracker = started(f"new in {folder.name}")
+            lines = capfd.readouterr().err.splitlines()
+            assert len(lines) == 1
+            assert f"artifacts are now in {folder}/mlartifacts" in lines[0]
+            tracker._client.log_text(tracker.run_id, "new", "new.txt")
+            assert (folder / "mlartifacts" / tracker.run_id / "artifacts/new.txt").is_file()
+            assert self.places(folder) == {folder.as_uri()}
+            figure = tracker._client.download_artifacts(run_id, "curves.png")
+            assert Path(figure).read_bytes() == b"\x89PNG"
+            version = tracker._client.get_model_version("mine", "1")
+            assert version.source.startswith(folder.as_uri())
+            assert mlflow.pyfunc.load_model(f"runs:/{run_id}/model").metadata.run_id == run_id
+            assert not was.exists() or self.places(was) == {was.as_uri()}
+            capfd.readouterr()
+            Tracker()
+            assert capfd.readouterr().err == "", "once it is said, it is done"
+        assert self.files(project) == before
+
+    def test_a_copied_store_alone_leaves_the_original_as_it_is(self, original, tmp_path, enter):
+        project, run_id = original
+        before = self.files(project)
+        shutil.copy(project / "mlflow.db", tmp_path)
+        enter(tmp_path)
+        complete("mmm1", tmp_path / "made")
+        assert self.files(project) == before
+        found, experiment_id = process._connect()
+        old, new = sorted(
+            found.search_runs([experiment_id], "tags.content_key = 'mmm1'"),
+            key=lambda run: run.info.start_time,
+        )
+        assert (old.info.run_id, len(found.list_artifacts(run_id))) == (run_id, 4)
+        assert (tmp_path / "mlartifacts" / new.info.run_id / "artifacts/evaluation/README.md").is_file()
+
+    def test_opening_the_page_is_enough(self, original, tmp_path, enter, monkeypatch):
+        commands = []
+        monkeypatch.setattr(os, "execv", lambda program, words: commands.append(words))
+        shutil.copytree(original[0] / "mlartifacts", tmp_path / "mlartifacts")
+        shutil.copy(original[0] / "mlflow.db", tmp_path)
+        enter(tmp_path)
+        ui.main()
+        assert self.places(tmp_path) == {tmp_path.as_uri()}
+        assert commands[0][-1] == f"sqlite:///{tmp_path}/mlflow.db"
+
+    def test_a_store_that_the_user_names_is_left_alone(self, original, tmp_path, enter, monkeypatch):
+        project, _ = original
+        shutil.copy(project / "mlflow.db", tmp_path)
+        enter(tmp_path)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+        monkeypatch.setattr(os, "execv", lambda *_: None)
+        ui.main()
+        Tracker()
+        assert self.places(tmp_path) == {project.as_uri()}
+
+    def test_artifacts_are_beside_the_file_that_mlflow_db_links_to(self, original, tmp_path, enter):
+        project, _ = original
+        (tmp_path / "mlflow.db").symlink_to(project / "mlflow.db")
+        enter(tmp_path)
+        store_module.relocate()
+        assert self.places(project) == {project.as_uri()}
+
+    def test_a_deleted_experiment_is_restored_in_one_line(self, original, capfd):
+        found, experiment_id = process._connect()
+        found.delete_experiment(experiment_id)
+        started("mmm2")
+        line = "MLflow: experiment encore was deleted; it is restored, with its runs\n"
+        assert capfd.readouterr().err == line
+        assert found.get_run(original[1]).info.lifecycle_stage == "active"
+        assert run_of("mmm2").info.experiment_id == experiment_id
 
 
 RACER = """
