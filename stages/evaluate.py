@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stages.core.documents import read_document
 from stages.core.params import load, read
 from stages.core.runtime import prepare_for_torch, runtime
 from stages.core.tables import (
@@ -15,7 +16,7 @@ from stages.core.tables import (
     Quality,
     SegmentedTrack,
     read_rows,
-    write_rows,
+    write_plain_rows,
 )
 from stages.core.workspace import outputs
 from stages.entry.command import run
@@ -77,9 +78,9 @@ def main() -> None:
 def _write_tables(folder: Path, evaluation: Evaluation, labels: Sequence[str]) -> None:
     (folder / "metrics.json").write_text(json.dumps(evaluation.summary, indent=2) + "\n", "utf-8")
     write_tracks(folder / "predictions.csv", evaluation.tracks["test"], labels)
-    write_rows(folder / "classes.csv", evaluation.classes, ClassScores)
-    write_rows(folder / "confusion.csv", evaluation.confused, Confused)
-    write_rows(folder / "novelty.csv", evaluation.novelties, Novelty)
+    write_plain_rows(folder / "classes.csv", evaluation.classes, ClassScores)
+    write_plain_rows(folder / "confusion.csv", evaluation.confused, Confused)
+    write_plain_rows(folder / "novelty.csv", evaluation.novelties, Novelty)
 
 
 def _facts(
@@ -90,7 +91,7 @@ def _facts(
         description=trained.description,
         n_parameters=sum(p.numel() for p in trained.model.parameters()),
         n_epochs=n_epochs,
-        source=json.loads(Path("data/raw/source.json").read_text("utf-8")),
+        source=read_document(Path("data/raw/source.json")),
         quality=read_rows(Path("data/audio/quality.csv"), Quality),
         tracks=read_rows(Path("data/segments/tracks.csv"), SegmentedTrack),
         split=split,

@@ -1,10 +1,10 @@
 """Stage fetch: which tracks are there? Writes data/raw/music, tracks.csv and source.json."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages.core.documents import write_document
 from stages.core.errors import EncoreError
 from stages.core.params import read
 from stages.core.tables import RawTrack, write_rows
@@ -43,7 +43,7 @@ def fetch(source: Source, folder: Path) -> list[RawTrack]:
         raise EncoreError(f"dataset {source.name}: no audio files found")
     write_rows(folder / "tracks.csv", tracks, RawTrack)
     about = {key: getattr(source, key) for key in ("name", "licence", "citation", "caveat")}
-    (folder / "source.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_document(folder / "source.json", about)
     return tracks
 
 

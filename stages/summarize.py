@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+from stages.core.documents import read_document
 from stages.core.errors import EncoreError
 from stages.entry.command import run_command
 from stages.reports.summary import headline
+from stages.training.description import Description
 
 METRICS = Path("data/evaluation/metrics.json")
 
@@ -14,15 +16,15 @@ def main() -> None:
     """Print the short table and where to look next."""
     try:
         metrics = json.loads(METRICS.read_text("utf-8"))
-        description = json.loads(Path("data/model/model.json").read_text("utf-8"))
-        source = json.loads(Path("data/raw/source.json").read_text("utf-8"))
+        description = Description.load(Path("data/model"))
+        source = read_document(Path("data/raw/source.json"))
     except FileNotFoundError as error:
         raise EncoreError(f"{error.filename}: not there yet; run `make repro` first") from None
-    print(f"\n{description['model']} on {source['name']}")
+    print(f"\n{description.model} on {source['name']}")
     if source["caveat"]:
         print(source["caveat"])
     print()
-    print("\n".join(headline(metrics, description["model"])))
+    print("\n".join(headline(metrics, description.model)))
     print("\nreport and figures: data/evaluation/   runs: make ui   another model: dvc exp run -S model=lstm")
 
 

@@ -1,11 +1,11 @@
 """Compare the music in data/raw with its table of tracks and with what its source publishes."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.core.documents import read_document
 from stages.core.errors import EncoreError
 from stages.core.params import read
 from stages.core.tables import RawTrack, read_rows
@@ -26,7 +26,7 @@ def main() -> None:
     source = build(read("dataset"))
     if not (RAW / "tracks.csv").exists() or not (RAW / "source.json").exists():
         raise EncoreError(f"{RAW}: no music yet; `dvc repro fetch` fetches it")
-    name = json.loads((RAW / "source.json").read_text("utf-8"))["name"]
+    name = read_document(RAW / "source.json")["name"]
     if name != source.name:
         raise EncoreError(
             f"{RAW} has music from {name}, params.yaml names {source.name}; `dvc repro fetch` fetches it"

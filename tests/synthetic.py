@@ -1,7 +1,6 @@
 """Made-up audio, features and workspaces for the tests; everything comes from numpy and a seed."""
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 import soundfile
 
 from stages.audio.params import RenderParams
+from stages.core.documents import write_document
 from stages.core.errors import EncoreError
 from stages.core.params import check
 from stages.core.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
@@ -263,7 +263,7 @@ def write_raw(files: dict[str, bytes], labels: Sequence[str] = ()) -> None:
         rows.append(track)
     write_rows(raw / "tracks.csv", rows, RawTrack)
     about = {"name": "folder", "licence": "none", "citation": "none", "caveat": ""}
-    (raw / "source.json").write_text(json.dumps(about), "utf-8")
+    write_document(raw / "source.json", about)
 
 
 def write_audio(waveforms: dict[str, np.ndarray], rate_hz: int = RATE_HZ, label: str = "jazz") -> None:
@@ -314,7 +314,7 @@ def write_arrays(
         "made_with": "numpy",
     }
     variants = variants or {}
-    with hdf5.NewFeatures(path, arrays, table, attributes, "none", [*variants]) as file:
+    with hdf5.create_features(path, arrays, table, attributes, "none", [*variants]) as file:
         for variant, of_variant in [(None, values), *variants.items()]:
             for name, array in of_variant.items():
                 file.write(name, 0, array, variant)

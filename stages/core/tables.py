@@ -1,10 +1,17 @@
-"""The CSV tables between stages; each row is a dataclass."""
+"""The CSV tables between stages; each row is a dataclass.
+
+Their last column is a checksum of all that stands before it, from the header on: a byte that has changed on
+the disk, or by hand, is noticed when the table is read.
+"""
 
 import csv
 import dataclasses
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+from stages.core.errors import EncoreError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,26 +134,107 @@ class Confused:
 Row = TypeVar("Row")
 
 
+CHECKSUM = "crc32"  # name of the last column
+
+
 def write_rows(path: Path, rows: Iterable[Any], row_type: type[Any]) -> None:
-    """Write dataclass rows as UTF-8 CSV with a header line, floats to six significant digits."""
-    names = [field.name for field in dataclasses.fields(row_type)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        for row in rows:
-            values = (getattr(row, name) for name in names)
-            writer.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in values)
+    """Write dataclass rows for `read_rows`: `write_plain_rows` with a column of checksums."""
+    write_table(path, _names(row_type), _texts(rows, row_type))
 
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
-    """Read what `write_rows` wrote."""
+    """Read what `write_rows` wrote.
+
+    Raises
+    ------
+    EncoreError
+        If the table has other columns, or any byte has changed since it was written.
+    """
     return list(each_row(path, row_type))
 
 
 def each_row(path: Path, row_type: type[Row]) -> Iterator[Row]:
     """Read what `write_rows` wrote, one row at a time."""
-    fields = dataclasses.fields(row_type)  # type: ignore[arg-type]
+    lines = read_table(path)
+    if (names := next(lines)) != _names(row_type):
+        raise EncoreError(
+            f"{path}: has the columns {', '.join(names)}, not {', '.join(_names(row_type))}; delete the file "
+            "and run `dvc repro`"
+        )
+    for texts in lines:
+        yield _row(dict(zip(names, texts, strict=True)), row_type)
+
+
+def write_plain_rows(path: Path, rows: Iterable[Any], row_type: type[Any]) -> None:
+    """Write dataclass rows as UTF-8 CSV with a header line, floats to six significant digits."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_names(row_type))
+        writer.writerows(_texts(rows, row_type))
+
+
+def read_plain_rows(path: Path, row_type: type[Row]) -> list[Row]:
+    """Read a table that no stage wrote; other columns than those of `row_type` are ignored."""
     with path.open(newline="", encoding="utf-8") as file:
-        convert: dict[str, Any] = {field.name: field.type for field in fields}
-        for line in csv.DictReader(file):
-            yield row_type(**{name: convert[name](line[name]) for name in convert})
+        return [_row(line, row_type) for line in csv.DictReader(file)]
+
+
+def write_table(path: Path, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write texts as UTF-8 CSV with a header line and a column of checksums, for `read_table`."""
+    checksum = _checksum(names)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*names, CHECKSUM])
+        for texts in rows:
+            checksum = _checksum(texts, checksum)
+            writer.writerow([*texts, f"{checksum:08x}"])
+
+
+def read_table(path: Path) -> Iterator[list[str]]:
+    """Yield the header and the rows that `write_table` wrote.
+
+    Raises
+    ------
+    EncoreError
+        If any byte has changed since it was written.
+    """
+    number, checksum = 0, 0
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for number, line in enumerate(csv.reader(file), 1):
+                texts, found = line[:-1], line[-1:]
+                checksum = _checksum(texts, checksum)
+                if found != [CHECKSUM if number == 1 else f"{checksum:08x}"]:
+                    raise _changed(path, number)
+                yield texts
+    except (UnicodeDecodeError, csv.Error):
+        raise _changed(path, number + 1) from None
+    if number == 0:
+        raise _changed(path, 1)
+
+
+def _changed(path: Path, number: int) -> EncoreError:
+    return EncoreError(
+        f"{path}: line {number} is damaged, or was changed after a stage wrote it; delete the file and run "
+        "`dvc repro`"
+    )
+
+
+def _checksum(texts: Sequence[str], before: int = 0) -> int:
+    return zlib.crc32("\0".join([*texts, ""]).encode(), before)
+
+
+def _names(row_type: type[Any]) -> list[str]:
+    return [field.name for field in dataclasses.fields(row_type)]
+
+
+def _texts(rows: Iterable[Any], row_type: type[Any]) -> Iterator[list[str]]:
+    names = _names(row_type)
+    for row in rows:
+        values = (getattr(row, name) for name in names)
+        yield [f"{value:.6g}" if isinstance(value, float) else str(value) for value in values]
+
+
+def _row(texts: Mapping[str, str], row_type: type[Row]) -> Row:
+    fields: Any = dataclasses.fields(row_type)  # type: ignore[arg-type]
+    return row_type(**{field.name: field.type(texts[field.name]) for field in fields})

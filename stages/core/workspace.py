@@ -1,10 +1,11 @@
 """The workspace's root, its work cache, and outputs that are published whole or not at all."""
 
+import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from stages.core.errors import some
@@ -39,16 +40,17 @@ def outputs(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder; its files and folders move into `folder` if the block ends without an error.
 
     Each replaces the one of the same name, as a whole; what else is in `folder` stays, and is named. If
-    the block fails, or the process is killed, `folder` stays as it was. A kill while they move may leave some
-    old and some new; DVC has recorded none of them, and runs the stage again.
+    the block fails, the process is killed or the disk refuses, `folder` stays as it was. A kill or a power
+    failure while they move may leave some of them absent, but none in part, and never an old one beside a new
+    one.
     """
     with _temporary(folder) as partial:
         yield partial
         folder.mkdir(parents=True, exist_ok=True)
-        all_made = sorted(partial.iterdir())
-        for made in all_made:
-            _note_written(made, folder / made.name)
-            _publish(made, folder / made.name, partial.with_suffix(".old.partial"))
+        all_made = {made: folder / made.name for made in sorted(partial.iterdir())}
+        for made, path in all_made.items():
+            _note_written(made, path)
+        _publish(all_made, partial)
     _name_the_others(folder, {made.name for made in all_made})
 
 
@@ -104,12 +106,39 @@ def _name_the_others(folder: Path, own: set[str]) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; it replaces `path` if the block ends without an error.
 
-    If the block fails, `path` stays as it was. If the process is killed, too; or, while the folders are
-    renamed, `path` is absent. It is never there in part.
+    If the block fails, the process is killed or the disk refuses, `path` stays as it was. A kill or a power
+    failure while the folders are renamed may leave it absent, but not in part.
     """
     with _temporary(path) as partial:
         yield partial
-        _publish(partial, path, partial.with_suffix(".old.partial"))
+        _publish({partial: path}, partial)
+
+
+def publish(made: Path, path: Path) -> None:
+    """Rename the file `made` to `path`, where it is whole even after a power failure."""
+    flush(made)
+    made.replace(path)
+    _sync(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Have a file, or a folder with all that is in it, written to the disk."""
+    if path.is_dir():
+        for entry in path.iterdir():
+            flush(entry)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # the answer of file systems that cannot flush a folder, such as some of networks
+        if error.errno != errno.EINVAL or not path.is_dir():
+            raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -126,9 +155,23 @@ def _temporary(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _publish(made: Path, path: Path, old: Path) -> None:
-    """Rename the file or folder `made` to `path`; a folder there is renamed to `old` first, then removed."""
-    if path.is_dir() and not path.is_symlink():
-        path.rename(old)
-    made.replace(path)
+def _publish(paths: Mapping[Path, Path], partial: Path) -> None:
+    """Rename files and folders to their paths, all or, after an error, none; what was there is removed."""
+    for made in paths:
+        flush(made)
+    old = partial.with_suffix(".old.partial")
+    with ExitStack() as undo:
+        old.mkdir()
+        undo.callback(old.rmdir)
+        for path in paths.values():
+            if path.exists() or path.is_symlink():
+                path.rename(old / path.name)
+                undo.callback((old / path.name).rename, path)
+        for made, path in paths.items():
+            made.rename(path)
+            undo.callback(path.rename, made)
+        for folder in {path.parent for path in paths.values()}:
+            _sync(folder)
+            _sync(folder.parent)
+        undo.pop_all()
     shutil.rmtree(old, ignore_errors=True)

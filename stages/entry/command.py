@@ -10,6 +10,16 @@ from stages.core.runtime import prepare_for_numba
 
 GC_THRESHOLD = 100_000  # new objects between two searches for cycles; Python's 700 slow imports by a fifth
 
+_FULL = "disk full: make room and run again; what is downloaded or decoded is kept"
+_REFUSES = "; mend that and run again, no output is half-written"
+DISK = {  # what it says to a user when it does not work
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EIO: f"the disk, or the network that it is behind, fails (see `dmesg`){_REFUSES}",
+    errno.EROFS: f"the disk is read-only, perhaps since it has failed (see `dmesg`){_REFUSES}",
+    errno.EFBIG: f"the file is larger than the disk's format or `ulimit -f` allows{_REFUSES}",
+}
+
 
 def run(stage: Callable[[], None]) -> None:
     """Run a stage's ``main`` once the whole of params.yaml is known to be right.
@@ -65,9 +75,10 @@ def _run(command: Callable[[], None]) -> None:
             raise
         sys.exit(f"error: {error}; `dvc repro` makes what is missing")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in DISK:
             raise
-        sys.exit("error: disk full: make room and run again; what is downloaded or decoded is kept")
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {place}{DISK[error.errno]}")
     except KeyboardInterrupt:
         sys.exit(130)
     finally:

@@ -1,7 +1,7 @@
 """Class probabilities of segments and of tracks, and the tables that hold them."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError
+from stages.core.tables import read_table, write_table
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,13 @@ def write_tracks(path: Path, tracks: Predictions, labels: Sequence[str]) -> None
         Names of the known classes.
     """
     rows = zip(tracks.track_id, tracks.label, tracks.predicted, tracks.probability, strict=True)
-    _write(
-        path,
-        ["track_id", "label", "predicted", *labels],
-        (
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["track_id", "label", "predicted", *labels])
+        writer.writerows(
             [track_id, labels[label], labels[predicted], *(f"{p:.6f}" for p in probability)]
             for track_id, label, predicted, probability in rows
-        ),
-    )
+        )
 
 
 def write_segments(
@@ -92,11 +92,11 @@ def write_segments(
     label_of : mapping
         The true class by track_id.
     """
-    _write(
+    write_table(
         path,
         ["split", "track_id", "label", *labels],
         (
-            [split, track_id, label_of[track_id], *probability]  # csv writes a float as repr does: exactly
+            [split, track_id, label_of[track_id], *map(repr, probability)]  # exactly
             for split, predictions in segments.items()
             for track_id, probability in zip(
                 predictions.track_id.tolist(), predictions.probability.tolist(), strict=True
@@ -119,30 +119,22 @@ def read_segments(path: Path, labels: Sequence[str]) -> dict[str, Predictions]:
     Raises
     ------
     EncoreError
-        If the table has other classes.
+        If the table has other classes, or any byte has changed since it was written.
     """
     index = {label: number for number, label in enumerate(labels)}
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = csv.reader(file)
-        found = next(lines)[3:]
-        if found != list(labels):
-            raise EncoreError(
-                f"{path}: its classes are {', '.join(found)}, those of the model {', '.join(labels)}; "
-                "`dvc repro` updates it"
-            )
-        predictions = {}
-        for split, rows in groupby(lines, key=lambda row: row[0]):
-            _, track_id, label, *columns = zip(*rows, strict=True)
-            predictions[split] = Predictions.of_classifier(
-                np.array(track_id),
-                np.array([index.get(name, -1) for name in label]),
-                np.array(columns, dtype=np.float64).T,
-            )
+    lines = read_table(path)
+    found = next(lines)[3:]
+    if found != list(labels):
+        raise EncoreError(
+            f"{path}: its classes are {', '.join(found)}, those of the model {', '.join(labels)}; "
+            "`dvc repro` updates it"
+        )
+    predictions = {}
+    for split, rows in groupby(lines, key=lambda row: row[0]):
+        _, track_id, label, *columns = zip(*rows, strict=True)
+        predictions[split] = Predictions.of_classifier(
+            np.array(track_id),
+            np.array([index.get(name, -1) for name in label]),
+            np.array(columns, dtype=np.float64).T,
+        )
     return predictions
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterator[list[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

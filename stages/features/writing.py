@@ -43,7 +43,7 @@ def write(path: Path, params: FeaturesParams, extraction: Extraction) -> Mapping
     }
     table = hdf5.SegmentTable(index.track_id, index.segment, index.start, index.labels())
     variants = [variant.name for variant in extraction.variants]
-    with hdf5.NewFeatures(path, arrays, table, attributes, params.compression, variants) as file:
+    with hdf5.create_features(path, arrays, table, attributes, params.compression, variants) as file:
         for (variant, rows), values in blocks:
             for name, of_rows in values.items():
                 file.write(name, rows.start, of_rows, variant.name if variant else None)

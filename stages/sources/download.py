@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stages.core.errors import EncoreError
+from stages.core.workspace import publish
 from stages.sources.disk import disk_errors_in_one_line, disk_full
 
 SILENCE_S = 60.0  # how long a server may send nothing before the download is given up
@@ -53,7 +54,7 @@ def download(url: str, sha1: str, into: Path) -> None:
             f"{url}: damaged in transit, or another file than expected (its sha1 is {found}, should be "
             f"{sha1}); deleted, run again to download a new copy"
         )
-    partial.replace(into)
+    publish(partial, into)
 
 
 def sha1_of(path: Path) -> str:

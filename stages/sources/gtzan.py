@@ -7,8 +7,8 @@ from pathlib import Path, PureWindowsPath
 from typing import Literal
 
 from stages.core.errors import EncoreError
-from stages.core.tables import RawTrack, read_rows
-from stages.core.workspace import new_folder, work_cache
+from stages.core.tables import RawTrack, read_plain_rows
+from stages.core.workspace import new_folder, publish, work_cache
 from stages.sources import archive, kaggle
 from stages.sources.choice import choose
 from stages.sources.disk import disk_errors_in_one_line
@@ -140,7 +140,7 @@ def _from_kaggle(wanted: list[RawTrack], tracks: list[RawTrack], into: Path) -> 
     # Queued experiments share the cache: one downloads, the others wait for it.
     with FileLock(work_cache("locks") / "gtzan.lock"):
         if not path.exists():
-            kaggle.download(DATASET, work_cache("downloads/partial"), NEEDS).replace(path)
+            publish(kaggle.download(DATASET, work_cache("downloads/partial"), NEEDS), path)
         try:
             return _unpack(path, wanted, tracks, into)
         except archive.UnusableError as error:
@@ -149,7 +149,7 @@ def _from_kaggle(wanted: list[RawTrack], tracks: list[RawTrack], into: Path) -> 
 
 def _artists(path: Path) -> dict[str, str]:
     try:
-        return {row.track_id: row.artist for row in read_rows(path, Artist)}
+        return {row.track_id: row.artist for row in read_plain_rows(path, Artist)}
     except (KeyError, ValueError):
         raise EncoreError(
             f"dataset.watch_metadata: {path} should be a CSV table with columns track_id and artist"
@@ -163,7 +163,7 @@ def _label(track_id: str) -> str:
 def _faults() -> defaultdict[str, list[str]]:
     """Return what is wrong with each clip, as far as it is verified."""
     faults = defaultdict(list)
-    for row in read_rows(FAULTS, Fault):
+    for row in read_plain_rows(FAULTS, Fault):
         if row.fault in VERIFIED:
             faults[row.track_id].append(f"{row.fault} {row.others}".strip())
     return faults

@@ -1,8 +1,19 @@
-"""The HDF5 schema; the only module that opens HDF5."""
+"""The HDF5 schema; the only module that opens HDF5.
+
+A byte that has changed on the disk is noticed where it is read. HDF5 itself checks arrays by chunk
+(Fletcher-32) and, in its format of version 1.10, its own structures. Strings in attributes it does not check:
+`_seal` does.
+"""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +23,21 @@ from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError
 
-SCHEMA = "encore/2"
+SCHEMA = "encore/3"
+FORMAT = ("v110", "v110")  # the oldest of HDF5's formats that has checksums
 CHUNK_BYTES = 1 << 16  # at most, unless one segment takes more; small chunks suit random batches
+CHUNK_SAMPLES = 1 << 16  # of a waveform
+CACHE_BYTES = 1 << 20  # of each array while a file is written
+CHECKSUM = "crc32"  # the attribute that `_seal` adds
 
 
-def create_audio(path: Path, sample_rate_hz: int) -> h5py.File:
+@contextmanager
+def create_audio(path: Path, sample_rate_hz: int) -> Iterator[h5py.File]:
     """Create an audio file: datasets ``waveform/000000`` and so on, in the order of tracks.csv."""
-    file = h5py.File(path, "w")
-    file.attrs.update(schema=SCHEMA, sample_rate_hz=sample_rate_hz)
-    return file
+    with _created(path) as file:
+        file.attrs.update(schema=SCHEMA, sample_rate_hz=sample_rate_hz)
+        _seal(file)
+        yield file
 
 
 def append_waveform(file: h5py.File, row: int, track_id: str, samples: NDArray[Any], digest: str) -> None:
@@ -39,24 +56,27 @@ def append_waveform(file: h5py.File, row: int, track_id: str, samples: NDArray[A
     digest : str
         SHA-256 of the samples as float32; it identifies them without reading them.
     """
-    dataset = file.create_dataset(f"waveform/{row:06d}", data=samples)
+    dataset = _store(file, f"waveform/{row:06d}", samples, CHUNK_SAMPLES)
     dataset.attrs.update(track_id=track_id, sha256=digest)
+    _seal(dataset)
 
 
 def read_sample_rate_hz(path: Path) -> int:
     """Return the sample rate of an audio file."""
-    with open_audio(path) as file:
-        return int(file.attrs["sample_rate_hz"])
+    with open_audio(path) as file, _damage_in_one_line(path):
+        return int(_attributes(file)["sample_rate_hz"])
 
 
 def read_digest(file: h5py.File, row: int) -> str:
     """Return the SHA-256 of row `row` of tracks.csv as float32."""
-    return str(file[f"waveform/{row:06d}"].attrs["sha256"])
+    with _damage_in_one_line(file.filename):
+        return str(_attributes(file[f"waveform/{row:06d}"])["sha256"])
 
 
 def read_waveform(file: h5py.File, row: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
     """Read samples `start` to `stop` of row `row` of tracks.csv as float32 (n_samples,), full scale 1."""
-    return at_full_scale(file[f"waveform/{row:06d}"][start:stop])
+    with _damage_in_one_line(file.filename):
+        return at_full_scale(file[f"waveform/{row:06d}"][start:stop])
 
 
 def at_full_scale(samples: NDArray[Any]) -> NDArray[np.float32]:
@@ -72,11 +92,83 @@ def open_audio(path: Path) -> h5py.File:
 
 
 def _open(path: Path) -> h5py.File:
-    file = h5py.File(path, "r")
-    if (schema := file.attrs.get("schema")) != SCHEMA:
+    with _damage_in_one_line(path):
+        file = h5py.File(path, "r")
+        schema = file.attrs.get("schema")
+    if schema != SCHEMA:
         file.close()
-        raise EncoreError(f"{path} has the schema {schema}, not {SCHEMA}; run `dvc repro` to make it again")
+        raise EncoreError(f"{path} has the schema {schema}, not {SCHEMA}; delete it and run `dvc repro`")
     return file
+
+
+@contextmanager
+def _damage_in_one_line(path: Path | str) -> Iterator[None]:
+    """Turn what h5py and our checks raise for a file that is damaged into an `EncoreError`."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise EncoreError(
+            f"{path}: damaged, or not readable ({reason}); delete it and run `dvc repro`"
+        ) from None
+
+
+@contextmanager
+def _created(path: Path) -> Iterator[h5py.File]:
+    """Create a file; when the block ends, all of it is with the kernel, or an OSError has been raised.
+
+    HDF5 keeps parts of open arrays in memory. What it cannot write when an array is closed is lost without an
+    error, so arrays are flushed while they are open: by the caller, or at the end by this function.
+    """
+    try:
+        with h5py.File(path, "w", libver=FORMAT, rdcc_nbytes=CACHE_BYTES) as file:
+            yield file
+            file.flush()
+    except (OSError, RuntimeError) as error:
+        number = _errno(error)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from None
+
+
+def _errno(error: BaseException | None) -> int | None:
+    """Return the operating system's number of an error of h5py, which has it in a message."""
+    while error is not None:
+        if found := re.search(r"errno = (\d+)", str(error)):
+            return int(found[1])
+        error = error.__context__
+    return None
+
+
+def _store(file: h5py.File, name: str, values: NDArray[Any], per_chunk: int = CHUNK_SAMPLES) -> h5py.Dataset:
+    """Store a whole array, in chunks of so many rows at most."""
+    chunks = (min(per_chunk, len(values)), *values.shape[1:])
+    dataset = file.create_dataset(name, data=values, chunks=chunks, fletcher32=True)
+    dataset.flush()
+    return dataset
+
+
+def _seal(stored: h5py.HLObject) -> None:
+    """Add a checksum of its attributes to a file or an array."""
+    stored.attrs[CHECKSUM] = _checksum(_own_attributes(stored))
+
+
+def _attributes(stored: h5py.HLObject) -> dict[str, Any]:
+    """Return the attributes of a file or an array, checked."""
+    attributes = _own_attributes(stored)
+    if attributes.pop(CHECKSUM, None) != _checksum(attributes):
+        raise OSError(f"attributes of {stored.name} have changed")
+    return attributes
+
+
+def _own_attributes(stored: h5py.HLObject) -> dict[str, Any]:
+    return {key: stored.attrs[key] for key in stored.attrs if key.islower()}  # HDF5's own are in capitals
+
+
+def _checksum(attributes: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(attributes, sort_keys=True, default=methodcaller("tolist")).encode())
 
 
 @dataclass(frozen=True)
@@ -135,13 +227,20 @@ class SegmentTable:
     label: Sequence[str]
 
 
-class NewFeatures:
-    """A new features file, written feature by feature from the first row to the last.
+@contextmanager
+def create_features(
+    path: Path,
+    arrays: Mapping[str, Array],
+    table: SegmentTable,
+    attributes: Mapping[str, Any],
+    compression: str,
+    variants: Sequence[str] = (),
+) -> Iterator["NewFeatures"]:
+    """Create a features file.
 
     Parameters
     ----------
     path : Path
-        File to create.
     arrays : mapping of str to Array
     table : SegmentTable
     attributes : mapping
@@ -150,54 +249,55 @@ class NewFeatures:
     variants : sequence of str
         Names of variants of the segments; each variant has the same arrays.
     """
-
-    def __init__(
-        self,
-        path: Path,
-        arrays: Mapping[str, Array],
-        table: SegmentTable,
-        attributes: Mapping[str, Any],
-        compression: str,
-        variants: Sequence[str] = (),
-    ):
-        labels = sorted({label for label in table.label if label})
-        index = {label: i for i, label in enumerate(labels)} | {"": -1}
-        self._file = h5py.File(path, "w")
-        self._file.attrs.update(schema=SCHEMA, labels=np.array(labels, dtype=h5py.string_dtype()))
+    labels = sorted({label for label in table.label if label})
+    index = {label: i for i, label in enumerate(labels)} | {"": -1}
+    with _created(path) as file:
+        file.attrs.update(schema=SCHEMA, labels=np.array(labels, dtype=h5py.string_dtype()))
         for key, value in attributes.items():
-            self._file.attrs[key] = _attribute(value)
+            file.attrs[key] = _attribute(value)
         if variants:
-            self._file.attrs["variants"] = _attribute(list(variants))
-        n_segments = len(table.track_id)
-        self._file["track_id"] = np.array(table.track_id, dtype=h5py.string_dtype())
-        self._file["segment"] = np.array(table.segment, np.int32)
-        self._file["start"] = np.array(table.start, np.int64)
-        self._file["label"] = np.fromiter((index[label] for label in table.label), np.int32, n_segments)
-        for variant in (None, *variants):
-            for name, array in arrays.items():
-                self._create(_place(name, variant), array, n_segments, compression)
+            file.attrs["variants"] = _attribute(list(variants))
+        _seal(file)
+        names = [track_id.encode() for track_id in table.track_id]
+        # of fixed length: HDF5 has no checksum of other strings
+        _store(file, "track_id", np.array(names, h5py.string_dtype("utf-8", max(map(len, names)))))
+        _store(file, "segment", np.array(table.segment, np.int32))
+        _store(file, "start", np.array(table.start, np.int64))
+        _store(file, "label", np.array([index[label] for label in table.label], np.int32))
+        places = [
+            (_place(name, variant), array) for variant in (None, *variants) for name, array in arrays.items()
+        ]
+        yield NewFeatures(
+            {place: _create_array(file, place, array, len(names), compression) for place, array in places}
+        )
 
-    def _create(self, name: str, array: Array, n_segments: int, compression: str) -> None:
-        shape = (n_segments, len(array.bins.values), len(array.time.values))
-        how: dict[str, Any] = {}
-        if compression != "none":  # else contiguous, which is the fastest to read in any order
-            per_chunk = max(1, CHUNK_BYTES // (array.dtype.itemsize * shape[1] * shape[2]))
-            how = {
-                "compression": compression,
-                "shuffle": True,
-                "chunks": (min(per_chunk, n_segments), *shape[1:]),
-            }
-        dataset = self._file.create_dataset(name, shape, array.dtype, **how)
-        dataset.attrs["unit"] = array.unit
-        for key, value in array.settings.items():
-            dataset.attrs[key] = _attribute(value)
-        dataset.dims[0].label = "segment"
-        for dimension, axis in ((1, array.bins), (2, array.time)):
-            if axis.name not in self._file:
-                self._file[axis.name] = axis.values
-                self._file[axis.name].make_scale(axis.name)
-            dataset.dims[dimension].label = axis.name
-            dataset.dims[dimension].attach_scale(self._file[axis.name])
+
+def _create_array(
+    file: h5py.File, name: str, array: Array, n_segments: int, compression: str
+) -> h5py.Dataset:
+    shape = (n_segments, len(array.bins.values), len(array.time.values))
+    per_chunk = max(1, CHUNK_BYTES // (array.dtype.itemsize * shape[1] * shape[2]))
+    chunks = (min(per_chunk, n_segments), *shape[1:])
+    smaller = {} if compression == "none" else {"compression": compression, "shuffle": True}
+    dataset = file.create_dataset(name, shape, array.dtype, chunks=chunks, fletcher32=True, **smaller)
+    dataset.attrs["unit"] = array.unit
+    for key, value in array.settings.items():
+        dataset.attrs[key] = _attribute(value)
+    _seal(dataset)
+    dataset.dims[0].label = "segment"
+    for dimension, axis in ((1, array.bins), (2, array.time)):
+        if axis.name not in file:
+            _store(file, axis.name, axis.values).make_scale(axis.name)
+        dataset.dims[dimension].label = axis.name
+        dataset.dims[dimension].attach_scale(file[axis.name])
+    return dataset
+
+
+class NewFeatures:
+    """The arrays of a new features file, written feature by feature from the first row to the last."""
+
+    def __init__(self, arrays: Mapping[str, h5py.Dataset]):
+        self._arrays = arrays
 
     def write(self, name: str, first: int, values: NDArray[Any], variant: str | None = None) -> None:
         """Write rows of a feature.
@@ -216,7 +316,7 @@ class NewFeatures:
         EncoreError
             If a number is too large for the array's dtype.
         """
-        dataset = self._file[_place(name, variant)]
+        dataset = self._arrays[_place(name, variant)]
         with np.errstate(over="ignore"):
             stored = values.astype(dataset.dtype, copy=False)
         if dataset.dtype == np.float16 and not np.isfinite(stored).all():
@@ -225,12 +325,6 @@ class NewFeatures:
                 f"{np.abs(values).max():.0f}; choose float32"
             )
         dataset[first : first + len(stored)] = stored
-
-    def __enter__(self) -> "NewFeatures":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
 
 def _place(name: str, variant: str | None) -> str:
@@ -267,13 +361,15 @@ class Features:
 
     def __init__(self, path: Path):
         self._file = _open(path)
-        attributes = dict(self._file.attrs)
-        self.labels = [str(label) for label in attributes.pop("labels")]
-        self.attributes = {key: _value(value) for key, value in attributes.items()}
-        self.variants: list[str] = self.attributes.get("variants", [])
-        self.track_id = self._file["track_id"].asstr()[:]
-        self.segment = self._file["segment"][:]
-        self.label = self._file["label"][:]
+        self._damage_in_one_line = partial(_damage_in_one_line, path)
+        with self._damage_in_one_line():
+            attributes = _attributes(self._file)
+            self.labels = [str(label) for label in attributes.pop("labels")]
+            self.attributes = {key: _value(value) for key, value in attributes.items()}
+            self.variants: list[str] = self.attributes.get("variants", [])
+            self.track_id = self._file["track_id"].asstr()[:]
+            self.segment = self._file["segment"][:]
+            self.label = self._file["label"][:]
 
     def __enter__(self) -> "Features":
         return self
@@ -284,24 +380,25 @@ class Features:
     @property
     def names(self) -> list[str]:
         """Names of the features in the file."""
-        return [name for name, value in self._file.items() if getattr(value, "ndim", 0) == 3]
+        with self._damage_in_one_line():
+            return [name for name, value in self._file.items() if getattr(value, "ndim", 0) == 3]
 
     def shape(self, name: str) -> tuple[int, int]:
         """Return (n_bins, n_frames) of a feature."""
-        _, n_bins, n_frames = self._file[name].shape
+        with self._damage_in_one_line():
+            _, n_bins, n_frames = self._file[name].shape
         return int(n_bins), int(n_frames)
 
     def unit(self, name: str) -> str:
         """Return the unit of a feature."""
-        return str(self._file[name].attrs["unit"])
+        with self._damage_in_one_line():
+            return str(_attributes(self._file[name])["unit"])
 
     def settings(self, name: str) -> dict[str, Any]:
         """Return how a feature was computed; see `Array.settings`."""
-        return {
-            key: _value(value)
-            for key, value in self._file[name].attrs.items()
-            if key.islower() and key != "unit"  # attributes of HDF5 itself are in capitals
-        }
+        with self._damage_in_one_line():
+            attributes = _attributes(self._file[name])
+        return {key: _value(value) for key, value in attributes.items() if key != "unit"}
 
     def read(self, name: str, rows: NDArray[np.intp], variants: Sequence[str] = ()) -> NDArray[Any]:
         """Read some segments of a feature.
@@ -317,6 +414,10 @@ class Features:
         -------
         ndarray of float32 or uint8 (n, n_bins, n_frames)
         """
+        with self._damage_in_one_line():
+            return self._read(name, rows, variants)
+
+    def _read(self, name: str, rows: NDArray[np.intp], variants: Sequence[str]) -> NDArray[Any]:
         datasets = [self._file[_place(name, variant)] for variant in (None, *variants)]
         n_segments, *shape = datasets[0].shape
         dtype = np.float32 if np.issubdtype(datasets[0].dtype, np.floating) else datasets[0].dtype

@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from filelock import FileLock, Timeout
 
-from stages.core.workspace import work_cache_path
+from stages.core.workspace import flush, work_cache_path
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 ABANDONED_S = 14 * 24 * 3600.0  # checkpoints that were not used for so long are deleted
@@ -120,6 +120,7 @@ class Checkpoint:
         with suppress(OSError):
             try:
                 unfinished.write_bytes(hashlib.sha256(content).digest() + content)
+                flush(unfinished)
                 unfinished.replace(self._path(name))
             finally:
                 unfinished.unlink(missing_ok=True)

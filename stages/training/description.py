@@ -1,6 +1,5 @@
 """What a trained model is, besides its weights: ``model.json``."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pydantic
 
 from stages.audio.params import RenderParams
+from stages.core.documents import read_document, write_document
 from stages.core.errors import EncoreError
 from stages.core.params import Params
 from stages.training.loss_params import MetricLossParams
@@ -17,7 +17,7 @@ from stages.training.scaler import Scaler
 if TYPE_CHECKING:
     from stages.storage.hdf5 import Features
 
-SCHEMA = "encore-model/2"
+SCHEMA = "encore-model/3"
 OF_FILE = (
     "sample_rate_hz",
     "segment_length",
@@ -95,6 +95,8 @@ class Description(Params):
         The epoch whose weights these are.
     content_key : str
         Hash of the training's inputs, parameters and code; finds the MLflow run.
+    weights_sha256 : str
+        SHA-256 of ``weights.safetensors``; empty: not written yet.
     """
 
     model: str
@@ -106,11 +108,11 @@ class Description(Params):
     recipe: Recipe
     kept_epoch: int
     content_key: str
+    weights_sha256: str = ""
 
     def save(self, folder: Path) -> None:
         """Write ``model.json``."""
-        document = json.dumps({"schema": SCHEMA, **self.model_dump()}, indent=2, ensure_ascii=False)
-        (folder / "model.json").write_text(document + "\n", "utf-8")
+        write_document(folder / "model.json", {"schema": SCHEMA, **self.model_dump()})
 
     @classmethod
     def load(cls, folder: Path) -> "Description":
@@ -121,22 +123,20 @@ class Description(Params):
         EncoreError
             If the file is of another schema, or damaged.
         """
-        path, what_to_do = folder / "model.json", "train the model again with `dvc repro`"
+        path = folder / "model.json"
         try:
-            document = json.loads(path.read_text("utf-8"))
+            document = read_document(path, SCHEMA)
         except FileNotFoundError:
             raise EncoreError(f"{path}: not found; train a model with `dvc repro`") from None
-        except ValueError as error:
-            raise EncoreError(f"{path}: not readable as JSON: {error}; {what_to_do}") from None
-        schema = document.pop("schema", None) if isinstance(document, dict) else None
-        if schema != SCHEMA:
-            raise EncoreError(f"{path}: has the schema {schema}, should be {SCHEMA}; {what_to_do}")
+        del document["schema"]
         try:
             return cls.model_validate(document)
         except pydantic.ValidationError as invalid:
             first = invalid.errors()[0]
             key = ".".join(map(str, first["loc"]))
-            raise EncoreError(f"{path}: {key}: {first['msg']}; {what_to_do}") from None
+            raise EncoreError(
+                f"{path}: {key}: {first['msg']}; train the model again with `dvc repro`"
+            ) from None
 
     @property
     def n_levels(self) -> int | None:

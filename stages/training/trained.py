@@ -1,16 +1,18 @@
 """A trained model as files: safetensors weights beside a model.json that rebuilds it."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
 import models
 from models.nearest_prototype import NearestPrototype
 from models.one_hot import OneHotInput
+from stages.core.errors import EncoreError
 from stages.training.batches import forward_size
 from stages.training.description import Description
 from stages.training.losses import probabilities
@@ -32,9 +34,11 @@ def build(description: Description) -> models.Classifier:
     return model
 
 
-def save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Write a state dict as safetensors."""
-    save_file({name: value.contiguous().cpu() for name, value in weights.items()}, path)
+def save_weights(weights: dict[str, torch.Tensor], path: Path) -> str:
+    """Write a state dict as safetensors; return the file's SHA-256."""
+    content = save({name: value.contiguous().cpu() for name, value in weights.items()})
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 class TrainedModel:
@@ -52,8 +56,8 @@ class TrainedModel:
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and ``weights.safetensors``."""
-        self.description.save(folder)
-        save_weights(self.model.state_dict(), folder / "weights.safetensors")
+        sha256 = save_weights(self.model.state_dict(), folder / "weights.safetensors")
+        self.description.model_copy(update={"weights_sha256": sha256}).save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
@@ -62,11 +66,19 @@ class TrainedModel:
         Raises
         ------
         EncoreError
-            If its ``model.json`` is missing, damaged or of another schema.
+            If one of the files is missing, damaged or of another training, or of another schema.
         """
-        description = Description.load(folder)
+        description, path = Description.load(folder), folder / "weights.safetensors"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise EncoreError(f"{path}: not found; train a model with `dvc repro`") from None
+        if hashlib.sha256(content).hexdigest() != description.weights_sha256:
+            raise EncoreError(
+                f"{path}: damaged, or of another training than model.json; delete both and run `dvc repro`"
+            )
         model = build(description)
-        model.load_state_dict(load_file(folder / "weights.safetensors"))
+        model.load_state_dict(load(content))
         return cls(description, model)
 
     def predict(self, x: NDArray[Any], params: Any = None) -> NDArray[np.float64]:

@@ -112,7 +112,7 @@ class Ways:
         results = list(ordered_map(self.of_file, self.files, len(self.files), "extract"))
         n_segments = sum(len(next(iter(values.values()))) for values in results)
         table = hdf5.SegmentTable([""] * n_segments, [0] * n_segments, [0] * n_segments, [""] * n_segments)
-        with hdf5.NewFeatures(Path("straight.h5"), self.arrays, table, {}, "none") as file:
+        with hdf5.create_features(Path("straight.h5"), self.arrays, table, {}, "none") as file:
             first = 0
             for values in results:
                 for name, array in values.items():

@@ -7,6 +7,7 @@ import numpy as np
 import pydantic
 import pytest
 
+from stages.core.documents import read_document, write_document
 from stages.training.description import SCHEMA, Description
 from stages.training.loss_params import Triplet
 from tests import synthetic
@@ -23,7 +24,7 @@ def saved(tmp_path):
 
 
 def document(folder: Path) -> dict:
-    return json.loads((folder / "model.json").read_text("utf-8"))
+    return read_document(folder / "model.json", SCHEMA)
 
 
 def write(folder: Path, text: str) -> None:
@@ -33,7 +34,7 @@ def write(folder: Path, text: str) -> None:
 def refused(folder: Path) -> str:
     line = line_of(lambda: Description.load(folder))
     assert line.startswith(f"{folder / 'model.json'}: ")
-    assert line.endswith("with `dvc repro`")
+    assert line.endswith("`dvc repro`")
     return line
 
 
@@ -82,7 +83,7 @@ def test_other_schema_is_refused_in_one_line(saved, schema):
     write(saved, json.dumps(content))
     line = refused(saved)
     assert f"has the schema {schema}, should be {SCHEMA}" in line
-    assert "train the model again" in line
+    assert "delete the file and run" in line
 
 
 def test_model_json_of_the_form_before_is_refused(saved):
@@ -106,14 +107,14 @@ def test_file_without_an_object_is_refused(saved, text):
 def test_wrong_value_is_refused_with_its_key(saved):
     content = document(saved)
     content["recipe"]["train"]["scaler"] = "robust"
-    write(saved, json.dumps(content))
+    write_document(saved / "model.json", content)
     assert "recipe.train.scaler" in refused(saved)
 
 
 def test_missing_key_is_refused_with_its_name(saved):
     content = document(saved)
     del content["rendering"]
-    write(saved, json.dumps(content))
+    write_document(saved / "model.json", content)
     assert "rendering" in refused(saved)
 
 

@@ -1,12 +1,12 @@
 """The fetch stage: what it writes of any source, and what it leaves alone."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
 
 from stages import fetch
+from stages.core.documents import read_document
 from stages.core.errors import EncoreError
 from stages.core.tables import RawTrack, read_rows
 from tests.synthetic import write_music, write_params
@@ -45,7 +45,7 @@ def test_music_table_and_source_are_written(tmp_path):
     assert fetch.fetch(MadeUp(TRACKS), tmp_path) == TRACKS
     assert read_rows(tmp_path / "tracks.csv", RawTrack) == TRACKS
     assert [path.name for path in (tmp_path / "music").iterdir()] == ["any.wav"]
-    assert json.loads((tmp_path / "source.json").read_text("utf-8")) == {
+    assert read_document(tmp_path / "source.json") == {
         "name": "made up",
         "licence": "none",
         "citation": "Ångström, 1868",

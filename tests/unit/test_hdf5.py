@@ -1,6 +1,7 @@
 """The HDF5 schema: what other tools find in the files, and that reading inverts writing."""
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import h5py
@@ -36,7 +37,7 @@ ATTRIBUTES = {"sample_rate_hz": 22050, "hop_length": 512, "include": ["mel", "mf
 
 
 def write(path: Path, compression: str = "none", at_once: int = 7) -> Path:
-    with hdf5.NewFeatures(path, ARRAYS, TABLE, ATTRIBUTES, compression) as file:
+    with hdf5.create_features(path, ARRAYS, TABLE, ATTRIBUTES, compression) as file:
         for first in range(0, N_SEGMENTS, at_once):
             for name, values in VALUES.items():
                 file.write(name, first, values[first : first + at_once])
@@ -59,7 +60,7 @@ def test_layout_of_features(path):
         assert file["start"][:].tolist() == TABLE.start
         assert file["label"][:].tolist() == [{"jazz": 0, "rock": 1, "": -1}[row[2]] for row in ROWS]
         assert list(file.attrs["labels"]) == ["jazz", "rock"]
-        assert file.attrs["schema"] == "encore/2"
+        assert file.attrs["schema"] == "encore/3"
         assert (file.attrs["sample_rate_hz"], file.attrs["hop_length"]) == (22050, 512)
         assert file.attrs["pad_mode"] == "constant"
         assert json.loads(file.attrs["include"]) == ["mel", "mfcc"]
@@ -121,7 +122,7 @@ def test_any_rows_are_read(path, rows):
 def with_variants(tmp_path_factory, request):
     """A file whose variants hold the numbers one, and two, higher."""
     path = tmp_path_factory.mktemp("store") / "features.h5"
-    with hdf5.NewFeatures(path, ARRAYS, TABLE, ATTRIBUTES, request.param, VARIANTS) as file:
+    with hdf5.create_features(path, ARRAYS, TABLE, ATTRIBUTES, request.param, VARIANTS) as file:
         for number, variant in enumerate((None, *VARIANTS)):
             for name, values in VALUES.items():
                 file.write(name, 0, values + values.dtype.type(number), variant)
@@ -199,15 +200,8 @@ def test_equal_features_are_equal_bytes(tmp_path, compression):
     assert one.read_bytes() == again.read_bytes()
 
 
-def test_uncompressed_features_are_contiguous(tmp_path):
-    with h5py.File(write(tmp_path / "features.h5")) as file:
-        for name in VALUES:
-            assert file[name].chunks is None
-            assert file[name].compression is None
-
-
-@pytest.mark.parametrize("compression", ["lzf", "gzip"])
-def test_chunks_are_whole_segments(tmp_path, compression):
+@pytest.mark.parametrize("compression", ["none", "lzf", "gzip"])
+def test_chunks_are_whole_segments_with_checksums(tmp_path, compression):
     shapes = {"small": (N_BINS, N_FRAMES), "whole": (128, 128), "middle": (13, 130), "great": (128, 1292)}
     arrays = {
         name: hdf5.Array(
@@ -219,13 +213,14 @@ def test_chunks_are_whole_segments(tmp_path, compression):
         )
         for name, (n_bins, n_frames) in shapes.items()
     }
-    with hdf5.NewFeatures(tmp_path / "features.h5", arrays, TABLE, {}, compression):
+    with hdf5.create_features(tmp_path / "features.h5", arrays, TABLE, {}, compression):
         pass
     with h5py.File(tmp_path / "features.h5") as file:
         for name, shape in shapes.items():
             assert file[name].chunks[1:] == shape
-            assert file[name].compression == compression
-            assert file[name].shuffle
+            assert file[name].fletcher32
+            assert file[name].compression == (None if compression == "none" else compression)
+            assert file[name].shuffle == (compression != "none")
         n_in_a_chunk = {name: file[name].chunks[0] for name in shapes}
     assert n_in_a_chunk == {"small": N_SEGMENTS, "whole": 1, "middle": 9, "great": 1}
     assert 9 * 13 * 130 * 4 <= hdf5.CHUNK_BYTES < 10 * 13 * 130 * 4
@@ -238,7 +233,7 @@ def test_compression_makes_repeated_values_smaller(tmp_path):
         path = tmp_path / f"{compression}.h5"
         arrays = {"mel": hdf5.Array(np.dtype(np.float32), "1", MEL_HZ, TIME_S, {})}
         table = hdf5.SegmentTable(*([entries[0]] * 3_000 for entries in vars(TABLE).values()))
-        with hdf5.NewFeatures(path, arrays, table, {}, compression) as file:
+        with hdf5.create_features(path, arrays, table, {}, compression) as file:
             for first in range(0, 3_000, N_SEGMENTS):
                 file.write("mel", first, constant["mel"])
         with h5py.File(path) as file:
@@ -246,9 +241,9 @@ def test_compression_makes_repeated_values_smaller(tmp_path):
     assert sizes["gzip"] < sizes["lzf"] < sizes["none"] / 10
 
 
-def float16(path: Path) -> hdf5.NewFeatures:
+def float16(path: Path) -> AbstractContextManager[hdf5.NewFeatures]:
     arrays = {"pitch": hdf5.Array(np.dtype(np.float16), "1", MEL_HZ, TIME_S, {})}
-    return hdf5.NewFeatures(path, arrays, TABLE, {}, "none")
+    return hdf5.create_features(path, arrays, TABLE, {}, "none")
 
 
 def test_float16_rounds(tmp_path):
@@ -289,7 +284,7 @@ def rename_schema(path: Path) -> Path:
 
 def test_features_of_another_schema_are_refused_in_one_line(tmp_path):
     path = rename_schema(write(tmp_path / "features.h5"))
-    with pytest.raises(EncoreError, match=r"^\S*features\.h5 .*schema encore/1, not encore/2.*dvc repro"):
+    with pytest.raises(EncoreError, match=r"^\S*features\.h5 .*schema encore/1, not encore/3.*dvc repro"):
         hdf5.Features(path)
     with h5py.File(path, "a"):  # it is not open any more
         pass
@@ -297,10 +292,11 @@ def test_features_of_another_schema_are_refused_in_one_line(tmp_path):
 
 def test_audio_of_another_schema_is_refused_in_one_line(tmp_path):
     path = tmp_path / "audio.h5"
-    hdf5.create_audio(path, 8000).close()
+    with hdf5.create_audio(path, 8000):
+        pass
     rename_schema(path)
     for look in (hdf5.open_audio, hdf5.read_sample_rate_hz):
-        with pytest.raises(EncoreError, match=r"^\S*audio\.h5 .*schema encore/1, not encore/2.*dvc repro"):
+        with pytest.raises(EncoreError, match=r"^\S*audio\.h5 .*schema encore/1, not encore/3.*dvc repro"):
             look(path)
 
 

@@ -1,13 +1,13 @@
 """The contract that every source of music keeps."""
 
 import hashlib
-import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from stages import decode, fetch
+from stages.core.documents import read_document
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows
 from stages.sources import sample
 from tests.kaggle_server import member, write_artists, zipped
@@ -87,7 +87,7 @@ def test_the_table_of_tracks_lists_every_file(given):
 
 def test_the_source_says_whose_music_it_is(given):
     fetched(given)
-    about = json.loads(Path("data/raw/source.json").read_text("utf-8"))
+    about = read_document(Path("data/raw/source.json"))
     assert set(about) == {"name", "licence", "citation", "caveat"}
     assert about["name"] == given[0].removeprefix("dataset=")
     assert about["licence"]

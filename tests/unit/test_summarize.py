@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from stages import summarize
-from tests.synthetic import line_of, run_stage
+from stages.core.documents import write_document
+from tests.synthetic import description, line_of, run_stage
 
 TRACK = {
     "accuracy": 0.61234,
@@ -32,13 +33,11 @@ class TestStage:
     """`python -m stages.summarize`, the end of `make repro`."""
 
     def test_it_prints_table_caveat_and_where_to_look(self, workspace, capsys):
-        for path, content in (
-            ("data/evaluation/metrics.json", METRICS),
-            ("data/model/model.json", {"model": "LSTM"}),
-            ("data/raw/source.json", SOURCE),
-        ):
-            Path(path).parent.mkdir(parents=True)
-            Path(path).write_text(json.dumps(content))
+        for folder in ("evaluation", "model", "raw"):
+            Path("data", folder).mkdir(parents=True)
+        Path("data/evaluation/metrics.json").write_text(json.dumps(METRICS))
+        description(model="LSTM").save(Path("data/model"))
+        write_document(Path("data/raw/source.json"), SOURCE)
         summarize.main()
         printed = capsys.readouterr().out
         for part in ("LSTM on sample", "A toy", "0.612", "0.710", "data/evaluation/", "make ui"):
