@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from stages.core.workspace import root
@@ -31,8 +31,8 @@ def path() -> Path:
 
 
 def sqlite_uri(store: Path) -> str:
-    """Return the address of a store for MLflow."""
-    return f"sqlite:///{quote(str(store))}"
+    """Return the address of a store for MLflow, which creates a folder of the name as it stands there."""
+    return "sqlite:///" + str(store).replace("%", "%25").replace("?", "%3F")
 
 
 def artifacts_uri() -> str:

@@ -546,6 +546,7 @@ class TestMoved:
             Tracker()
             assert capfd.readouterr().err == "", "once it is said, it is done"
         assert self.files(project) == before
+        assert [path.name for path in tmp_path.iterdir()] == ["bücher"], "folders of odd addresses"
 
     def test_a_copied_store_alone_leaves_the_original_as_it_is(self, original, tmp_path, enter):
         project, run_id = original
