@@ -1,4 +1,4 @@
-"""Check params.yaml, and that no file of yours lies inside an output, which DVC would remove."""
+"""Check params.yaml, the music that it names, and that no file of yours lies in an output, which DVC would remove."""
 
 from stages.core.workspace import root
 from stages.entry.command import run_command
@@ -6,10 +6,13 @@ from stages.entry.command import run_command
 
 def main() -> None:
     """Check what `make repro` is about to run."""
+    from stages.core.params import read
     from stages.entry.foreign import check_outputs
+    from stages.entry.paths import check_paths
     from stages.entry.registry import check_params
 
     check_params()
+    check_paths({name: read(name) for name in ("dataset", "split")}, root())
     check_outputs(root())
 
 

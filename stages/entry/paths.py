@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import EncoreError, did_you_mean
+from stages.sources.watched import assert_readable
 
 ABSOLUTE = ("dataset.path", "dataset.archive", "dataset.metadata_path")
 FROM_ROOT = ("dataset.labels", "split.path")  # may also be a file that git tracks
@@ -12,7 +13,7 @@ NOT_GIVEN = (None, "???")
 
 
 def check_paths(values: Mapping[str, Any], project: Path) -> None:
-    """Check that every path in the sections `dataset` and `split` is absolute, and that something is there.
+    """Check that every path in the sections `dataset` and `split` is absolute, and that DVC can read what is there.
 
     Parameters
     ----------
@@ -24,7 +25,7 @@ def check_paths(values: Mapping[str, Any], project: Path) -> None:
     Raises
     ------
     EncoreError
-        If one is relative, begins with ``~``, or names nothing.
+        If one is relative, begins with ``~``, names nothing, or holds what DVC cannot read.
     """
     for full in (*ABSOLUTE, *FROM_ROOT):
         section, _, key = full.partition(".")
@@ -50,3 +51,4 @@ def _check(key: str, given: str, project: Path) -> None:
         missing = path.relative_to(above).parts[0]
         similar = did_you_mean(missing, (other.name for other in above.iterdir()))
         raise EncoreError(f"{key} is {given!r}, but there is no {missing} in {above}{similar}")
+    assert_readable(path)
