@@ -1,4 +1,4 @@
-"""Check params.yaml, the music that it names, and that no file of yours lies in an output, which DVC would remove."""
+"""Check params.yaml, the music that it names, and that no output, which DVC removes, holds a file of yours."""
 
 from stages.core.workspace import root
 from stages.entry.command import run_command

@@ -13,7 +13,7 @@ NOT_GIVEN = (None, "???")
 
 
 def check_paths(values: Mapping[str, Any], project: Path) -> None:
-    """Check that every path in the sections `dataset` and `split` is absolute, and that DVC can read what is there.
+    """Check that each path in the sections `dataset` and `split` is absolute, and that DVC can read what is there.
 
     Parameters
     ----------
