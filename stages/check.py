@@ -1,4 +1,4 @@
-"""Check params.yaml, the music that it names, and that no output, which DVC removes, holds a file of yours."""
+"""Check params.yaml and the music that it names; no output, which DVC removes, may hold a file of yours."""
 
 from stages.core.workspace import root
 from stages.entry.command import run_command

@@ -13,7 +13,7 @@ NOT_GIVEN = (None, "???")
 
 
 def check_paths(values: Mapping[str, Any], project: Path) -> None:
-    """Check that each path in the sections `dataset` and `split` is absolute, and that DVC can read what is there.
+    """Check that the paths in the sections `dataset` and `split` are absolute, and that DVC can read them.
 
     Parameters
     ----------
