@@ -23,7 +23,7 @@ Block = tuple[int, NDArray[Any]]  # a rate in Hz, and samples (n_frames, n_chann
 
 FULL_SCALE_8 = 127 / 128  # the greatest possible values
 FULL_SCALE_16 = 32767 / 32768
-MISLEADING = {7: "No MP3 in it."}  # libsndfile says that such a file "does not exist"
+MISLEADING = {7: "No MP3 in it"}  # libsndfile says that such a file "does not exist"
 MOST_PLANES = 8
 NO_HEADER = "no header says what it holds"
 NO_LENGTH = 1 << 62  # libsndfile's number of frames where the file does not say it, at least
@@ -99,7 +99,7 @@ class Libsndfile:
 
     @staticmethod
     def _gives_up(error: "LibsndfileError") -> DecoderError:
-        return DecoderError(MISLEADING.get(error.code, error.error_string.strip()))
+        return DecoderError(MISLEADING.get(error.code, error.error_string.strip().rstrip(".")))
 
 
 class Ffmpeg:

@@ -152,7 +152,8 @@ def _best_take(part: _Part, sample_rate_hz: int, max_duration_s: float) -> Take:
     for decoder in decoders:
         new = _try(decoder, part, sample_rate_hz, max_duration_s)
         best = new if best is None else _better(best, new)
-        if not best.fault and best.meter.duration_s >= best.claimed_s - TOLERANCE_S:
+        read_s = best.meter.duration_s
+        if not best.fault and read_s > 0 and read_s >= best.claimed_s - TOLERANCE_S:
             break
     assert best is not None
     return best
@@ -196,19 +197,17 @@ def _left_out(part: _Part, best: Take) -> list[str]:
         notes.append(f"is damaged within, or cut off after the {read_s:.2f} s that can be read; get it again")
     n_streams = len(part.link.streams) if part.link else best.n_streams
     if n_streams > 1:
-        notes.append(
-            f"has {n_streams} streams of music, of which the first is read; split it to have the others"
-        )
+        notes.append(f"has {n_streams} streams of music, of which the first is read; split it to use all")
     return notes
 
 
 def _refusal(kind: str, fault: str) -> str:
     if not kind:
         return (
-            f"is no music that is known here, or is damaged where it begins ({fault}); get it again, convert "
-            "it to FLAC or WAV, or take it away"
+            f"cannot be decoded: it is no music that is known here, or is damaged where it begins ({fault}); "
+            "get it again, convert it to FLAC or WAV, or take it away"
         )
     return (
-        f"looks like {kind}, but is damaged, encrypted or of a kind that cannot be decoded ({fault}); get it "
-        "again, or convert it to FLAC or WAV"
+        f"cannot be decoded: it looks like {kind}, but is damaged, encrypted or of unknown kind ({fault}); "
+        "get it again, or convert it to FLAC or WAV"
     )

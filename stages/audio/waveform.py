@@ -25,11 +25,8 @@ class Meter:
 
     Attributes
     ----------
-    duration_s : float
-    peak, rms, dc_offset : float
+    peak : float
         Of the mono mix; full scale is 1.
-    clipped, not_finite : float
-        Share of the file's samples at full scale, and share that is NaN or infinite.
     """
 
     def __init__(self, full_scale: float = FULL_SCALE_16) -> None:
@@ -66,22 +63,27 @@ class Meter:
 
     @property
     def duration_s(self) -> float:
+        """Of all that was measured."""
         return sum(n / rate_hz for rate_hz, n in self._n_frames.items())
 
     @property
     def rms(self) -> float:
+        """Of the mono mix."""
         return float(np.sqrt(self._energy / self._n_frames.total()))
 
     @property
     def dc_offset(self) -> float:
+        """Mean of the mono mix."""
         return self._sum / self._n_frames.total()
 
     @property
     def clipped(self) -> float:
+        """Share of samples at full scale."""
         return self._n_clipped / self._n_values
 
     @property
     def not_finite(self) -> float:
+        """Share of samples that were NaN or infinite."""
         return self._n_not_finite / self._n_values
 
 

@@ -132,7 +132,8 @@ def _damage_in_words() -> Iterator[None]:
         # other OSError is the disk's.
         if isinstance(error, OSError) and error.errno not in (errno.EINVAL, None):
             raise
-        raise UnusableError(f"is damaged ({str(error) or 'ends too early'})") from None
+        first_line = str(error).partition("\n")[0].rstrip(":")  # tarfile lists what it has tried below it
+        raise UnusableError(f"is damaged ({first_line or 'ends too early'})") from None
 
 
 def deleted(path: Path, error: UnusableError) -> EncoreError:

@@ -41,9 +41,9 @@ import stages.parallel.processes
 
 class Dying(soundfile.SoundFile):
     def __init__(self, file, *args, **kwargs):
-        if "crash" in Path(file).name:
+        if "crash" in Path(str(file)).name:
             os.kill(os.getpid(), signal.SIGSEGV)
-        if "hang" in Path(file).name:
+        if "hang" in Path(str(file)).name:
             time.sleep(3600)
         super().__init__(file, *args, **kwargs)
 

@@ -261,7 +261,7 @@ class TestMeasures:
 
     def test_decoding_in_blocks_gives_the_same_samples(self, tmp_path, monkeypatch):
         whole = decoded(tmp_path, encoded(MUSIC, 11025))
-        monkeypatch.setattr("stages.audio.decode.BLOCK", 1000)
+        monkeypatch.setattr("stages.audio.waveform.BLOCK", 1000)
         in_blocks = decoded(tmp_path, encoded(MUSIC, 11025))
         np.testing.assert_allclose(in_blocks.samples, whole.samples, atol=1e-6)
 

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import gzip
 import hashlib
 import io
 import os
@@ -9,9 +10,11 @@ import shutil
 import socket
 import stat
 import struct
+import tarfile
 import time
 import zipfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -209,6 +212,91 @@ def test_the_unreadable_clip_may_be_missing(into, home, tmp_path):
     )
     tracks = source(archive=str(tmp_path / "own.zip")).fetch(into)
     assert [track.track_id for track in tracks] == ["blues.00000", "jazz.00033", "rock.00099"]
+
+
+def tarred(compression: str = "gz", **more: tarfile.TarInfo | bytes) -> bytes:
+    """GTZAN as it was published, genres.tar.gz, with more members."""
+    file = io.BytesIO()
+    clips = {member(track_id, "genres", ".au"): clip(track_id) for track_id in reversed(CLIPS)}
+    with tarfile.open(fileobj=file, mode=f"w:{compression}") as archive:
+        archive.addfile(folder_info("genres"))
+        for name, content in {**clips, "genres/bextract_single.mf": b"list", **more}.items():
+            if isinstance(content, bytes):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+            else:
+                archive.addfile(content)
+    return file.getvalue()
+
+
+def folder_info(name: str, kind: bytes = tarfile.DIRTYPE) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, "/etc/passwd"
+    return info
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz", ""])
+def test_original_tar_archive_gives_the_same_tracks(kaggle, into, tmp_path, compression):
+    own = tmp_path / "genres.tar.gz"
+    own.write_bytes(tarred(compression))
+    tracks = source(archive=str(own), classes=["jazz", "blues"]).fetch(into)
+    of_zip = into.with_name("zip")
+    of_zip.mkdir()
+    known = source(classes=["jazz", "blues"]).fetch(of_zip)
+    assert [replace(track, path=track.path.replace(".au", ".wav")) for track in tracks] == known
+    assert [track.path for track in tracks][:2] == ["blues/blues.00000.au", "jazz/jazz.00033.au"]
+    for track in tracks:
+        assert (into / track.path).read_bytes() == clip(track.track_id)
+    assert files_below(into) == [track.path for track in tracks]
+
+
+TAR_UNUSABLE = {
+    "end missing": (tarred()[:-9000], "is damaged (Compressed file ended before the end-of-stream marker"),
+    "end of tar missing": (tarred("")[:-60_000], "is damaged (unexpected end of data)"),
+    "bit flipped": (tarred()[:-6] + bytes(6), "is damaged (CRC check failed"),
+    "no tar in it": (
+        gzip.compress(b"words" * 900),
+        "is damaged (file could not be opened successfully); give",
+    ),
+    "parent": (tarred(**{"../evil.au": b""}), "has a member that leads out of its folder ('../evil.au')"),
+    "root": (tarred(**{"/etc/passwd": b""}), "has a member that leads out of its folder ('/etc/passwd')"),
+    "bomb": (
+        tarred(**{"genres/rock/rock.00001.au": bytes(gtzan.MAX_CLIP_BYTES + 1)}),
+        "has a clip of 67 MB ('genres/rock/rock.00001.au')",
+    ),
+    "clip twice": (tarred(**{"other/jazz/jazz.00033.au": b""}), "has jazz.00033 twice"),
+} | {
+    f"type {kind!r}": (
+        tarred(**{"genres/rock/rock.00001.au": folder_info("genres/rock/rock.00001.au", kind)}),
+        "has a member that is a link or a device ('genres/rock/rock.00001.au')",
+    )
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)
+}
+
+
+@pytest.mark.parametrize("case", TAR_UNUSABLE)
+def test_unusable_tar_archive_is_one_line(into, home, tmp_path, capfd, case):
+    own = tmp_path / "genres.tar.gz"
+    content, reason = TAR_UNUSABLE[case]
+    own.write_bytes(content)
+    assert failure(into, capfd, archive=str(own)).startswith(f"dataset.archive: {own} {reason}")
+    assert own.read_bytes() == content
+    assert not [*tmp_path.rglob("evil*")]
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+def test_any_wrong_byte_of_a_tar_archive_is_noticed(into, home, tmp_path, compression):
+    own, sound, rng = tmp_path / "own.tar", tarred(compression), np.random.default_rng(0)
+    for at in rng.choice(len(sound), 20, replace=False):
+        damaged = bytearray(sound)
+        damaged[at] ^= 1 << rng.integers(8)
+        own.write_bytes(damaged)
+        try:
+            for track in source(archive=str(own)).fetch(into):
+                assert (into / track.path).read_bytes() == clip(track.track_id)
+        except EncoreError as error:
+            assert str(error).startswith(f"dataset.archive: {own} ")  # noqa: PT017
 
 
 @pytest.mark.parametrize(

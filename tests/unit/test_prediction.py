@@ -71,6 +71,16 @@ class TestPredict:
         ):
             predict(path)
 
+    def test_silence_is_refused_and_a_part_is_warned_of(self, tmp_path):
+        path = tmp_path / "silence.wav"
+        soundfile.write(path, np.full(66150, 1e-5), 22050, subtype="FLOAT")
+        with pytest.raises(EncoreError, match=r"silence\.wav is silent: no sample is over -80 dB"):
+            predict(path)
+        soundfile.write(path, noise(66150), 22050, subtype="PCM_16")
+        path.write_bytes(path.read_bytes()[:-44100])
+        with pytest.warns(UserWarning, match=r"should last 3\.00 s, but 2\.00 s can be read"):
+            predict(path)
+
     def test_file_without_music_is_refused(self, tmp_path):
         path = tmp_path / "noise.wav"
         path.write_bytes(b"no music")
