@@ -5,9 +5,8 @@ A byte that has changed on the disk is noticed where it is read. HDF5 itself che
 `_seal` does.
 """
 
+import io
 import json
-import os
-import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,26 +25,26 @@ from stages.core.errors import EncoreError
 SCHEMA = "encore/3"
 FORMAT = ("v110", "v110")  # the oldest of HDF5's formats that has checksums
 CHUNK_BYTES = 1 << 16  # at most, unless one segment takes more; small chunks suit random batches
-CHUNK_SAMPLES = 1 << 16  # of a waveform
+CHUNK_VALUES = 1 << 16  # of a waveform and other rows of single values
 CACHE_BYTES = 1 << 20  # of each array while a file is written
 CHECKSUM = "crc32"  # the attribute that `_seal` adds
 
 
 @contextmanager
-def create_audio(path: Path, sample_rate_hz: int) -> Iterator[h5py.File]:
+def create_audio(path: Path, sample_rate_hz: int) -> Iterator["NewFile"]:
     """Create an audio file: datasets ``waveform/000000`` and so on, in the order of tracks.csv."""
-    with _created(path) as file:
+    with NewFile(path) as file:
         file.attrs.update(schema=SCHEMA, sample_rate_hz=sample_rate_hz)
         _seal(file)
         yield file
 
 
-def append_waveform(file: h5py.File, row: int, track_id: str, samples: NDArray[Any], digest: str) -> None:
+def append_waveform(file: "NewFile", row: int, track_id: str, samples: NDArray[Any], digest: str) -> None:
     """Write row `row` of tracks.csv.
 
     Parameters
     ----------
-    file : h5py.File
+    file : NewFile
         From `create_audio`.
     row : int
         Row of tracks.csv, from 0.
@@ -56,9 +55,10 @@ def append_waveform(file: h5py.File, row: int, track_id: str, samples: NDArray[A
     digest : str
         SHA-256 of the samples as float32; it identifies them without reading them.
     """
-    dataset = _store(file, f"waveform/{row:06d}", samples, CHUNK_SAMPLES)
+    dataset = _store(file, f"waveform/{row:06d}", samples)
     dataset.attrs.update(track_id=track_id, sha256=digest)
     _seal(dataset)
+    file.check()
 
 
 def read_sample_rate_hz(path: Path) -> int:
@@ -115,39 +115,61 @@ def _damage_in_one_line(path: Path | str) -> Iterator[None]:
         ) from None
 
 
-@contextmanager
-def _created(path: Path) -> Iterator[h5py.File]:
-    """Create a file; when the block ends, all of it is with the kernel, or an OSError has been raised.
+class NewFile(h5py.File):
+    """A new file; HDF5 never hears of an error of the disk, since it loses some and crashes over others.
 
-    HDF5 keeps parts of open arrays in memory. What it cannot write when an array is closed is lost without an
-    error, so arrays are flushed while they are open: by the caller, or at the end by this function.
+    Parameters
+    ----------
+    path : Path
     """
-    try:
-        with h5py.File(path, "w", libver=FORMAT, rdcc_nbytes=CACHE_BYTES) as file:
-            yield file
-            file.flush()
-    except (OSError, RuntimeError) as error:
-        number = _errno(error)
-        if number is None:
-            raise
-        raise OSError(number, os.strerror(number), str(path)) from None
+
+    def __init__(self, path: Path):
+        self._disk = _Disk(path, "w+")
+        super().__init__(self._disk, "w", libver=FORMAT, rdcc_nbytes=CACHE_BYTES)
+
+    def check(self) -> None:
+        """Raise the first `OSError` that there was, if there was one."""
+        if self._disk.error is not None:
+            raise self._disk.error
+
+    def close(self) -> None:
+        super().close()
+        self._disk.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self.check()
 
 
-def _errno(error: BaseException | None) -> int | None:
-    """Return the operating system's number of an error of h5py, which has it in a message."""
-    while error is not None:
-        if found := re.search(r"errno = (\d+)", str(error)):
-            return int(found[1])
-        error = error.__context__
-    return None
+class _Disk(io.FileIO):
+    """What a `NewFile` writes to: it keeps its first error, and from then on seems to write."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data)
+        with self._errors_kept():
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        with self._errors_kept():
+            if self.error is None:
+                super().truncate(size)
+        return size or 0
+
+    @contextmanager
+    def _errors_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.error = OSError(error.errno, error.strerror, self.name)
 
 
-def _store(file: h5py.File, name: str, values: NDArray[Any], per_chunk: int = CHUNK_SAMPLES) -> h5py.Dataset:
-    """Store a whole array, in chunks of so many rows at most."""
-    chunks = (min(per_chunk, len(values)), *values.shape[1:])
-    dataset = file.create_dataset(name, data=values, chunks=chunks, fletcher32=True)
-    dataset.flush()
-    return dataset
+def _store(file: h5py.File, name: str, values: NDArray[Any]) -> h5py.Dataset:
+    chunks = (min(CHUNK_VALUES, len(values)),)
+    return file.create_dataset(name, data=values, chunks=chunks, fletcher32=True)
 
 
 def _seal(stored: h5py.HLObject) -> None:
@@ -251,7 +273,7 @@ def create_features(
     """
     labels = sorted({label for label in table.label if label})
     index = {label: i for i, label in enumerate(labels)} | {"": -1}
-    with _created(path) as file:
+    with NewFile(path) as file:
         file.attrs.update(schema=SCHEMA, labels=np.array(labels, dtype=h5py.string_dtype()))
         for key, value in attributes.items():
             file.attrs[key] = _attribute(value)
@@ -268,7 +290,8 @@ def create_features(
             (_place(name, variant), array) for variant in (None, *variants) for name, array in arrays.items()
         ]
         yield NewFeatures(
-            {place: _create_array(file, place, array, len(names), compression) for place, array in places}
+            file,
+            {place: _create_array(file, place, array, len(names), compression) for place, array in places},
         )
 
 
@@ -296,8 +319,9 @@ def _create_array(
 class NewFeatures:
     """The arrays of a new features file, written feature by feature from the first row to the last."""
 
-    def __init__(self, arrays: Mapping[str, h5py.Dataset]):
-        self._arrays = arrays
+    def __init__(self, file: NewFile, arrays: Mapping[str, h5py.Dataset]):
+        self._file = file
+        self._arrays = arrays  # open, so that HDF5 writes each chunk once
 
     def write(self, name: str, first: int, values: NDArray[Any], variant: str | None = None) -> None:
         """Write rows of a feature.
@@ -315,6 +339,8 @@ class NewFeatures:
         ------
         EncoreError
             If a number is too large for the array's dtype.
+        OSError
+            If something could not be written.
         """
         dataset = self._arrays[_place(name, variant)]
         with np.errstate(over="ignore"):
@@ -325,6 +351,7 @@ class NewFeatures:
                 f"{np.abs(values).max():.0f}; choose float32"
             )
         dataset[first : first + len(stored)] = stored
+        self._file.check()
 
 
 def _place(name: str, variant: str | None) -> str:

@@ -1,0 +1,123 @@
+"""A stage whose n-th write, flush or rename fails leaves the old outputs, or the new ones, and says so."""
+
+import contextlib
+import errno
+import hashlib
+import importlib
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from stages.audio import files
+from stages.entry import command
+from stages.plots import figures, spectrograms
+from tests import disk_faults
+from tests.synthetic import write_music, write_params
+
+pytestmark = pytest.mark.slow
+
+OUTPUTS = {  # in the order of the pipeline
+    "fetch": "raw",
+    "decode": "audio",
+    "segment": "segments",
+    "split": "split",
+    "extract": "features",
+    "pictures": "pictures",
+    "baseline": "baseline",
+    "train": "model",
+    "evaluate": "evaluation",
+}
+TINY = (
+    "model=mlp",
+    "model.hidden=[4]",
+    "train.epochs=2",
+    "features.include=[mfcc]",
+    "features.mel.n_mels=16",
+    "pictures.duration_s=1.0",
+    "evaluate.bootstrap_samples=100",
+)
+OLD = b"what a run before this one wrote"
+
+
+def main_of(stage: str) -> Callable[[], None]:
+    main: Callable[[], None] = importlib.import_module(f"stages.{stage}").main
+    return main
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file below a folder, hidden ones included."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "lock"
+    }
+
+
+@pytest.fixture(scope="module")
+def project(module_workspace: Path) -> Iterator[Path]:
+    """A workspace in which each stage has run, on nine short tracks; pictures are drawn, but small ones."""
+    write_music(module_workspace / "music", per_class=3, seconds=1.2)
+    write_params("dataset=folder", f"dataset.path={module_workspace}/music", *TINY)
+    with pytest.MonkeyPatch.context() as patch:
+        # in this process, which is the one whose disk fails
+        patch.setattr(files, "isolated_map", lambda work, items, *_: map(work, items))
+        for module, names in (
+            (spectrograms, ("page", "overview")),
+            (figures, ("confusion_matrix", "curves", "novelties", "augmentations")),
+        ):
+            for name in names:
+                patch.setattr(module, name, lambda *_: Figure(figsize=(0.3, 0.3)))
+        for stage in OUTPUTS:
+            with contextlib.redirect_stdout(io.StringIO()):
+                main_of(stage)()
+        yield module_workspace
+
+
+def make_old(folder: Path) -> None:
+    """Put other content in the place of each output in a folder."""
+    for output in [*folder.iterdir()]:
+        if output.is_dir():
+            shutil.rmtree(output)
+            output.mkdir()
+            (output / "old").write_bytes(OLD)
+        else:
+            output.write_bytes(OLD)
+
+
+@pytest.mark.skipif(not disk_faults.is_possible(), reason="this system cannot refuse system calls (seccomp)")
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
+@pytest.mark.parametrize("stage", OUTPUTS)
+def test_a_failing_disk_leaves_old_or_new_outputs(project: Path, stage: str, error: int) -> None:
+    folder, keeps = project / "data" / OUTPUTS[stage], project / ".encore"
+    kept, work = project / "kept", lambda: command._run(main_of(stage))
+    shutil.copytree(folder, kept)
+    new = digests(folder)
+    make_old(folder)
+    old = digests(folder)
+    n_refused, n = 0, 0
+    while True:
+        n += 1
+        shutil.rmtree(keeps, ignore_errors=True)
+        ended = disk_faults.run(work, project, n, error)
+        there, what = digests(folder), f"call {n}, {ended.calls[n - 1 : n]}: {ended.output}"
+        assert not [*folder.parent.glob(".*")], what
+        assert not [path for path in keeps.rglob(".*") if path.is_file()], what
+        if len(ended.calls) < n:
+            break
+        if ended.status:
+            n_refused += 1
+            assert ended.output.startswith("error: "), what
+            assert ended.output.count("\n") == 1, what
+            assert there == old, what
+        else:
+            assert there == new, what
+            make_old(folder)
+    assert ended.status == 0, ended.output
+    assert there == new
+    print(f"{stage}: {n - 1} calls, {n_refused} end it")
+    shutil.rmtree(folder)
+    kept.rename(folder)
