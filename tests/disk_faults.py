@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import errno
 import fcntl
-import gc
 import io
 import os
 import select
@@ -137,8 +136,6 @@ def _serve(work: Callable[[], None], channel: socket.socket) -> None:
         socket.send_fds(channel, [b"."], [_filtered()])
         while channel.recv(1):
             status, output = _done(work)
-            gc.unfreeze()  # what a command has frozen at its end
-            gc.collect()  # ends the threads of an interrupted map
             channel.send(bytes([status]) + output.encode())
     finally:
         os._exit(0)

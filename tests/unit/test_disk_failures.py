@@ -1,6 +1,7 @@
 """A stage whose n-th write, flush or rename fails leaves the old outputs, or the new ones, and says so."""
 
 import errno
+import functools
 import hashlib
 import importlib
 import itertools
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+import stages.audio.cached
+import stages.features.cached
 from stages.audio import files
 from stages.entry import command
 from stages.plots import figures, spectrograms
@@ -64,6 +67,8 @@ def project(module_workspace: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         # in this process, which is the one whose disk fails
         patch.setattr(files, "isolated_map", lambda work, items, *_: map(work, items))
+        for module in (stages.audio.cached, stages.features.cached):
+            patch.setattr(module, "code", functools.cache(module.code))  # slow, and the same each time
         for module, names in (
             (spectrograms, ("page", "overview")),
             (figures, ("confusion_matrix", "curves", "novelties", "augmentations")),
