@@ -4,17 +4,19 @@ With a filter of system calls (seccomp; Linux 5.5 or newer, no privileges needed
 about each of them. So libraries in C and Rust are covered, and all that runs is the real code.
 """
 
+import contextlib
 import ctypes
+import errno
 import fcntl
+import io
 import os
 import select
 import socket
 import struct
-import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 # Of each machine: its number, that of seccomp(2), and of the calls that may fail; which argument says where.
 MACHINES = {
@@ -27,6 +29,7 @@ MACHINES = {
         46: "ftruncate", 82: "fsync", 83: "fdatasync", 38: "renameat", 276: "renameat2",
     }),
 }  # fmt: skip
+WRITES = ("write", "pwrite", "writev", "pwritev", "sendfile", "copy_file_range")
 WHERE = {"copy_file_range": 2, "renameat": 1, "renameat2": 1}  # else the first argument
 SET_NO_NEW_PRIVS, SET_MODE_FILTER, NEW_LISTENER = 38, 1, 1 << 3
 LOAD, IF_EQUAL, RETURN = 0x20, 0x15, 0x06  # instructions of the filter
@@ -35,17 +38,17 @@ RECEIVE, SEND, GO_ON = 0xC0502100, 0xC0182101, 1
 QUESTION, ANSWER = struct.Struct("=QIIiIQ6Q"), struct.Struct("=QqiI")
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a process ended.
+class Ended(NamedTuple):
+    """How a piece of work ended.
 
     Attributes
     ----------
     status : int
+        As of a process.
     output : str
         What it printed.
     calls : list of str
-        Its writes, flushes and renames in the folder; the last one failed, if there were so many.
+        Its writes, flushes and renames in the folder, in order.
     """
 
     status: int
@@ -55,42 +58,102 @@ class Ended:
 
 def is_possible() -> bool:
     """Return whether this machine has such filters."""
-    return os.uname().machine in MACHINES and run(lambda: None, Path("/"), 0, 0).status == 0
+    if os.uname().machine not in MACHINES:
+        return False
+    with FailingDisk(Path("/"), lambda: None) as disk:
+        return disk.run(0, 0).status == 0
 
 
-def run(work: Callable[[], None], folder: Path, n: int, error: int) -> Ended:
-    """Run `work` in a forked process, with `folder` on a disk whose n-th call, from 1, fails with `error`."""
-    ours, theirs = socket.socketpair()
-    out, printed = os.pipe()
-    if (child := os.fork()) == 0:
-        _work(work, theirs, printed)
-    theirs.close()
-    os.close(printed)
-    _, listeners, _, _ = socket.recv_fds(ours, 1, 1)
-    calls = _answer(listeners[0], ours, folder, n, error) if listeners else []
-    with os.fdopen(out, encoding="utf-8") as file:
-        output = file.read()
-    ours.close()
-    return Ended(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output, calls)
+class FailingDisk:
+    """A process, forked from this one, that does a piece of work again and again on a disk that fails.
+
+    Parameters
+    ----------
+    folder : Path
+        What lies elsewhere never fails.
+    work : callable
+        May end in SystemExit.
+    """
+
+    def __init__(self, folder: Path, work: Callable[[], None]):
+        self._folder = folder
+        self._work = work
+
+    def __enter__(self) -> "FailingDisk":
+        self._channel, theirs = socket.socketpair()
+        self._process = os.fork()
+        if self._process == 0:
+            self._channel.close()
+            _serve(self._work, theirs)
+        theirs.close()
+        _, listeners, _, _ = socket.recv_fds(self._channel, 1, 1)
+        self._listener = listeners[0] if listeners else None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+        if self._listener is not None:
+            os.close(self._listener)
+        os.waitpid(self._process, 0)
+
+    def run(self, n: int, error: int) -> Ended:
+        """Do the work once; its n-th call, from 1, fails with `error`.
+
+        A full disk (ENOSPC) stays full: what is written later fails, too.
+        """
+        if self._listener is None:
+            return Ended(1, "no seccomp", [])
+        self._channel.send(b".")
+        calls = self._answer(self._listener, n, error)
+        if ended := self._channel.recv(1 << 20):
+            return Ended(ended[0], ended[1:].decode(), calls)
+        return Ended(255, "the process has died", calls)
+
+    def _answer(self, listener: int, n: int, error: int) -> list[str]:
+        """Answer the questions about the calls until the work has ended."""
+        calls: list[str] = []
+        names = MACHINES[os.uname().machine][2]
+        waiting = select.poll()
+        waiting.register(listener, select.POLLIN)
+        waiting.register(self._channel, select.POLLIN)
+        while waiting.poll() == [(listener, select.POLLIN)]:
+            question = bytearray(QUESTION.size)
+            fcntl.ioctl(listener, RECEIVE, question)
+            key, thread, _, number, _, _, *arguments = QUESTION.unpack(question)
+            name, refused = names[number], 0
+            path = _path(thread, name, arguments[WHERE.get(name, 0)])
+            if path.is_relative_to(self._folder):
+                calls.append(f"{name} {path.relative_to(self._folder)}")
+                is_full = error == errno.ENOSPC and len(calls) > n and name in WRITES
+                refused = error if len(calls) == n or is_full else 0
+            fcntl.ioctl(listener, SEND, ANSWER.pack(key, 0, -refused, 0 if refused else GO_ON))
+        return calls
 
 
-def _work(work: Callable[[], None], channel: socket.socket, printed: int) -> None:
-    """Do the work under the filter, and end the process."""
-    os.dup2(printed, 1)
-    os.dup2(printed, 2)
-    sys.stdout = sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
-    status = 1
+def _serve(work: Callable[[], None], channel: socket.socket) -> None:
+    """Do the work each time that it is asked for; never return."""
     try:
         socket.send_fds(channel, [b"."], [_filtered()])
-        work()
-        status = 0
-    except SystemExit as ended:  # as Python ends
-        print(ended.code)
-    except BaseException:
-        traceback.print_exc()
+        while channel.recv(1):
+            status, output = _done(work)
+            channel.send(bytes([status]) + output.encode())
     finally:
-        sys.stdout.flush()
-        os._exit(status)
+        os._exit(0)
+
+
+def _done(work: Callable[[], None]) -> tuple[int, str]:
+    """Do the work as a process of its own would; return its status, and what it prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            work()
+        except SystemExit as ended:
+            print(ended.code)
+        except BaseException:
+            traceback.print_exc()
+        else:
+            return 0, printed.getvalue()
+    return 1, printed.getvalue()
 
 
 def _filtered() -> int:
@@ -108,27 +171,6 @@ def _filtered() -> int:
     if listener < 0:
         raise OSError(ctypes.get_errno(), "no seccomp")
     return listener
-
-
-def _answer(listener: int, child: socket.socket, folder: Path, n: int, error: int) -> list[str]:
-    """Answer the questions until the child has ended."""
-    calls: list[str] = []
-    names = MACHINES[os.uname().machine][2]
-    waiting = select.poll()
-    waiting.register(listener, select.POLLIN)
-    waiting.register(child, select.POLLIN)
-    while waiting.poll() == [(listener, select.POLLIN)]:  # else it has ended
-        question = bytearray(QUESTION.size)
-        fcntl.ioctl(listener, RECEIVE, question)
-        key, thread, _, number, _, _, *arguments = QUESTION.unpack(question)
-        name, refused = names[number], 0
-        path = _path(thread, name, arguments[WHERE.get(name, 0)])
-        if path.is_relative_to(folder):
-            calls.append(f"{name} {path.relative_to(folder)}")
-            refused = error if len(calls) == n else 0
-        fcntl.ioctl(listener, SEND, ANSWER.pack(key, 0, -refused, 0 if refused else GO_ON))
-    os.close(listener)
-    return calls
 
 
 def _path(thread: int, name: str, argument: int) -> Path:

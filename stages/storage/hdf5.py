@@ -129,8 +129,8 @@ class NewFile(h5py.File):
 
     def check(self) -> None:
         """Raise the first `OSError` that there was, if there was one."""
-        if self._disk.error is not None:
-            raise self._disk.error
+        if self._disk.error:
+            raise OSError(*self._disk.error)
 
     def close(self) -> None:
         super().close()
@@ -144,18 +144,18 @@ class NewFile(h5py.File):
 class _Disk(io.FileIO):
     """What a `NewFile` writes to: it keeps its first error, and from then on seems to write."""
 
-    error: OSError | None = None
+    error: tuple[Any, ...] = ()  # the arguments of an OSError
 
     def write(self, data: Any) -> int:
         rest = memoryview(data)
         with self._errors_kept():
-            while rest and self.error is None:
+            while rest and not self.error:
                 rest = rest[super().write(rest) :]
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
         with self._errors_kept():
-            if self.error is None:
+            if not self.error:
                 super().truncate(size)
         return size or 0
 
@@ -164,7 +164,7 @@ class _Disk(io.FileIO):
         try:
             yield
         except OSError as error:
-            self.error = OSError(error.errno, error.strerror, self.name)
+            self.error = (error.errno, error.strerror, str(self.name))
 
 
 def _store(file: h5py.File, name: str, values: NDArray[Any]) -> h5py.Dataset:
