@@ -9,8 +9,11 @@ from stages.core.tables import Assignment
 from stages.evaluation import metrics, open_set
 from stages.evaluation.params import EvaluateParams
 from stages.evaluation.predictions import Predictions
-from stages.evaluation.scoring import Evaluation, evaluate
-from tests.synthetic import line_of
+from stages.evaluation.scoring import Evaluation, evaluate, predict
+from stages.splitting import examples
+from stages.splitting.assignment import NOT_SCORED
+from stages.storage.hdf5 import Features
+from tests.synthetic import description, line_of, write_features, write_split
 
 LABELS = ["blues", "rock"]
 PARAMS = EvaluateParams(bootstrap_samples=200, seed=3, known_accepted=0.8)
@@ -51,6 +54,27 @@ def split(model) -> list[Assignment]:
         ),
         Assignment("copy", "jazz", "copy", "excluded", -1),
     ]
+
+
+def test_the_segments_of_every_split_are_predicted(workspace, monkeypatch):
+    from stages.training.trained import TrainedModel, build
+
+    write_features({"train": 4, "valid": 1, "test": 2})
+    aside = dict(zip(("blues/train-0.wav", "jazz/train-1.wav", "rock/train-2.wav"), NOT_SCORED, strict=True))
+    rows = [replace(row, split=aside.get(row.track_id, row.split)) for row in examples.read_split()]
+    write_split(rows)
+    monkeypatch.setattr(examples, "BLOCK", 5)
+    trained = TrainedModel(description(), build(description()))
+    with Features(examples.FEATURES) as features:
+        found = predict(trained, features, rows)
+        assert list(found) == ["train", "valid", "test", "unknown", "unlabelled"]
+        for name, of_split in found.items():
+            data = examples.load(features, "mfcc", rows, name)
+            parts = [trained.predict_with_novelty(block) for block in data.blocks()]
+            assert np.array_equal(of_split.probability, np.concatenate([part[0] for part in parts]))
+            assert np.array_equal(of_split.novelty, np.concatenate([part[1] for part in parts]))
+            assert np.array_equal(of_split.track_id, data.track_id)
+            assert np.array_equal(of_split.label, data.label)
 
 
 def evaluated(model, linear, split) -> Evaluation:
