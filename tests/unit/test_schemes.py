@@ -45,6 +45,10 @@ def splits_of_units(units: list[str], splits: list) -> dict[str, set]:
     return found
 
 
+def letters(splits: list[str]) -> str:
+    return "".join({"train": ".", "valid": "v", "test": "t"}[split] for split in splits)
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_holdout_keeps_units_together_and_has_every_class_in_every_split(seed):
     labels, units = random_tracks(seed)
@@ -103,9 +107,7 @@ def test_a_split_depends_on_the_seed_alone(scheme):
 )
 def test_a_split_of_many_equal_units_is_always_the_same(n_units, expected):
     units = [f"{label}{i * n_units // 36}" for label in "ab" for i in range(36)]
-    splits = holdout([unit[0] for unit in units], units, 0.2, 0.2, 0)
-    letters = {"train": ".", "valid": "v", "test": "t"}
-    assert "".join(letters[split] for split in splits) == expected
+    assert letters(holdout([unit[0] for unit in units], units, 0.2, 0.2, 0)) == expected
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -163,6 +165,19 @@ def test_three_unequal_units_of_a_class_give_one_to_each_split(seed):
     labels = [f"class{c}" for c in range(4) for u in range(3) for _ in range(sizes[c, u])]
     units = [f"{c}-{u}" for c in range(4) for u in range(3) for _ in range(sizes[c, u])]
     assert set(holdout(labels, units, 0.1, 0.1, seed)) == set(SPLITS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_three_tracks_of_a_class_give_one_to_each_small_split(seed):
+    labels = ["a"] * 3 + ["b"] * 40
+    splits = holdout(labels, [str(i) for i in range(len(labels))], 0.1, 0.1, seed)
+    assert sorted(splits[:3]) == sorted(SPLITS)
+
+
+def test_shares_decide_while_more_units_are_left_than_empty_parts():
+    units = [f"a{i // 2}" for i in range(60)] + [f"b{i:02d}" for i in range(12)]  # those of b come last
+    splits = holdout([unit[0] for unit in units], units, 0.2, 0.2, 0)
+    assert letters(splits)[60:] == "t.v...t.v..."
 
 
 def test_two_units_of_a_class_are_refused_in_one_line():

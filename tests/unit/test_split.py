@@ -108,7 +108,16 @@ class TestPublished:
     def test_a_dataset_without_a_split_is_refused_in_one_line(self, workspace):
         write_tracks(library())
         write_params("split=published")
-        assert "publishes no split" in line_of(split.main)
+        assert line_of(split.main) == (
+            "split: this dataset publishes no split; choose another, such as grouped"
+        )
+
+    def test_a_published_split_without_a_part_is_refused(self, workspace):
+        write_tracks([track(f"{c}{part}", c, split=part) for c in "ab" for part in ("train", "test")])
+        write_params("split=published")
+        assert line_of(split.main) == (
+            "split: what the dataset publishes puts none of the 4 labelled tracks in valid"
+        )
 
 
 def test_no_warning_where_groups_stay_together(workspace, capsys):
