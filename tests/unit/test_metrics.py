@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
-from stages.evaluation.metrics import accuracy_interval, class_table, confusion, score, score_both
+from stages.evaluation.metrics import (
+    accuracy_interval,
+    class_table,
+    confusion,
+    confusion_table,
+    score,
+    score_both,
+)
 from stages.evaluation.predictions import Predictions
 
 
@@ -48,6 +55,36 @@ def test_a_class_never_predicted_scores_zero():
     assert score(predictions, 100, 0)["macro_f1"] == pytest.approx((2 / 3 + 0) / 2, abs=1e-6)
 
 
+def test_a_class_only_predicted_counts_in_macro_f1_alone():
+    predictions = Predictions(
+        np.array(["a", "b"]), np.array([0, 0]), np.array([[1.0, 0, 0], [0, 1.0, 0]]), np.zeros(2)
+    )
+    scores = score(predictions, 100, 0)
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 0) / 2, abs=1e-6)
+    assert scores["balanced_accuracy"] == 0.5
+
+
+def test_the_table_of_confusion_has_every_pair_of_each_split():
+    probability = np.array([[1.0, 0], [0, 1.0], [0, 1.0]])
+    test = Predictions(np.array(["a", "b", "c"]), np.array([0, 0, 1]), probability, np.zeros(3))
+    valid = Predictions(np.array(["d"]), np.array([1]), probability[:1], np.zeros(1))
+    assert confusion(test).dtype == np.int64
+    rows = list(confusion_table({"test": test, "valid": valid}, ["x", "y"]))
+    assert [(row.split, row.label, row.predicted, row.n) for row in rows] == [
+        *(("test", "x", "x", 1), ("test", "x", "y", 1), ("test", "y", "x", 0), ("test", "y", "y", 1)),
+        *(("valid", "x", "x", 0), ("valid", "x", "y", 0), ("valid", "y", "x", 1), ("valid", "y", "y", 0)),
+    ]
+    assert {type(row.n) for row in rows} == {int}
+
+
+@pytest.mark.parametrize("labels", [["x"], ["x", "y", "z"]])
+def test_labels_of_another_number_of_classes_are_refused(labels):
+    one = Predictions(np.array(["a"]), np.array([0]), np.array([[1.0, 0]]), np.zeros(1))
+    for table in (lambda: class_table(one, labels), lambda: list(confusion_table({"test": one}, labels))):
+        with pytest.raises(ValueError, match=r"shorter|longer"):
+            table()
+
+
 def test_the_order_of_segments_changes_nothing():
     predictions = random_predictions()
     order = np.random.default_rng(5).permutation(len(predictions.label))
@@ -59,7 +96,7 @@ def test_the_order_of_segments_changes_nothing():
     )
     both, again = score_both(predictions, 500, 0), score_both(shuffled, 500, 0)
     assert both == again
-    assert set(both) == {"track", "segment"}
+    assert both == {"track": score(predictions.by_track(), 500, 0), "segment": score(predictions, 500, 0)}
 
 
 @pytest.mark.parametrize(("n", "hits"), [(100, 60), (300, 150), (300, 270)])

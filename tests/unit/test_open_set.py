@@ -48,15 +48,28 @@ def test_the_interval_of_perfect_separation_has_no_width():
 
 
 def test_scores_follow_their_definitions():
-    test = tracks_of([0.1, 0.9, 0.2, 0.3], [0, 0, 1, 2], [0, 0, 1, 1])
+    test = tracks_of([0.1, 0.9, 0.2, 0.3, 0.3], [0, 0, 1, 2, 2], [0, 0, 1, 1, 1])
     unknown = tracks_of([0.8, 0.7, 0.2], [-1] * 3, [0, 1, 2], "u")
     scores = open_set.score({"test": test, "unknown": unknown}, 0.5, 300, 0)
-    assert scores["known_accepted"] == 0.75
+    assert list(scores) == [
+        *("threshold", "known_accepted", "unknown_found", "balanced_accuracy"),
+        *("auroc", "auroc_ci95_low", "auroc_ci95_high"),
+    ]
+    assert scores["known_accepted"] == 0.8
     assert scores["unknown_found"] == pytest.approx(2 / 3, abs=1e-6)
     # recall: class 0 has one of two, since the other counts as new; 1 all; 2 none; new music two thirds
     assert scores["balanced_accuracy"] == pytest.approx((0.5 + 1 + 0 + 2 / 3) / 4, abs=1e-6)
-    area = roc_auc_score([0] * 4 + [1] * 3, [*test.novelty, *unknown.novelty])
+    area = roc_auc_score([0] * 5 + [1] * 3, [*test.novelty, *unknown.novelty])
     assert scores["auroc"] == pytest.approx(area, abs=1e-6)
+
+
+def test_the_interval_depends_on_the_seed_alone():
+    random = np.random.default_rng(2)
+    test, unknown = (tracks_of(random.normal(at, 1, 30).tolist(), [0] * 30, [0] * 30) for at in (0, 1))
+    first, again, other = (
+        open_set.score({"test": test, "unknown": unknown}, 0.5, 200, seed) for seed in (0, 0, 1)
+    )
+    assert first == again != other
 
 
 def test_without_unknown_classes_only_two_scores_are_given():
@@ -68,13 +81,15 @@ def test_the_table_starts_with_the_most_novel():
     tracks = {
         "test": tracks_of([0.1, 0.6], [0, 1], [0, 2]),
         "unlabelled": tracks_of([0.6, 0.9], [-1, -1], [1, 1], "n"),
+        "unknown": tracks_of([0.3], [-1], [0], "u"),
         "train": tracks_of([2.0], [0], [0], "train"),
     }
-    rows = open_set.table(tracks, 0.5, ["a", "b", "c"], {"t0": "a", "t1": "b", "n0": "", "n1": ""})
+    rows = open_set.table(tracks, 0.5, ["a", "b", "c"], {"t0": "a", "t1": "b", "n0": "", "n1": "", "u0": "d"})
     assert [(row.track_id, row.split, row.label, row.nearest, row.is_new) for row in rows] == [
         ("n1", "unlabelled", "", "b", "yes"),
         ("n0", "unlabelled", "", "b", "yes"),
         ("t1", "test", "b", "c", "yes"),
+        ("u0", "unknown", "d", "a", "no"),
         ("t0", "test", "a", "a", "no"),
     ]
 
@@ -83,6 +98,9 @@ def test_a_novelty_equal_to_the_threshold_counts_as_known():
     """All tracks equally novel, and a share that falls exactly on a track."""
     same = tracks_of([2**0.5] * 20, [0] * 20, [0] * 20)
     limit = open_set.threshold(same, 0.95)
-    assert open_set.score({"test": same}, limit, 100, 0)["known_accepted"] == 1.0
+    scores = open_set.score({"test": same, "unknown": same}, limit, 100, 0)
+    assert (scores["known_accepted"], scores["unknown_found"]) == (1.0, 0.0)
+    rows = open_set.table({"test": same}, limit, ["a"], dict.fromkeys(same.track_id.tolist(), "a"))
+    assert {row.is_new for row in rows} == {"no"}
     valid = tracks_of(np.random.default_rng(3).random(21).tolist(), [0] * 21, [0] * 21)
     assert (valid.novelty <= open_set.threshold(valid, 0.95)).mean() == 20 / 21

@@ -45,6 +45,10 @@ def splits_of_units(units: list[str], splits: list) -> dict[str, set]:
     return found
 
 
+def letters(splits: list[str]) -> str:
+    return "".join({"train": ".", "valid": "v", "test": "t"}[split] for split in splits)
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_holdout_keeps_units_together_and_has_every_class_in_every_split(seed):
     labels, units = random_tracks(seed)
@@ -68,6 +72,7 @@ def test_each_track_is_in_test_for_one_fold(seed):
         assert set(folds) == set(range(k))
         assert all(len(found) == 1 for found in splits_of_units(units, splits).values())
         assert [split == "test" for split in splits] == [part == fold for part in folds]
+        assert [split == "valid" for split in splits] == [part == (fold + 1) % k for part in folds]
         assert set(zip(labels, splits, strict=True)) == {
             (label, split) for label in labels for split in SPLITS
         }
@@ -90,6 +95,19 @@ def test_a_split_depends_on_the_seed_alone(scheme):
 
     assert split(0) == split(0)
     assert any(split(0) != split(seed) for seed in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("n_units", "expected"),
+    [
+        (36, "....v...tv.tvv..t....t.t.vtt...v.v..vt..vv..v.....tvtt....v.t.t.v..t...."),
+        (24, "......ttvtt.tt.vvtvv.vv...............ttt.......tt...vtt.vv....vv.vv...."),
+    ],
+    ids=["one track each", "one or two tracks each"],
+)
+def test_a_split_of_many_equal_units_is_always_the_same(n_units, expected):
+    units = [f"{label}{i * n_units // 36}" for label in "ab" for i in range(36)]
+    assert letters(holdout([unit[0] for unit in units], units, 0.2, 0.2, 0)) == expected
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -149,6 +167,19 @@ def test_three_unequal_units_of_a_class_give_one_to_each_split(seed):
     assert set(holdout(labels, units, 0.1, 0.1, seed)) == set(SPLITS)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_three_tracks_of_a_class_give_one_to_each_small_split(seed):
+    labels = ["a"] * 3 + ["b"] * 40
+    splits = holdout(labels, [str(i) for i in range(len(labels))], 0.1, 0.1, seed)
+    assert sorted(splits[:3]) == sorted(SPLITS)
+
+
+def test_shares_decide_while_more_units_are_left_than_empty_parts():
+    units = [f"a{i // 2}" for i in range(60)] + [f"b{i:02d}" for i in range(12)]  # those of b come last
+    splits = holdout([unit[0] for unit in units], units, 0.2, 0.2, 0)
+    assert letters(splits)[60:] == "t.v...t.v..."
+
+
 def test_two_units_of_a_class_are_refused_in_one_line():
     labels = ["jazz"] * 20 + ["rock"] * 20
     units = [f"artist{i % 2}" for i in range(20)] + [str(i) for i in range(20)]
@@ -167,12 +198,16 @@ def test_a_unit_in_two_splits_is_refused():
     assert_apart(["a", "a"], ["train", "excluded"])
     with pytest.raises(EncoreError, match="'a' is in both train and test"):
         assert_apart(["a", "b", "a"], ["train", "valid", "test"])
+    with pytest.raises(ValueError, match="shorter"):
+        assert_apart(["a", "b"], ["train"])
 
 
 def test_names_in_several_splits_are_counted():
     names = ["x", "x", "y", "y", "", "", "z", "z"]
     splits = ["train", "test", "train", "train", "train", "test", "train", "excluded"]
     assert count_in_several_splits(names, splits) == 1
+    with pytest.raises(ValueError, match="longer"):
+        count_in_several_splits(names, [*splits, "train"])
 
 
 def test_a_unit_joins_tracks_that_share_a_recording_or_group():

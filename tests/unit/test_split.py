@@ -108,7 +108,16 @@ class TestPublished:
     def test_a_dataset_without_a_split_is_refused_in_one_line(self, workspace):
         write_tracks(library())
         write_params("split=published")
-        assert "publishes no split" in line_of(split.main)
+        assert line_of(split.main) == (
+            "split: this dataset publishes no split; choose another, such as grouped"
+        )
+
+    def test_a_published_split_without_a_part_is_refused(self, workspace):
+        write_tracks([track(f"{c}{part}", c, split=part) for c in "ab" for part in ("train", "test")])
+        write_params("split=published")
+        assert line_of(split.main) == (
+            "split: what the dataset publishes puts none of the 4 labelled tracks in valid"
+        )
 
 
 def test_no_warning_where_groups_stay_together(workspace, capsys):
@@ -223,6 +232,18 @@ class TestFile:
         given("track_id,split\n" + self.ALL.replace("rock/2-0.wav,test\n", ""))
         assert "warning: no track of rock is in test" in capsys.readouterr().out
 
+    def test_classes_missing_in_a_split_are_listed(self, workspace, given, capsys):
+        write_tracks([*library(3, 1), *(track(f"pop/{i}.wav", "pop") for i in range(3))])
+        (workspace / "mine.csv").write_text(
+            "track_id,split\n" + self.ALL.replace("rock/2-0.wav,test\n", "") + "pop/0.wav,train\n"
+        )
+        assignments("split=file", f"split.path={workspace / 'mine.csv'}")
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[1:] == [
+            "  warning: no track of pop is in valid",
+            "  warning: no track of pop, rock is in test",
+        ]
+
     def test_tracks_that_do_not_exist_are_ignored(self, given):
         assert len(given("track_id,split\nblues/9.wav,test\n" + self.ALL)) == 6
 
@@ -319,8 +340,9 @@ class TestUnknownClasses:
     def test_an_artist_with_known_and_unknown_classes_warns(self, workspace, capsys):
         write_tracks([*library(labels=self.LABELS), track("jazz/x.wav", "jazz", "rock artist 0")])
         assignments("split.unknown_classes=[jazz]")
-        assert (
-            "1 groups (artists, albums or works) have music of known and unknown" in capsys.readouterr().out
+        assert capsys.readouterr().out.endswith(
+            "  warning: 1 groups (artists, albums or works) have music of known and unknown classes, which "
+            "will look less new than it is\n"
         )
 
     def test_a_copy_of_known_music_is_excluded(self, workspace, capsys):
