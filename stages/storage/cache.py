@@ -70,7 +70,7 @@ def load(key: str, names: Sequence[str]) -> "tuple[dict[str, NDArray[Any]], dict
             arrays = {name: file[name] for name in names if name in record["arrays"]}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile):
         with suppress(OSError):
             _path(key).unlink()
         return None

@@ -1,18 +1,16 @@
 """The HDF5 schema; the only module that opens HDF5.
 
-A byte that has changed on the disk is noticed where it is read. HDF5 itself checks arrays by chunk
-(Fletcher-32) and, in its format of version 1.10, its own structures. Strings in attributes it does not check:
-`_seal` does.
+A byte that has changed on the disk is noticed where it is read. HDF5 checks arrays by chunk
+(Fletcher-32) and, in its format of version 1.10, all its own structures but one: the heap of strings of
+variable length, which can make it hang when damaged. So strings here have a fixed length.
 """
 
 import io
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +25,13 @@ FORMAT = ("v110", "v110")  # the oldest of HDF5's formats that has checksums
 CHUNK_BYTES = 1 << 16  # at most, unless one segment takes more; small chunks suit random batches
 CHUNK_VALUES = 1 << 16  # of a waveform and other rows of single values
 CACHE_BYTES = 1 << 20  # of each array while a file is written
-CHECKSUM = "crc32"  # the attribute that `_seal` adds
 
 
 @contextmanager
 def create_audio(path: Path, sample_rate_hz: int) -> Iterator["NewFile"]:
     """Create an audio file: datasets ``waveform/000000`` and so on, in the order of tracks.csv."""
     with NewFile(path) as file:
-        file.attrs.update(schema=SCHEMA, sample_rate_hz=sample_rate_hz)
-        _seal(file)
+        file.attrs.update(schema=_strings(SCHEMA), sample_rate_hz=sample_rate_hz)
         yield file
 
 
@@ -56,21 +52,20 @@ def append_waveform(file: "NewFile", row: int, track_id: str, samples: NDArray[A
         SHA-256 of the samples as float32; it identifies them without reading them.
     """
     dataset = _store(file, f"waveform/{row:06d}", samples)
-    dataset.attrs.update(track_id=track_id, sha256=digest)
-    _seal(dataset)
+    dataset.attrs.update(track_id=_strings(track_id), sha256=_strings(digest))
     file.check()
 
 
 def read_sample_rate_hz(path: Path) -> int:
     """Return the sample rate of an audio file."""
     with open_audio(path) as file, _damage_in_one_line(path):
-        return int(_attributes(file)["sample_rate_hz"])
+        return int(file.attrs["sample_rate_hz"])
 
 
 def read_digest(file: h5py.File, row: int) -> str:
     """Return the SHA-256 of row `row` of tracks.csv as float32."""
     with _damage_in_one_line(file.filename):
-        return str(_attributes(file[f"waveform/{row:06d}"])["sha256"])
+        return str(_value(file[f"waveform/{row:06d}"].attrs["sha256"]))
 
 
 def read_waveform(file: h5py.File, row: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
@@ -94,7 +89,7 @@ def open_audio(path: Path) -> h5py.File:
 def _open(path: Path) -> h5py.File:
     with _damage_in_one_line(path):
         file = h5py.File(path, "r")
-        schema = file.attrs.get("schema")
+        schema = _value(file.attrs["schema"]) if "schema" in file.attrs else None
     if schema != SCHEMA:
         file.close()
         raise EncoreError(f"{path} has the schema {schema}, not {SCHEMA}; delete it and run `dvc repro`")
@@ -170,27 +165,6 @@ class _Disk(io.FileIO):
 def _store(file: h5py.File, name: str, values: NDArray[Any]) -> h5py.Dataset:
     chunks = (min(CHUNK_VALUES, len(values)),)
     return file.create_dataset(name, data=values, chunks=chunks, fletcher32=True)
-
-
-def _seal(stored: h5py.HLObject) -> None:
-    """Add a checksum of its attributes to a file or an array."""
-    stored.attrs[CHECKSUM] = _checksum(_own_attributes(stored))
-
-
-def _attributes(stored: h5py.HLObject) -> dict[str, Any]:
-    """Return the attributes of a file or an array, checked."""
-    attributes = _own_attributes(stored)
-    if attributes.pop(CHECKSUM, None) != _checksum(attributes):
-        raise OSError(f"attributes of {stored.name} have changed")
-    return attributes
-
-
-def _own_attributes(stored: h5py.HLObject) -> dict[str, Any]:
-    return {key: stored.attrs[key] for key in stored.attrs if key.islower()}  # HDF5's own are in capitals
-
-
-def _checksum(attributes: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps(attributes, sort_keys=True, default=methodcaller("tolist")).encode())
 
 
 @dataclass(frozen=True)
@@ -274,15 +248,12 @@ def create_features(
     labels = sorted({label for label in table.label if label})
     index = {label: i for i, label in enumerate(labels)} | {"": -1}
     with NewFile(path) as file:
-        file.attrs.update(schema=SCHEMA, labels=np.array(labels, dtype=h5py.string_dtype()))
+        file.attrs.update(schema=_strings(SCHEMA), labels=_strings(labels))
         for key, value in attributes.items():
             file.attrs[key] = _attribute(value)
         if variants:
             file.attrs["variants"] = _attribute(list(variants))
-        _seal(file)
-        names = [track_id.encode() for track_id in table.track_id]
-        # of fixed length: HDF5 has no checksum of other strings
-        _store(file, "track_id", np.array(names, h5py.string_dtype("utf-8", max(map(len, names)))))
+        _store(file, "track_id", _strings(table.track_id))
         _store(file, "segment", np.array(table.segment, np.int32))
         _store(file, "start", np.array(table.start, np.int64))
         _store(file, "label", np.array([index[label] for label in table.label], np.int32))
@@ -291,7 +262,10 @@ def create_features(
         ]
         yield NewFeatures(
             file,
-            {place: _create_array(file, place, array, len(names), compression) for place, array in places},
+            {
+                place: _create_array(file, place, array, len(table.track_id), compression)
+                for place, array in places
+            },
         )
 
 
@@ -303,10 +277,9 @@ def _create_array(
     chunks = (min(per_chunk, n_segments), *shape[1:])
     smaller = {} if compression == "none" else {"compression": compression, "shuffle": True}
     dataset = file.create_dataset(name, shape, array.dtype, chunks=chunks, fletcher32=True, **smaller)
-    dataset.attrs["unit"] = array.unit
+    dataset.attrs["unit"] = _attribute(array.unit)
     for key, value in array.settings.items():
         dataset.attrs[key] = _attribute(value)
-    _seal(dataset)
     dataset.dims[0].label = "segment"
     for dimension, axis in ((1, array.bins), (2, array.time)):
         if axis.name not in file:
@@ -359,15 +332,24 @@ def _place(name: str, variant: str | None) -> str:
     return name if variant is None else f"variants/{variant}/{name}"
 
 
+def _strings(texts: str | Sequence[str]) -> NDArray[Any]:
+    """Return one or more strings as HDF5 stores them in place."""
+    encoded = np.array(texts.encode() if isinstance(texts, str) else [text.encode() for text in texts], bytes)
+    return encoded.astype(h5py.string_dtype("utf-8", max(1, encoded.itemsize)))
+
+
 def _attribute(value: Any) -> Any:
-    return value if isinstance(value, str | int | float) else json.dumps(value)
+    if isinstance(value, int | float):
+        return value
+    return _strings(value if isinstance(value, str) else json.dumps(value))
 
 
 def _value(attribute: Any) -> Any:
     """Invert `_attribute`."""
-    if isinstance(attribute, str) and (attribute == "null" or attribute.startswith(("[", "{"))):
-        return json.loads(attribute)
-    return attribute.item() if isinstance(attribute, np.generic) else attribute
+    if not isinstance(attribute, bytes):
+        return attribute.item() if isinstance(attribute, np.generic) else attribute
+    text = attribute.decode()
+    return json.loads(text) if text == "null" or text.startswith(("[", "{")) else text
 
 
 class Features:
@@ -390,8 +372,8 @@ class Features:
         self._file = _open(path)
         self._damage_in_one_line = partial(_damage_in_one_line, path)
         with self._damage_in_one_line():
-            attributes = _attributes(self._file)
-            self.labels = [str(label) for label in attributes.pop("labels")]
+            attributes = dict(self._file.attrs)
+            self.labels = [label.decode() for label in attributes.pop("labels").tolist()]
             self.attributes = {key: _value(value) for key, value in attributes.items()}
             self.variants: list[str] = self.attributes.get("variants", [])
             self.track_id = self._file["track_id"].asstr()[:]
@@ -408,7 +390,7 @@ class Features:
     def names(self) -> list[str]:
         """Names of the features in the file."""
         with self._damage_in_one_line():
-            return [name for name, value in self._file.items() if getattr(value, "ndim", 0) == 3]
+            return [name for name in self._file if getattr(self._file[name], "ndim", 0) == 3]
 
     def shape(self, name: str) -> tuple[int, int]:
         """Return (n_bins, n_frames) of a feature."""
@@ -419,13 +401,17 @@ class Features:
     def unit(self, name: str) -> str:
         """Return the unit of a feature."""
         with self._damage_in_one_line():
-            return str(_attributes(self._file[name])["unit"])
+            return str(_value(self._file[name].attrs["unit"]))
 
     def settings(self, name: str) -> dict[str, Any]:
         """Return how a feature was computed; see `Array.settings`."""
         with self._damage_in_one_line():
-            attributes = _attributes(self._file[name])
-        return {key: _value(value) for key, value in attributes.items() if key != "unit"}
+            attributes = self._file[name].attrs
+            return {
+                key: _value(attributes[key])
+                for key in attributes
+                if key.islower() and key != "unit"  # attributes of HDF5 itself are in capitals
+            }
 
     def read(self, name: str, rows: NDArray[np.intp], variants: Sequence[str] = ()) -> NDArray[Any]:
         """Read some segments of a feature.

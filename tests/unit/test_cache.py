@@ -60,6 +60,16 @@ def test_a_damaged_entry_is_never_used():
             assert loaded[1] == {"name": "x"}
 
 
+def test_an_entry_whose_damage_reads_as_encryption_is_never_used():
+    key = keep("x")
+    [path] = [path for path in work_cache("entries").rglob("*") if path.is_file()]
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.rindex(b"PK\x01\x02") + 8] ^= 1  # a flag in zip's directory
+    path.write_bytes(damaged)
+    assert cache.load(key, ["samples"]) is None
+    assert files() == []
+
+
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path):
     (tmp_path / ".encore").mkdir(exist_ok=True)
     (tmp_path / ".encore/entries").write_text("no folder")

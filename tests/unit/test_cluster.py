@@ -1,12 +1,9 @@
 """The map on a Dask cluster: a real scheduler and real workers on this machine."""
 
 import itertools
-import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -14,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed import Client
 
 from stages.audio.fingerprint import fingerprint
 from stages.core.errors import EncoreError
@@ -22,57 +18,13 @@ from stages.parallel import cluster
 from stages.parallel.cluster import cluster_map
 from stages.parallel.ordered import ordered_map
 from stages.parallel.window import AHEAD
+from tests.cluster import Cluster
 from tests.synthetic import RATE_HZ, REPO, line_of, noise
 
 pytestmark = pytest.mark.slow
 
 MUSIC = [noise(5 * RATE_HZ, seed) for seed in range(4)] * 10
 WORDS_OF = partial(fingerprint, sample_rate_hz=RATE_HZ)
-
-
-class Cluster:
-    """A scheduler, and workers that start and end."""
-
-    def __init__(self, folder: Path, deaths: int):
-        self.file = folder / "scheduler.json"
-        self.log = (folder / "log.txt").open("w")
-        self.processes: list[subprocess.Popen] = []
-        allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(deaths - 1)}
-        self.scheduler = self._start("scheduler", "--port", "0", **allowed)
-
-    def _start(self, kind: str, *options: str, **environment: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1"]
-        process = subprocess.Popen(
-            [*command, "--no-dashboard", "--scheduler-file", str(self.file), *options],
-            cwd=self.file.parent,
-            env={**os.environ, "PYTHONPATH": str(REPO), **environment},
-            stdout=self.log,
-            stderr=self.log,
-        )
-        self.processes.append(process)
-        return process
-
-    def start_worker(self, code: Path = REPO) -> subprocess.Popen:
-        options = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0")
-        return self._start("worker", *options, PYTHONPATH=str(code))
-
-    @property
-    def address(self) -> str:
-        while not (self.file.exists() and self.file.read_text()):
-            assert self.scheduler.poll() is None
-            time.sleep(0.05)
-        return json.loads(self.file.read_text())["address"]
-
-    def wait_for(self, n_workers: int) -> None:
-        """Wait until the scheduler has this number of workers."""
-        with Client(self.address, set_as_default=False) as client:
-            while len(client.nthreads()) != n_workers:
-                time.sleep(0.05)
-
-    def end(self, *processes: subprocess.Popen) -> None:
-        for process in processes or self.processes:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture(scope="module")

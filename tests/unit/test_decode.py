@@ -400,7 +400,7 @@ class TestOutputs:
             assert len(file["waveform"]) == len(kept)
             for row, track in enumerate(kept):
                 dataset = file[f"waveform/{row:06d}"]
-                assert dataset.attrs["track_id"] == track.track_id
+                assert dataset.attrs["track_id"].decode() == track.track_id
                 assert dataset.shape == (track.n_samples,)
                 is_exact = track.track_id in {"jazz/good16.wav", "rock/copy.wav", "rock/flac.wav"}
                 assert dataset.dtype == (np.int16 if is_exact else np.float32)

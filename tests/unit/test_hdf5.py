@@ -59,10 +59,10 @@ def test_layout_of_features(path):
         assert file["segment"][:].tolist() == [row[1] for row in ROWS]
         assert file["start"][:].tolist() == TABLE.start
         assert file["label"][:].tolist() == [{"jazz": 0, "rock": 1, "": -1}[row[2]] for row in ROWS]
-        assert list(file.attrs["labels"]) == ["jazz", "rock"]
-        assert file.attrs["schema"] == "encore/3"
+        assert list(file.attrs["labels"]) == [b"jazz", b"rock"]
+        assert file.attrs["schema"] == b"encore/3"
         assert (file.attrs["sample_rate_hz"], file.attrs["hop_length"]) == (22050, 512)
-        assert file.attrs["pad_mode"] == "constant"
+        assert file.attrs["pad_mode"] == b"constant"
         assert json.loads(file.attrs["include"]) == ["mel", "mfcc"]
 
 
@@ -93,13 +93,13 @@ def test_features_share_an_axis_of_one_name(path):
 def test_each_feature_has_its_unit_and_settings(path):
     with h5py.File(path) as file:
         assert {name: file[name].attrs["unit"] for name in VALUES} == {
-            "mel": "dB",
-            "mfcc": "1",
-            "mel_levels": "level",
+            "mel": b"dB",
+            "mfcc": b"1",
+            "mel_levels": b"level",
         }
-        assert (file["mel"].attrs["n_fft"], file["mel"].attrs["window"]) == (2048, "hann")
+        assert (file["mel"].attrs["n_fft"], file["mel"].attrs["window"]) == (2048, b"hann")
         assert not file["mel"].attrs["htk"]
-        assert file["mel"].attrs["fmax_hz"] == "null"
+        assert file["mel"].attrs["fmax_hz"] == b"null"
         assert json.loads(file["mel"].attrs["mel"]) == {"n": 5}
     with hdf5.Features(path) as features:
         assert features.settings("mel") == SETTINGS, "nested values too"
@@ -314,7 +314,7 @@ def test_waveforms_are_read_at_full_scale_one(tmp_path):
     assert hdf5.read_sample_rate_hz(tmp_path / "audio.h5") == 8000
     with hdf5.open_audio(tmp_path / "audio.h5") as file:
         assert file["waveform/000000"].dtype == np.int16
-        assert file["waveform/000001"].attrs["track_id"] == "b"
+        assert file["waveform/000001"].attrs["track_id"] == b"b"
         assert hdf5.read_waveform(file, 0).tolist() == [-1.0, 0.0, 0.5]
         assert np.array_equal(hdf5.read_waveform(file, 1), floats)
         assert hdf5.read_waveform(file, 0).dtype == np.float32
