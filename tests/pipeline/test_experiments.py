@@ -153,7 +153,12 @@ def url(project: Project) -> Iterator[str]:
     server = subprocess.Popen(
         [mlflow, "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
         cwd=project.folder,
-        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
+        env=os.environ
+        | {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
