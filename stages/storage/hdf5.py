@@ -128,6 +128,7 @@ class NewFile(h5py.File):
             raise OSError(*self._disk.error)
 
     def close(self) -> None:
+        """Close it; the block that it manages then raises what `check` does."""
         super().close()
         self._disk.close()
 

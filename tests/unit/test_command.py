@@ -45,6 +45,12 @@ def exit_code(runner: Callable[[Callable[[], None]], None], error: BaseException
         ),
         (OSError(errno.ENOSPC, "No space left on device"), "error: disk full: make room and run again"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "error: disk full: make room and run again"),
+        (
+            OSError(errno.EIO, "Input/output error", "data/audio/audio.h5"),
+            "audio.h5: the disk, or the network",
+        ),
+        (OSError(errno.EROFS, "Read-only file system"), "error: the disk is read-only"),
+        (OSError(errno.EFBIG, "File too large"), "`ulimit -f` allows"),
     ],
 )
 def test_mistakes_end_in_one_line(runner, error, line):

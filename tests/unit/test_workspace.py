@@ -1,9 +1,11 @@
 """Outputs are published whole or not at all; the work cache is at the workspace's root."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,47 @@ def test_outputs_of_a_failing_block_replace_nothing(tmp_path):
     with pytest.raises(ValueError, match="no"):
         fail_inside(tmp_path / "raw", ValueError("no"), outputs)
     assert contents(tmp_path) == {"raw/table.csv": "old", "raw/music/old.wav": "old"}
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, number: int, is_refused: Callable[[Path], bool]) -> None:
+    """Let fsync fail for some paths."""
+    fsync = os.fsync
+
+    def failing(descriptor: int) -> None:
+        if is_refused(Path(f"/proc/self/fd/{descriptor}").resolve()):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+
+
+def test_a_folder_that_cannot_be_flushed_takes_back_all_outputs(tmp_path, monkeypatch):
+    write_outputs(tmp_path / "raw", "old")
+    refuse(monkeypatch, errno.EIO, lambda path: path == tmp_path / "raw")
+    with pytest.raises(OSError, match="raw"):
+        write_outputs(tmp_path / "raw", "new")
+    assert contents(tmp_path) == {"raw/table.csv": "old", "raw/music/old.wav": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_a_file_system_that_cannot_flush_folders_is_accepted(tmp_path, monkeypatch):
+    refuse(monkeypatch, errno.EINVAL, Path.is_dir)
+    write_outputs(tmp_path / "raw", "new")
+    assert contents(tmp_path) == {"raw/table.csv": "new", "raw/music/new.wav": "new"}
+    refuse(monkeypatch, errno.EINVAL, lambda path: path.name == "new.wav")
+    with pytest.raises(OSError, match=r"new\.wav"):
+        write_outputs(tmp_path / "raw", "new")
+
+
+def test_everything_is_flushed_before_it_appears(tmp_path, monkeypatch):
+    flushed = []
+    refuse(
+        monkeypatch, errno.EIO, lambda path: flushed.append((path.name, (tmp_path / "raw/music").exists()))
+    )
+    write_outputs(tmp_path / "raw", "new")
+    before = {name for name, is_there in flushed if not is_there}
+    assert before == {"new.wav", "music", "table.csv"}
+    assert [name for name, is_there in flushed if is_there] == ["raw", tmp_path.name]
 
 
 KILLED = """
