@@ -180,6 +180,13 @@ def test_shares_decide_while_more_units_are_left_than_empty_parts():
     assert letters(splits)[60:] == "t.v...t.v..."
 
 
+def test_units_of_several_classes_are_scarce_in_each_class_by_itself():
+    units = ["ab", "abb", "ab", "aabb", "a", "a", "b"]
+    labels = [label for unit in units for label in unit]
+    names = [str(number) for number, unit in enumerate(units) for _ in unit]
+    assert letters(holdout(labels, names, 0.1, 0.1, 0)) == "tt...vv......."
+
+
 def test_two_units_of_a_class_are_refused_in_one_line():
     labels = ["jazz"] * 20 + ["rock"] * 20
     units = [f"artist{i % 2}" for i in range(20)] + [str(i) for i in range(20)]
