@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from stages.core.errors import some
@@ -88,12 +88,12 @@ def _note_written(made: Path, path: Path) -> None:
         return  # a copy below .dvc/tmp is DVC's own
     files = {file.relative_to(made).as_posix(): file.stat() for file in made.rglob("*") if file.is_file()}
     record = _record_of(path)
-    record.parent.mkdir(parents=True, exist_ok=True)
     partial = record.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(
-        json.dumps({name: [is_.st_size, is_.st_mtime_ns] for name, is_ in files.items()}), "utf-8"
-    )
-    partial.replace(record)
+    text = json.dumps({name: [is_.st_size, is_.st_mtime_ns] for name, is_ in files.items()})
+    with suppress(OSError):  # nobody may be able to write the work cache
+        record.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, "utf-8")
+        partial.replace(record)
 
 
 def _record_of(path: Path) -> Path:

@@ -125,6 +125,8 @@ class TestRefusals:
         assert "has no workers; start workers" in refusal(WORDS_OF, MUSIC, bare.address)
 
     def test_a_worker_without_the_project(self, bare, tmp_path):
+        # as in another environment than the project's own, which knows where the project is
+        (tmp_path / "stages.py").write_text("raise ModuleNotFoundError(\"No module named 'stages'\")")
         worker = bare.start_worker(tmp_path)
         bare.wait_for(1)
         line = refusal(WORDS_OF, MUSIC, bare.address)
