@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.audio.decoders import DecoderError, Ffmpeg, Libsndfile
+from stages.audio.decoders import FULL_SCALE_16, DecoderError, Ffmpeg, Libsndfile
 
 # A header with another rate is damaged; resampling from it would fill the memory.
 RATES_HZ = range(1000, 768_001)
 BLOCK = 1 << 20  # samples read at a time, because a damaged header may say any length
 LOUDEST = 1e6  # 120 dB over full scale: a larger sample is a damaged float, treated like an infinite one
-FULL_SCALE_16 = 32767 / 32768  # the greatest possible value
 
 
 class TooLongError(Exception):

@@ -1,7 +1,7 @@
 """The check that stands before every experiment, however it is started."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,25 @@ def guard_experiments(project: Path) -> None:
         def compose(words: Sequence[str]) -> Any:
             return load(self, config_name, [*words], *more, **named)
 
+        conf = Conf(project / "conf", compose)
         try:
+            _assert_is_root(project)
             for words in unchecked:  # before the first of them is queued
-                check_words(words, Conf(project / "conf", compose))
-            return check_experiment(overrides, compose, project)
+                check_words(words, conf)
+            config = check_words(overrides, conf)
+            check_outputs(project)
         except EncoreError as error:
             raise DvcException(str(error)) from None
+        return config
 
     loader.load_configuration = checked
+
+
+def _assert_is_root(project: Path) -> None:
+    if not Path.cwd().samefile(project):  # DVC would write another params.yaml here, and not use it
+        raise EncoreError(
+            f"experiments run in the project's root; cd {project}, or use python -m stages.run here"
+        )
 
 
 def _experiments_of_the_command() -> Iterator[list[str]]:
@@ -82,24 +93,9 @@ def run_experiments(words: Sequence[str], options: Sequence[str], project: Path)
                 f"one value with a comma is written '{key}=\"{value}\"'"
             )
     with initialize_config_dir(str(project / "conf"), version_base=None):
+        conf = Conf(project / "conf", lambda one: compose("config", [*one]))
         for experiment in experiments(own):
-            check_experiment(experiment, lambda one: compose("config", [*one]), project)
+            check_words(experiment, conf)
+    check_outputs(project)
     settings = [part for word in words for part in ("-S", word)]
     return int(internals().run_dvc(["exp", "run", *options, *settings]))
-
-
-def check_experiment(words: Sequence[str], compose: Callable[[Sequence[str]], Any], project: Path) -> Any:
-    """Return what Hydra composes for an experiment that may run.
-
-    Raises
-    ------
-    EncoreError
-        If the current folder is not the project's root, a word is wrong, or an output holds a user's files.
-    """
-    if not Path.cwd().samefile(project):  # DVC would write another params.yaml here, and not use it
-        raise EncoreError(
-            f"experiments run in the project's root; cd {project}, or use python -m stages.run here"
-        )
-    config = check_words(words, Conf(project / "conf", compose))
-    check_outputs(project)
-    return config

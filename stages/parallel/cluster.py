@@ -156,7 +156,7 @@ def _connected(address: str) -> Iterator[Client]:
     }
     with dask.config.set(quiet):
         try:
-            asyncio.run(asyncio.wait_for(_greet(address), ANSWER_S))
+            _greet(address)
             with warnings.catch_warnings(action="ignore"):  # that versions differ
                 client = Client(address, set_as_default=False)
         except Exception:  # something else may listen there and answer anything
@@ -168,17 +168,21 @@ def _connected(address: str) -> Iterator[Client]:
             yield client
 
 
-async def _greet(address: str) -> None:
+def _greet(address: str) -> None:
     """Fail if no scheduler answers; a client would wait for ever."""
-    async with rpc(address, connection_args=Security().get_connection_args("client")) as scheduler:
-        if (await scheduler.identity())["type"] != "Scheduler":
-            raise ValueError
+
+    async def ask() -> None:
+        async with rpc(address, connection_args=Security().get_connection_args("client")) as scheduler:
+            if (await scheduler.identity())["type"] != "Scheduler":
+                raise ValueError
+
+    asyncio.run(asyncio.wait_for(ask(), ANSWER_S))
 
 
 def _answers(address: str) -> bool:
     """Return whether there is a scheduler at `address`."""
     try:
-        asyncio.run(asyncio.wait_for(_greet(address), ANSWER_S))
+        _greet(address)
     except Exception:  # as above
         return False
     return True

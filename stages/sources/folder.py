@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from stages.audio.formats import is_music
-from stages.core.errors import EncoreError
+from stages.core.errors import EncoreError, some
 from stages.core.tables import RawTrack
 from stages.core.user_tables import read_pairs, spelled
 from stages.sources.choice import choose
@@ -86,7 +86,7 @@ class Folder:
         tracks = self._tracks(root, found)
         found.report()
         if self.params.group_pattern and (lone := [track.track_id for track in tracks if not track.group]):
-            print(f"fetch: dataset.group_pattern finds no group in {_some(lone)}")
+            print(f"fetch: dataset.group_pattern finds no group in {some(lone)}")
         if self.params.labels is None:
             _assert_not_too_high(root, tracks)
         chosen = choose(tracks, self.params, str(root))
@@ -127,7 +127,7 @@ class Folder:
         table = Path(self.params.labels)
         given = read_pairs(table, "path", "label", "dataset.labels")
         if unknown_paths := sorted(given.keys() - set(names.values())):
-            found.unknown_paths = f"{table} names files that are not there: {_some(unknown_paths)}"
+            found.unknown_paths = f"{table} names files that are not there: {some(unknown_paths)}"
         labels = {path: given.get(name, "") for path, name in names.items()}
         if labels and not any(labels.values()):
             raise EncoreError(
@@ -167,10 +167,10 @@ class _Found:
         if self.links_not_followed:
             print(
                 "fetch: left out links that lead outside the folder or to nothing, or that lie below another "
-                f"link: {_some(self.links_not_followed)}"
+                f"link: {some(self.links_not_followed)}"
             )
         if self.others:
-            kinds = ", ".join(f"{_some([suffix])} {n}" for suffix, n in self.others.most_common(5))
+            kinds = ", ".join(f"{some([suffix])} {n}" for suffix, n in self.others.most_common(5))
             print(f"fetch: left out {self.others.total()} files without the suffix of music: {kinds}")
 
 
@@ -226,10 +226,5 @@ def _assert_not_too_high(root: Path, tracks: Iterable[RawTrack]) -> None:
         inner = sorted({folder.parts[len(common.parts)] for folder in folders})
         raise EncoreError(
             f"dataset.path: {root} would have one class only, {common.parts[0]}; if the folders in "
-            f"{root / common} ({_some(inner)}) are the classes, give dataset.path={root / common}"
+            f"{root / common} ({some(inner)}) are the classes, give dataset.path={root / common}"
         )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]).encode("utf-8", "backslashreplace").decode() + more

@@ -5,9 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from stages.core.errors import EncoreError
-
-N_SHOWN = 3
+from stages.core.errors import EncoreError, some
 
 
 def assert_readable(watched: Path) -> None:
@@ -23,16 +21,15 @@ def assert_readable(watched: Path) -> None:
     wrong = [] if watched.is_dir() or not os.access(watched, os.F_OK) else [_wrong_file(watched)]
 
     def unreadable(error: OSError) -> None:
-        wrong.append(f"{_shown(error.filename)} ({error.strerror})")
+        wrong.append(f"{error.filename} ({error.strerror})")
 
     for folder, folders, files in os.walk(watched, onerror=unreadable if watched.is_dir() else None):
         wrong += [_wrong_name(Path(folder, name)) for name in folders]
         wrong += [_wrong_file(Path(folder, name)) for name in files]
     found = sorted(filter(None, wrong))
     if found:
-        more = f" and {len(found) - N_SHOWN} more" if len(found) > N_SHOWN else ""
         raise EncoreError(
-            f"DVC reads every file in {watched}, and cannot read {', '.join(found[:N_SHOWN])}{more}; "
+            f"DVC reads every file in {watched}, and cannot read {some(found)}; "
             "delete or mend what is named, or move it out of the folder"
         )
 
@@ -47,16 +44,12 @@ def _wrong_file(path: Path) -> str:
         if stat.S_ISREG(mode) and os.access(path, os.R_OK):
             return _wrong_name(path)
         what = "no permission to read it" if stat.S_ISREG(mode) else "a socket, pipe or device"
-    return f"{_shown(str(path))} ({what})"
+    return f"{path} ({what})"
 
 
 def _wrong_name(path: Path) -> str:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        return f"{_shown(str(path))} (not named in UTF-8)"
+        return f"{path} (not named in UTF-8)"
     return ""
-
-
-def _shown(path: str) -> str:
-    return path.encode("utf-8", "backslashreplace").decode()

@@ -6,7 +6,9 @@ one in the work cache, and trainings get fewer epochs. `LEFT_OUT` says what does
 """
 
 import csv
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from stages.sources.composer.styles import GENRES
 from stages.sources.gtzan import ARCHIVE
 from tests.kaggle_server import ARTISTS, member
 from tests.synthetic import REPO, noise, tone
@@ -35,6 +38,7 @@ LEFT_OUT = {
     "-S '+experiment=NAME'": "NAME is to be filled in; tests compose each preset",
 }
 FEWER_EPOCHS = "-S train.epochs=3"
+TRAINS = ("dvc exp run ", "python -m stages.run ")
 BACKGROUND = ("dask scheduler", "PYTHONPATH=")  # they serve the commands that follow
 ADDRESS, LOCAL = "10.0.0.5", "127.0.0.1"
 LONGEST_S = 900
@@ -83,10 +87,9 @@ def doubles(folder: Path) -> dict[str, str]:
 
 def write_split(path: Path) -> None:
     """Write a split of the sample: of the 15 tracks of a genre, three are valid, three test."""
-    genres = sorted({member.split(",")[0] for member in _lines(REPO / "data/facts/sample_artists.csv")})
     rows = [
         f"{genre}.{number:05d},{('train', 'train', 'train', 'valid', 'test')[number % 5]}"
-        for genre in genres
+        for genre in GENRES
         for number in range(15)
     ]
     path.write_text("\n".join(["track_id,split", *rows, ""]), "utf-8")
@@ -95,15 +98,11 @@ def write_split(path: Path) -> None:
 def write_gtzan(path: Path) -> None:
     """Write an archive with Kaggle's layout: noise of three seconds under the names of all clips."""
     with zipfile.ZipFile(path, "w") as archive:
-        for seed, line in enumerate(_lines(ARTISTS)):
+        for seed, line in enumerate(ARTISTS.read_text("utf-8").splitlines()[1:]):
             wav = BytesIO()
             samples = np.random.default_rng(seed).standard_normal(3 * RATE_HZ + 1) / 8
             soundfile.write(wav, samples, RATE_HZ, subtype="PCM_16", format="WAV")
             archive.writestr(member(line.split(",")[0]), wav.getvalue())
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8").splitlines()[1:]
 
 
 class Clone:
@@ -123,7 +122,11 @@ class Clone:
         shell = ["bash", "-c", f"source .venv/bin/activate && {command}"]
         if command.startswith(BACKGROUND):
             server = subprocess.Popen(
-                shell, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                shell,
+                cwd=self.folder,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # the shell and what it starts are stopped together
             )
             self._serving.append(server)
             time.sleep(5)
@@ -150,7 +153,7 @@ class Clone:
     def stop(self) -> None:
         """Stop what serves in the background."""
         for server in self._serving:
-            server.terminate()
+            os.killpg(server.pid, signal.SIGTERM)
             server.wait()
 
 
@@ -161,7 +164,7 @@ def as_run(command: str, paths: dict[str, str]) -> str:
     command = command.replace(ADDRESS, LOCAL)
     if command.startswith("-S"):
         command = f"dvc exp run {command}"
-    return f"{command} {FEWER_EPOCHS}" if command.startswith("dvc exp run ") else command
+    return f"{command} {FEWER_EPOCHS}" if command.startswith(TRAINS) else command
 
 
 def main() -> int:

@@ -132,6 +132,15 @@ def failure(into: Path, capfd: pytest.CaptureFixture[str], **given) -> str:
     return line
 
 
+def assert_refused_and_kept(
+    own: Path, content: bytes, reason: str, into: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Fetch from an unusable archive of the user: one line gives the reason, and the file stays as it is."""
+    own.write_bytes(content)
+    assert failure(into, capfd, archive=str(own)).startswith(f"dataset.archive: {own} {reason}")
+    assert own.read_bytes() == content
+
+
 def test_fetch_unpacks_the_clips_unchanged(kaggle, into, capfd):
     tracks = source().fetch(into)
     assert [track.track_id for track in tracks] == CLIPS
@@ -277,11 +286,8 @@ TAR_UNUSABLE = {
 
 @pytest.mark.parametrize("case", TAR_UNUSABLE)
 def test_unusable_tar_archive_is_one_line(into, home, tmp_path, capfd, case):
-    own = tmp_path / "genres.tar.gz"
     content, reason = TAR_UNUSABLE[case]
-    own.write_bytes(content)
-    assert failure(into, capfd, archive=str(own)).startswith(f"dataset.archive: {own} {reason}")
-    assert own.read_bytes() == content
+    assert_refused_and_kept(tmp_path / "genres.tar.gz", content, reason, into, capfd)
     assert not [*tmp_path.rglob("evil*")]
 
 
@@ -486,11 +492,8 @@ def test_damaged_download_is_replaced_by_the_next(kaggle, into, capfd):
 
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_unusable_archive_of_the_user_is_not_deleted(into, home, tmp_path, capfd, case):
-    own = tmp_path / "own.zip"
     content, reason = UNUSABLE[case]
-    own.write_bytes(content)
-    assert failure(into, capfd, archive=str(own)).startswith(f"dataset.archive: {own} {reason}; give a whole")
-    assert own.read_bytes() == content
+    assert_refused_and_kept(tmp_path / "own.zip", content, f"{reason}; give a whole", into, capfd)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
