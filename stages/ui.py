@@ -16,7 +16,7 @@ def main() -> None:
             store.relocate()
         except sqlite3.Error as error:  # as of a store that is read-only: its runs can still be seen
             print(f"warning: {store.path()}: {error}; figures may not be found", file=sys.stderr)
-    # MLflow's processes for jobs of its own, such as judging language models, take seconds and memory
+    # Encore has no background jobs (such as tests of language models), whose processes take time and memory
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     server = ["--host", "127.0.0.1", "--port", "5000"]
     address = given or store.sqlite_uri(store.path())

@@ -1,7 +1,7 @@
-"""A disk that fails: the kernel refuses the n-th write, flush or rename of a process, whoever asks for it.
+"""A disk that fails: the kernel refuses the n-th write, flush or rename of a process.
 
 With a filter of system calls (seccomp; Linux 5.5 or newer, no privileges needed) another process decides
-about each of them. So libraries in C and Rust are covered, and all that runs is the real code.
+about each of them. So calls from libraries in C and Rust are covered too, and no code is replaced.
 """
 
 import contextlib
@@ -142,7 +142,7 @@ def _serve(work: Callable[[], None], channel: socket.socket) -> None:
 
 
 def _done(work: Callable[[], None]) -> tuple[int, str]:
-    """Do the work as a process of its own would; return its status, and what it prints."""
+    """Do the work; return the exit status that a process would have, and what it prints."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:

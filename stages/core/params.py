@@ -30,9 +30,8 @@ def _name_of(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
-ClassName = Annotated[
-    str, pydantic.BeforeValidator(_name_of)
-]  # [1990, rock]: YAML takes the first for a number
+# In [1990, rock] YAML takes the first name for a number.
+ClassName = Annotated[str, pydantic.BeforeValidator(_name_of)]
 P = TypeVar("P", bound=Params)
 
 

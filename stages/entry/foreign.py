@@ -9,11 +9,8 @@ from stages.core.errors import EncoreError, some
 from stages.core.workspace import written
 from stages.entry.internals import internals
 
-OF_THE_SYSTEM = (
-    ".DS_Store",
-    "Thumbs.db",
-    "desktop.ini",
-)  # what file managers leave in folders that they show
+# What file managers leave in folders that they show.
+OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def check_outputs(project: Path) -> None:

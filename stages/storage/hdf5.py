@@ -98,7 +98,7 @@ def _open(path: Path) -> h5py.File:
 
 @contextmanager
 def _damage_in_one_line(path: Path | str) -> Iterator[None]:
-    """Turn what h5py and our checks raise for a file that is damaged into an `EncoreError`."""
+    """Turn what h5py raises for a damaged file into an `EncoreError`."""
     try:
         yield
     except FileNotFoundError:

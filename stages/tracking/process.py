@@ -70,9 +70,8 @@ class Tracker:
 
     def __init__(self) -> None:
         is_own = not os.environ.get("MLFLOW_TRACKING_URI")
-        self._place = (
-            store.artifacts_uri() if is_own else ""
-        )  # what all places of a run's artifacts begin with
+        # the beginning of the place of each run's artifacts
+        self._place = store.artifacts_uri() if is_own else ""
         self._client, self._experiment_id = _connect()
         self._n_logged = 0  # epochs that the run already has
         self.run_id = ""

@@ -31,7 +31,11 @@ def path() -> Path:
 
 
 def sqlite_uri(store: Path) -> str:
-    """Return the address of a store for MLflow, which creates a folder of the name as it stands there."""
+    """Return the address of a store for MLflow.
+
+    Only ``%`` and ``?`` are quoted: MLflow creates the store's folder by its name in the address, and would
+    create another one, such as ``My%20Music``.
+    """
     return "sqlite:///" + str(store).replace("%", "%25").replace("?", "%3F")
 
 

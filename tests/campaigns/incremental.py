@@ -45,7 +45,7 @@ STAGES: Mapping[str, Any] = YAML(typ="safe", pure=True).load(REPO / "dvc.yaml")[
 ORDER = ("fetch", "decode", "segment", "split", "extract", "baseline", "train", "pictures", "evaluate")
 RUNS = ("", "dvc repro", "by hand")  # what follows an edit; nothing: another edit does
 SETTINGS = settings(
-    database=None,  # a story is told whole where it fails, and found again by its seed
+    database=None,  # a failing story is printed in full, and its seed repeats it
     deadline=None,
     report_multiple_bugs=False,
     suppress_health_check=[*HealthCheck],
