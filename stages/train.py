@@ -9,6 +9,7 @@ import numpy as np
 
 from stages.audio.params import RenderParams
 from stages.core.errors import EncoreError
+from stages.core.numerics import pin_torch
 from stages.core.params import load, read
 from stages.core.runtime import RuntimeParams, prepare_for_torch, runtime
 from stages.core.tables import Epoch, write_rows
@@ -61,6 +62,7 @@ class Prepared:
 def main() -> None:
     """Train the model that params.yaml names."""
     prepare_for_torch()
+    pin_torch()
     settings = runtime()
     with Features(examples.FEATURES) as features:
         prepared = prepare(features, settings)

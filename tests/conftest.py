@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+import stages  # noqa: F401  # before numpy, whose kernels it chooses
 from tests.synthetic import NO_GTZAN
 
 # test_experiments prepares what test_pipeline needs, which therefore begins some minutes later.

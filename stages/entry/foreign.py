@@ -1,7 +1,9 @@
 """A user's files inside outputs, found before DVC removes the outputs with all that is in them."""
 
+import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,9 @@ OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")
 def check_outputs(project: Path) -> None:
     """Check that no output holds a file that would be lost with it.
 
-    A folder that is as dvc.lock says is Encore's. Of any other, each file has to be in DVC's cache, as after
-    ``git checkout`` or ``dvc exp apply``, or be one that Encore wrote, as after a stage that was killed
-    before DVC had it. What has not changed since DVC last saw it is not read.
+    A folder that is as dvc.lock says is Encore's. Of any other, each file has to be in DVC's cache under its
+    name, as after ``git checkout`` or ``dvc exp apply``, or be one that Encore wrote, as after a stage that
+    was killed before DVC had it. What has not changed since DVC last saw it is not read.
 
     Raises
     ------
@@ -47,12 +49,21 @@ def _foreign(path: Path, out: Any, project: Path) -> Iterator[str]:
     _, _, tree = internals().hash_folder(out.cache, str(path), out.fs, out.hash_name, dry_run=True)
     if tree.hash_info == out.hash_info:
         return
-    own = written(path.relative_to(project))
+    own, cached = written(path.relative_to(project)), _cached(Path(out.cache.path))
     for key, _, content in tree:
         name = "/".join(key)
-        is_known = out.cache.exists(content.value) or _is_written(path / name, own.get(name))
-        if name in plain and not is_known:
+        is_cached = (name, content.value) in cached and out.cache.exists(content.value)
+        if name in plain and not is_cached and not _is_written(path / name, own.get(name)):
             yield name
+
+
+def _cached(cache: Path) -> set[tuple[str, str]]:
+    """Return name and hash of each file of the folders that DVC's cache has."""
+    files: set[tuple[str, str]] = set()
+    for folder in cache.glob("??/*.dir"):
+        with suppress(ValueError):  # DVC makes a damaged list anew
+            files.update((file["relpath"], file["md5"]) for file in json.loads(folder.read_bytes()))
+    return files
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from typing import Any
 from stages.audio.params import AudioParams, RenderParams
 from stages.audio.quality import QualityParams
 from stages.core.errors import EncoreError
+from stages.core.numerics import NumericsParams
 from stages.core.params import Params, check, read
 from stages.core.runtime import RuntimeParams
 from stages.evaluation.params import BaselineParams, EvaluateParams
@@ -42,6 +43,7 @@ SECTIONS: Mapping[str, type[Params] | Callable[[Any], Any]] = {
     "loss": check_loss,
     "augment": AugmentParams,
     "evaluate": EvaluateParams,
+    "numerics": NumericsParams,
     "runtime": RuntimeParams,
 }
 

@@ -88,10 +88,8 @@ def predict(
     """
     from tqdm import tqdm
 
-    there = {row.split for row in split}
-    names = [*SPLITS, *(name for name in ("unknown", "unlabelled") if name in there)]
     predictions = {}
-    for name in tqdm(names, desc="evaluate", unit="split", disable=None):
+    for name in tqdm(_names(split), desc="evaluate", unit="split", disable=None):
         data = examples.load(features, trained.description.feature.name, split, name)
         parts = zip(*(trained.predict_with_novelty(x) for x in data.blocks()), strict=True)
         probability, novelty = (np.concatenate(part) for part in parts)
@@ -124,7 +122,7 @@ def evaluate(
         If the predicted tracks of a split are not all of its tracks.
     """
     bootstrap = params.bootstrap_samples, params.seed
-    tracks = _by_track(model, [*model], split, "the model")
+    tracks = _by_track(model, _names(split), split, "the model")
     linear = _by_track(baseline, predicted_splits(split), split, "the baseline")
     scores = {name: metrics.score_both(model[name], *bootstrap) for name in SPLITS}
     scores["baseline"] = metrics.score_both(baseline["test"], *bootstrap)
@@ -141,6 +139,11 @@ def evaluate(
         confused=list(metrics.confusion_table({name: tracks[name] for name in SPLITS}, labels)),
         novelties=open_set.table(tracks, limit, labels, label_of),
     )
+
+
+def _names(split: Sequence[Assignment]) -> list[str]:
+    there = {row.split for row in split}
+    return [*SPLITS, *(name for name in ("unknown", "unlabelled") if name in there)]
 
 
 def _by_track(

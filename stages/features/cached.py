@@ -14,7 +14,7 @@ from stages.features.variants import Variant, vary
 from stages.storage import cache, hdf5
 
 # The packages whose version may change a feature.
-PACKAGES = ("librosa", "numpy", "scipy", "soxr", "torch")
+PACKAGES = ("librosa", "numpy", "scipy", "soxr")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ function that it equals. All work on (n_segments, n_frames, n_bins), frequency l
 """
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from stages.features import filters
 from stages.features.feature import Feature
+from stages.features.filters import N_CHROMA, N_NOTES
 from stages.features.spectra import FilterBank, Framing, Segments
 
 AMIN = 1e-10  # the least power in decibels, -100 dB
+DB_PER_NEPER = np.float32(-100) / np.log(np.float32(AMIN))  # 10 / ln(10), rounded so that it gives -100 there
 ZERO = 1e-10  # the greatest magnitude of a sample that has no sign
 TOP_DB = 80.0
 SAMPLES_PER_CALL = 1 << 20  # few calls and large ones, since threads wait for each other in between
-N_CHROMA = 12
-N_NOTES = 128
-A4_HZ, A4_NOTE = 440.0, 69
 
 
 def _allows(what: str) -> WrapValidator:
@@ -63,20 +62,18 @@ def decibels(power: NDArray[np.float32], top_db: float | None, ref: float | str 
     ref : float or 'max'
         'max': the segment's maximum.
     """
-    import torch
-
-    # numpy's logarithm of float32 takes several times longer
-    level = torch.from_numpy(power).clamp(min=AMIN).log10_().mul_(10)
+    level: NDArray[np.float32] = np.maximum(power, np.float32(AMIN))
+    np.log(level, out=level)  # numpy's log10 of float32 takes three times as long
+    level *= DB_PER_NEPER
     if top_db is not None or ref == "max":
-        highest = level.amax(dim=(1, 2), keepdim=True)
+        highest = level.max(axis=(1, 2), keepdims=True)
         if top_db is not None:
-            torch.maximum(level, highest - top_db, out=level)
+            np.maximum(level, highest - np.float32(top_db), out=level)
         if ref == "max":
             level -= highest
     if not isinstance(ref, str) and ref != 1:
-        level -= 10 * math.log10(max(ref, AMIN))
-    result: NDArray[np.float32] = level.numpy()
-    return result
+        level -= np.float32(10 * math.log10(max(ref, AMIN)))
+    return level
 
 
 class Mel(Feature):
@@ -133,12 +130,7 @@ class Mel(Feature):
 
     def _edges_hz(self) -> NDArray[np.float64]:
         """Return where the bands begin, peak and end: each begins at the peak of the one before."""
-        import librosa
-
-        edges_hz: NDArray[np.float64] = librosa.mel_frequencies(
-            self.n_mels + 2, fmin=self.fmin_hz, fmax=self.top_hz, htk=self.htk
-        )
-        return edges_hz
+        return filters.mel_edges_hz(self.n_mels, self.fmin_hz, self.top_hz, self.htk)
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
         return decibels(_mel_filters(self)(segments.power(self.framing)), self.top_db, self.ref)
@@ -146,19 +138,8 @@ class Mel(Feature):
 
 @lru_cache(maxsize=4)
 def _mel_filters(mel: Mel) -> FilterBank:
-    import librosa
-
-    with warnings.catch_warnings(action="ignore"):  # about empty bands; see `n_empty_bands`
-        weights = librosa.filters.mel(
-            sr=mel.sample_rate_hz,
-            n_fft=mel.framing.n_fft,
-            n_mels=mel.n_mels,
-            fmin=mel.fmin_hz,
-            fmax=mel.fmax_hz,
-            htk=mel.htk,
-            norm="slaney" if mel.norm == "slaney" else None,
-        )
-    return FilterBank(weights)
+    bins_hz = mel.framing.frequency_hz(mel.sample_rate_hz)
+    return FilterBank(filters.mel(mel._edges_hz(), bins_hz, mel.norm == "slaney"))
 
 
 class Mfcc(Feature):
@@ -197,7 +178,7 @@ class Mfcc(Feature):
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
         # in float32 the sum over bands would err by over 1e-3 where all are at the floor
-        mfcc = _times(self.mel.of(segments).astype(np.float64), _dct(self.mel.n_mels, self.n_mfcc))
+        mfcc = self.mel.of(segments).astype(np.float64) @ _dct(self.mel.n_mels, self.n_mfcc)
         parts = [mfcc]
         for order in range(1, self.deltas + 1):
             import scipy.signal
@@ -214,13 +195,6 @@ def _dct(n_mels: int, n_mfcc: int) -> NDArray[np.float64]:
 
     transform: NDArray[np.float64] = scipy.fft.dct(np.eye(n_mels), norm="ortho", axis=1)[:, :n_mfcc]
     return transform
-
-
-def _times(values: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    import torch  # whose threads are bounded
-
-    product: NDArray[np.float64] = (torch.from_numpy(values) @ torch.from_numpy(matrix)).numpy()
-    return product
 
 
 class MelLevels(Feature):
@@ -280,7 +254,7 @@ class Chroma(Feature):
         return result
 
     def _filters(self, tuning: float) -> FilterBank:
-        return _chroma_filters(self.sample_rate_hz, self.framing.n_fft, tuning)
+        return _chroma_filters(self.sample_rate_hz, self.framing, tuning)
 
 
 def _tuning(chroma: Chroma, power: NDArray[np.float32]) -> float:
@@ -296,10 +270,8 @@ def _tuning(chroma: Chroma, power: NDArray[np.float32]) -> float:
 
 
 @lru_cache(maxsize=128)
-def _chroma_filters(sample_rate_hz: int, n_fft: int, tuning: float) -> FilterBank:
-    import librosa
-
-    return FilterBank(librosa.filters.chroma(sr=sample_rate_hz, n_fft=n_fft, tuning=tuning))
+def _chroma_filters(sample_rate_hz: int, framing: Framing, tuning: float) -> FilterBank:
+    return FilterBank(filters.chroma(framing.frequency_hz(sample_rate_hz), tuning))
 
 
 class Pitch(Feature):
@@ -330,8 +302,8 @@ class Pitch(Feature):
         return self._scaled(self._notes(segments))
 
     def _notes(self, segments: Segments) -> NDArray[np.float32]:
-        filters = _note_filters(self.sample_rate_hz, self.framing)
-        return segments.once(("notes", self.framing), lambda known: filters(known.power(self.framing)))
+        bank = _note_filters(self.sample_rate_hz, self.framing)
+        return segments.once(("notes", self.framing), lambda known: bank(known.power(self.framing)))
 
     def _scaled(self, power: NDArray[np.float32]) -> NDArray[np.float32]:
         return decibels(power, self.top_db) if self.scale == "db" else power
@@ -352,10 +324,7 @@ class PitchChroma(Pitch):
 
 @lru_cache(maxsize=4)
 def _note_filters(sample_rate_hz: int, framing: Framing) -> FilterBank:
-    edges_hz = A4_HZ * 2 ** ((np.arange(N_NOTES + 1) - 0.5 - A4_NOTE) / 12)
-    bins_hz = framing.frequency_hz(sample_rate_hz)
-    inside = (edges_hz[:-1, None] <= bins_hz) & (bins_hz <= edges_hz[1:, None])
-    return FilterBank(inside.astype(np.float32))
+    return FilterBank(filters.notes(framing.frequency_hz(sample_rate_hz)))
 
 
 class Contrast(Feature):
@@ -572,9 +541,6 @@ def extract(
     dict of str to ndarray (n_segments, n_bins, n_frames)
         In the feature's dtype, contiguous.
     """
-    import torch
-
-    torch.set_num_threads(1)
     beyond = starts[-1] + length - len(samples)
     if beyond > 0:
         samples = np.pad(samples, (0, beyond))

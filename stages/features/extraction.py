@@ -19,7 +19,7 @@ from stages.parallel.ordered import ordered_map, takes_processes
 from stages.parallel.processes import prepare
 from stages.storage import cache, hdf5
 
-WORKERS_LOAD = ("stages.features.cached", "torch", "librosa.filters", "scipy.signal")
+WORKERS_LOAD = ("stages.features.cached", "scipy.fft")
 
 
 class Place(NamedTuple):

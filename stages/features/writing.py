@@ -33,7 +33,7 @@ def write(path: Path, params: FeaturesParams, extraction: Extraction) -> Mapping
     arrays = {
         name: stored_as(name, feature, params, index.length) for name, feature in extraction.features.items()
     }
-    made_with = (f"{name} {version(name).partition('+')[0]}" for name in ("librosa", "torch"))
+    made_with = (f"{name} {version(name)}" for name in ("librosa", "numpy", "scipy"))
     attributes = {
         **params.model_dump(include={"n_fft", "hop_length", "window", "pad_mode", "include"}),
         "sample_rate_hz": extraction.sample_rate_hz,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from stages.core.errors import EncoreError
@@ -82,10 +83,16 @@ def prepare(modules: Sequence[str]) -> None:
 
     forkserver.set_forkserver_preload(["pebble", __name__, *modules])
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C would print a traceback there
+    path = os.environ.get("PYTHONPATH")
+    # the code of this process; under --temp it is not that of the project that the environment belongs to
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [path])])
     try:
         forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, handler)
+        os.environ.pop("PYTHONPATH")
+        if path is not None:
+            os.environ["PYTHONPATH"] = path
 
 
 class _Processes(Generic[Item, Result]):

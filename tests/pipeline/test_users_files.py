@@ -81,6 +81,10 @@ def replace_a_file(music: Path) -> None:
     (music / "low" / "0.wav").write_bytes(b"mine, under a name of Encore's")
 
 
+def copy_a_file(music: Path) -> None:
+    shutil.copyfile(music / "low" / "0.wav", music / "low" / "my copy.wav")
+
+
 def link_a_file(music: Path) -> None:
     (music.parent / "elsewhere.wav").write_bytes(b"elsewhere")
     (music / "linked.wav").symlink_to(music.parent / "elsewhere.wav")
@@ -103,6 +107,7 @@ def put_a_pipe(music: Path) -> None:
     [
         (put_a_file, "new/a.txt"),
         (replace_a_file, "low/0.wav"),
+        (copy_a_file, "low/my copy.wav"),
         (link_a_file, "linked.wav"),
         (link_a_folder, "linked"),
         (link_to_nothing, "dangling"),

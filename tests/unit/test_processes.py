@@ -1,6 +1,7 @@
 """A process that dies or hangs loses its item, and no other."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,6 +80,24 @@ def test_processes_have_the_prepared_modules(workspace):
         text=True,
     )
     assert done.stdout == "[True, False]\n", done.stderr
+
+
+ELSEWHERE = """
+from stages.parallel import probe
+from stages.parallel.processes import isolated_map
+if __name__ == "__main__":
+    print(list(isolated_map(probe.place, [0], 1, "test", 5.0)))
+"""
+
+
+def test_processes_run_the_code_that_starts_them(workspace):
+    """Not that of the project that the environment belongs to, as under ``dvc exp run --temp``."""
+    shutil.copytree(REPO / "stages", "stages")
+    Path("stages/parallel/probe.py").write_text("def place(_):\n    return __file__\n")
+    Path("script.py").write_text(ELSEWHERE)
+    write_params()
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True)
+    assert done.stdout == f"{[str(workspace / 'stages/parallel/probe.py')]}\n", done.stderr
 
 
 def test_many_deaths_do_not_end_the_run():

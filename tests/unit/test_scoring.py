@@ -136,6 +136,7 @@ def test_predictions_of_other_tracks_are_refused(model, linear, split, who, name
     )
 
 
-def test_a_baseline_without_a_split_is_refused(model, linear, split):
-    del linear["unknown"]
+@pytest.mark.parametrize("who", ["the model", "the baseline"])
+def test_predictions_without_a_split_are_refused(model, linear, split, who):
+    del {"the model": model, "the baseline": linear}[who]["unknown"]
     assert "'unknown 0' differs" in line_of(lambda: evaluated(model, linear, split))
