@@ -22,7 +22,7 @@ repro: environment ## set up, run the pipeline on params.yaml, print the result
 
 .PHONY: test
 test: environment lint types ## set up and run all checks
-	@python -m pytest -n 2 --durations=15
+	@python -m pytest -n 3 --durations=15
 
 .PHONY: quick
 quick: environment lint types ## the checks that take seconds: all but slow tests

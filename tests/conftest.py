@@ -4,6 +4,8 @@ import os
 
 # Before anything loads torch: two test workers with two threads each would fight over two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Some containers set it; each of the many processes that tests start would compile the project's code again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
 

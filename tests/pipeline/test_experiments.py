@@ -35,6 +35,7 @@ QUIET = [
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+UNTRACKED = "runtime.tracking=off"
 MINE = ("data/raw/mine.wav", "data/segments/mine.csv", "data/model/mine.txt", "data/evaluation/mine.md")
 
 
@@ -89,12 +90,12 @@ def test_queued_experiments_succeed_in_a_fresh_clone_and_are_tracked(clone: Proj
 def test_an_experiment_then_git_checkout_then_another(clone: Project) -> None:
     assert experiment(clone) == [], "all of it is in the run cache"
     clone.git("checkout", "--quiet", ".")
-    assert experiment(clone, "model=lstm", "train.seed=5") == ["train", "evaluate"]
+    assert experiment(clone, "model=lstm", "train.seed=5", UNTRACKED) == ["train", "evaluate"]
 
 
 def test_an_experiment_in_a_temporary_folder(clone: Project) -> None:
     clone.git("checkout", "--quiet", ".")
-    assert experiment(clone, "train.seed=6", option="--temp") == ["train", "evaluate"]
+    assert experiment(clone, "train.seed=6", UNTRACKED, option="--temp") == ["train", "evaluate"]
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +224,7 @@ def test_files_beside_the_outputs_survive_every_command(project: Project) -> Non
     commands = (
         ["repro"],
         ["repro", "--force", "--single-item", "fetch", "segment"],
-        ["exp", "run", *project.settings("train.seed=2")],
+        ["exp", "run", *project.settings("train.seed=2", UNTRACKED)],
         ["checkout", "--force"],
         ["gc", "--workspace", "--force"],
     )
