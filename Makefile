@@ -22,7 +22,7 @@ repro: environment ## set up, run the pipeline on params.yaml, print the result
 
 .PHONY: test
 test: environment lint types ## set up and run all checks
-	@python -m pytest -n 3 --durations=15
+	@python -m pytest -n 2 --durations=15
 
 .PHONY: quick
 quick: environment lint types ## the checks that take seconds: all but slow tests
@@ -39,6 +39,10 @@ types: environment ## mypy
 .PHONY: validate
 validate: environment ## compare the music at hand with what its source publishes
 	@python -m stages.validate
+
+.PHONY: verify
+verify: environment ## run the pipeline anew in a fresh clone and compare every output with dvc.lock (QUICK=1: compare what is here)
+	@python -m stages.verify $(if $(QUICK),quick)
 
 .PHONY: readme
 readme: environment ## run every command of README.md as printed; half an hour

@@ -34,9 +34,9 @@ class Cluster:
         self.processes.append(process)
         return process
 
-    def start_worker(self, code: Path = REPO) -> subprocess.Popen:
+    def start_worker(self, code: Path = REPO, **environment: str) -> subprocess.Popen:
         options = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0")
-        return self._start("worker", *options, PYTHONPATH=str(code))
+        return self._start("worker", *options, PYTHONPATH=str(code), **environment)
 
     @property
     def address(self) -> str:

@@ -5,6 +5,7 @@ round in different orders. A setting has an effect only if it is there before it
 """
 
 import os
+import sys
 from pathlib import Path
 
 from stages.core.params import Params, load
@@ -20,6 +21,7 @@ OF_TORCH = {
     "MKL_CBWR": "COMPATIBLE",  # products; MKL itself goes by the brand of the CPU
     "MKL_NUM_THREADS": "1",  # and torch's number of threads with it
 }
+GIVEN = {name: os.environ[name] for name in (*OF_NUMPY, *OF_TORCH, "OMP_NUM_THREADS") if name in os.environ}
 FLAGS_BYTES = 1 << 13  # of /proc/cpuinfo; the first core's flags are in it
 
 
@@ -36,19 +38,29 @@ class NumericsParams(Params):
     exact: bool
 
 
+_numpy_is_pinned = False
+
+
 def pin_numpy() -> None:
     """Pin the kernels of numpy and scipy; call it before either is loaded."""
-    if _has_avx2():
+    global _numpy_is_pinned
+    if has_avx2():
+        _numpy_is_pinned = "numpy" not in sys.modules or OF_NUMPY.items() <= os.environ.items()
         os.environ.update(OF_NUMPY)
+
+
+def kernels() -> str:
+    """Return which kernels of numpy this process has: "pinned", or those "of this machine"."""
+    return "pinned" if _numpy_is_pinned else "of this machine"
 
 
 def pin_torch() -> None:
     """Pin the kernels of torch if params.yaml says so; call it before torch is loaded."""
-    if load("numerics", NumericsParams).exact and _has_avx2():
+    if load("numerics", NumericsParams).exact and has_avx2():
         os.environ.update(OF_TORCH)
 
 
-def _has_avx2() -> bool:
+def has_avx2() -> bool:
     """Whether this machine is one that is promised the same bits; only Linux tells."""
     try:
         with Path("/proc/cpuinfo").open("rb") as file:

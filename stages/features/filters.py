@@ -59,7 +59,7 @@ def mel_edges_hz(n_mels: int, lowest_hz: float, highest_hz: float, htk: bool) ->
 
 
 def mel(edges_hz: NDArray[np.float64], bins_hz: NDArray[np.float64], unit_area: bool) -> NDArray[np.float64]:
-    """Return triangles over the bins, (n_mels, n_bins), of unit area or of unit height; `librosa.filters.mel`.
+    """Return triangles over the bins, (n_mels, n_bins), of unit area or height; `librosa.filters.mel`.
 
     Parameters
     ----------
@@ -77,8 +77,8 @@ def mel(edges_hz: NDArray[np.float64], bins_hz: NDArray[np.float64], unit_area: 
 def chroma(bins_hz: NDArray[np.float64], tuning: float) -> NDArray[np.float64]:
     """Return the share of each bin in the twelve pitch classes, C first; `librosa.filters.chroma`.
 
-    A bell about each class, as wide as a bin and at least a semitone, after D. Ellis, "Chroma feature analysis
-    and synthesis" (2007); bins count less the further they are from the middle octaves.
+    A bell about each class, as wide as a bin and at least a semitone, after D. Ellis, "Chroma feature
+    analysis and synthesis" (2007); bins count less the further they are from the middle octaves.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Map a function over items on a running Dask cluster; the only module that imports Dask.
 
 Results are the same bytes as without a cluster. Every worker process, even one that joins late, compares its
-code and the versions of the packages that compute with ours before it computes. (Differences between
-processors are not compared.) A worker that is killed changes nothing: Dask gives its tasks to the others.
+code, the versions of the packages that compute, and numpy's kernels with ours before it computes. A worker
+that is killed changes nothing: Dask gives its tasks to the others.
 """
 
 import asyncio
@@ -22,10 +22,11 @@ from distributed.client import ClosedClientError
 from distributed.comm.core import CommClosedError
 
 from stages.core.errors import EncoreError
+from stages.core.numerics import kernels
 from stages.parallel.window import in_order
 from stages.storage.cache import code_key
 
-PACKAGES = ("distributed", "librosa", "numpy", "scipy", "soxr", "torch")  # of one version everywhere
+PACKAGES = ("distributed", "librosa", "numpy", "scipy", "soxr")  # of one version everywhere
 ANSWER_S = 10.0  # for a scheduler to answer
 PATIENCE_S = 60.0  # for a cluster that has lost its workers to get new ones
 LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio")
@@ -134,7 +135,7 @@ def _key(function: Callable[..., Any]) -> str:
 
 @cache  # of the code that this process has loaded, even if the files change later
 def _key_of_module(module: str) -> str:
-    return code_key(module, PACKAGES)
+    return f"{code_key(module, PACKAGES)} {kernels()}"
 
 
 def _checked(function: Callable[[Item], Result], key: str, item: Item) -> Result:
@@ -206,13 +207,16 @@ def _running(watch: Callable[[threading.Event], None]) -> Iterator[None]:
 def _refused(worker: str, answer: object, address: str) -> EncoreError:
     if isinstance(answer, BaseException):
         why = f"cannot run this project ({' '.join(str(answer).split())})"
-    else:
+    elif str(answer).endswith(kernels()):
         why = f"has other code than this process, or another version of {', '.join(PACKAGES)}"
+    else:
+        theirs = str(answer).partition(" ")[2]
+        why = f"computes with numpy's kernels {theirs}, this process with those {kernels()}"
     return EncoreError(f"{worker} {why}; {_start(address)}")
 
 
 def _start(address: str) -> str:
     return (
         "start workers anew in a checkout of the same code, with its environment: "
-        f"`PYTHONPATH=$PWD dask worker {address}`"
+        f"`python -m stages.worker {address}`"
     )

@@ -81,6 +81,28 @@ def at_full_scale(samples: NDArray[Any]) -> NDArray[np.float32]:
     return samples
 
 
+def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    """Return all arrays of a file, by name, whatever its schema.
+
+    Raises
+    ------
+    OSError
+        If it is damaged; the message begins with the array's name, if it is known.
+    """
+    arrays = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            try:
+                arrays[name] = item[()]
+            except OSError as error:
+                raise OSError(f"{name}: {error}") from None
+
+    with h5py.File(io.BytesIO(content), "r") as file:
+        file.visititems(collect)
+    return arrays
+
+
 def open_audio(path: Path) -> h5py.File:
     """Open an audio file for `read_waveform`."""
     return _open(path)

@@ -4,13 +4,13 @@ import csv
 import json
 import re
 import shutil
-from pathlib import Path
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
 import soundfile
 from dvc.repo import Repo
-from ruamel.yaml import YAML
 
 from tests.pipeline.project import Project, stages_run
 
@@ -200,15 +200,59 @@ def test_a_file_added_to_the_folder_is_noticed(project: Project) -> None:
     project.reset()
 
 
-def test_a_clone_elsewhere_agrees_to_the_byte(project: Project, tmp_path: Path) -> None:
-    clone = Project(tmp_path, project.music)
-    assert sorted(clone.experiment(UNTRACKED)) == sorted(ALL)
-    locks = [YAML(typ="safe").load(one.folder / "dvc.lock") for one in (clone, project)]
-    assert locks[0] == locks[1]
-    metrics = "data/evaluation/metrics.json"
-    assert (clone.folder / metrics).read_bytes() == (project.folder / metrics).read_bytes()
-    assert not (clone.folder / "mlflow.db").exists()  # tracking was off there, on here
-    assert (project.folder / "mlflow.db").exists()
+def n_runs(project: Project) -> int:
+    with closing(sqlite3.connect(project.folder / "mlflow.db")) as store:
+        (n,) = store.execute("SELECT count(*) FROM runs").fetchone()
+    return n
+
+
+def test_verify_finds_a_fresh_clone_elsewhere_equal_to_the_byte(project: Project) -> None:
+    before = n_runs(project)
+    done = project.run("python", "-m", "stages.verify", timeout_s=500)
+    assert done.returncode == 0, done.stdout
+    assert sorted(stages_run(done.stdout)) == sorted(ALL)
+    assert re.search(r"\nall \d+ outputs are as dvc.lock records them\n$", done.stdout)
+    assert n_runs(project) == before  # tracking was off there, on here
+    assert project.git("status", "--short") == ""
+
+
+def test_verify_names_what_differs_and_what_may_explain_it(project: Project) -> None:
+    """Another version of a package, and other kernels than those that are pinned."""
+    for name, before, after in (
+        ("requirements.lock", "pebble==5.2.3", "pebble==5.2.2"),
+        ("params.yaml", "exact: true", "exact: false"),
+    ):
+        path = project.folder / name
+        path.write_text(path.read_text().replace(before, after))
+    commit = project.git("rev-parse", "HEAD").strip()
+    project.commit("another package, other kernels")
+    done = project.run("python", "-m", "stages.verify", env={"ATEN_CPU_CAPABILITY": "default"}, timeout_s=500)
+    project.git("reset", "--quiet", "--hard", commit)
+    assert done.returncode == 1
+    compared = [line.split() for line in done.stdout.splitlines() if line.endswith((" equal", " DIFFERS"))]
+    stages = {stage: {verdict for one, _, verdict in compared if one == stage} for stage in ALL}
+    assert all(stages[stage] == {"equal"} for stage in ALL[: ALL.index("train")]), done.stdout
+    assert "DIFFERS" in stages["train"]
+    assert re.search(r"weight: [\d,]+ of [\d,]+ values differ, by at most \d", done.stdout)
+    assert "may explain it: pebble is 5.2.3, and should be ==5.2.2" in done.stdout
+    assert "may explain it: ATEN_CPU_CAPABILITY is set to 'default'" in done.stdout
+    assert done.stdout.endswith("the first stage that differs is train\n")
+
+
+def test_verify_quick_names_a_byte_that_has_flipped(project: Project) -> None:
+    done = project.run("python", "-m", "stages.verify", "quick")
+    assert done.returncode == 0, done.stdout
+    features = project.folder / "data/features/features.h5"
+    whole = features.read_bytes()
+    place = len(whole) // 2
+    features.unlink()  # it may be a link to DVC's cache
+    features.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    done = project.run("python", "-m", "stages.verify", "quick")
+    project.reset()
+    assert done.returncode == 1
+    assert done.stdout.count("DIFFERS") == 1
+    assert re.search(r"extract +data/features/features.h5 +DIFFERS\n +cannot be read: m\w+: ", done.stdout)
+    assert done.stdout.endswith("the first stage that differs is extract\n")
 
 
 def test_a_mistake_ends_in_one_line_and_leaves_the_output(project: Project) -> None:

@@ -4,6 +4,8 @@ import itertools
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from stages.audio.fingerprint import fingerprint
+from stages.core import numerics
 from stages.core.errors import EncoreError
 from stages.parallel import cluster
 from stages.parallel.cluster import cluster_map
@@ -131,7 +134,7 @@ class TestRefusals:
         bare.wait_for(1)
         line = refusal(WORDS_OF, MUSIC, bare.address)
         assert "cannot run this project (ModuleNotFoundError" in line
-        assert f"PYTHONPATH=$PWD dask worker {bare.address}" in line
+        assert f"python -m stages.worker {bare.address}" in line
         bare.end(worker)
 
     def test_a_worker_with_other_code(self, bare, tmp_path):
@@ -152,6 +155,23 @@ class TestRefusals:
         bare.wait_for(1)
         assert len(list(mapped(WORDS_OF, MUSIC, bare.address))) == len(MUSIC)
         assert unchanged.poll() is None
+
+    @pytest.mark.skipif(numerics.kernels() != "pinned", reason="this machine has no kernels to pin")
+    def test_a_worker_with_other_kernels_and_the_command_that_mends_it(self, bare):
+        bare.end(*bare.processes[1:])
+        bare.wait_for(0)
+        worker = bare.start_worker(OPENBLAS_CORETYPE="Prescott")
+        bare.wait_for(1)
+        line = refusal(WORDS_OF, MUSIC, bare.address)
+        assert "computes with numpy's kernels of this machine, this process with those pinned" in line
+        bare.end(worker)
+        bare.wait_for(0)
+        others = {key: value for key, value in os.environ.items() if key not in numerics.OF_NUMPY}
+        command = [sys.executable, "-m", "stages.worker", bare.address, "--nthreads", "1", "--no-dashboard"]
+        mended = subprocess.Popen([*command, "--no-nanny"], cwd=REPO, env=others, stderr=subprocess.DEVNULL)
+        bare.wait_for(1)
+        assert len(list(mapped(WORDS_OF, MUSIC, bare.address))) == len(MUSIC)
+        bare.processes.append(mended)
 
     def test_an_item_that_kills_its_workers(self, bare):
         bare.wait_for(1)

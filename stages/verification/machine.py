@@ -1,0 +1,61 @@
+"""What of this machine and its settings may change the bits of an output."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from stages.core.numerics import GIVEN, NumericsParams, has_avx2
+from stages.core.params import load
+from stages.core.runtime import cores, runtime
+
+
+def explanations(project: Path) -> list[str]:
+    """Return what differs from the machines and settings for which the same bits are promised."""
+    return [*_packages(project), *_settings(), *_hardware()]
+
+
+def _packages(project: Path) -> Iterator[str]:
+    with (project / "pyproject.toml").open("rb") as file:
+        pinned = tomllib.load(file)["project"]["dependencies"]
+    locked = (project / "requirements.lock").read_text("utf-8").splitlines()
+    for line in dict.fromkeys([*locked, *pinned]):  # torch is not in the lock
+        wanted = Requirement(line)
+        if wanted.marker is None or wanted.marker.evaluate():
+            installed = version(wanted.name)
+            if not wanted.specifier.contains(installed):  # torch's 2.13.0+cpu is 2.13.0
+                yield f"{wanted.name} is {installed}, and should be {wanted.specifier}: run make again"
+
+
+def _settings() -> Iterator[str]:
+    if load("numerics", NumericsParams).exact:
+        return
+    yield "numerics.exact is false: models use the fastest kernels of this CPU, and all of its cores"
+    for name, value in GIVEN.items():
+        yield f"{name} is set to {value!r}"
+
+
+def _hardware() -> Iterator[str]:
+    import torch
+
+    if runtime().device != "cpu" and (torch.cuda.is_available() or torch.mps.is_available()):
+        yield "models ran on a GPU, whose bits are its own: runtime.device=cpu"
+    if not has_avx2():
+        yield "this CPU has no AVX2, or this is no Linux on x86-64: the same bits are not promised"
+
+
+def description() -> str:
+    """Return the CPU, its cores and the C library in a line."""
+    name = "an unknown CPU"
+    with suppress(OSError):
+        found = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
+        name = found[1] if found else name
+    library = ""
+    with suppress(ValueError, OSError):
+        library = f", {os.confstr('CS_GNU_LIBC_VERSION')}"
+    return f"{name}, {cores()} core{'s' if cores() > 1 else ''}{library}"
