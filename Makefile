@@ -15,10 +15,13 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: repro
-repro: environment ## set up, run the pipeline on params.yaml, print the result
+repro: environment .dvc/config.local ## set up, run the pipeline on params.yaml, print the result
 	@python -m stages.check
 	@dvc repro
 	@python -m stages.summarize
+
+.dvc/config.local: | environment
+	@python -m stages.links
 
 .PHONY: test
 test: environment lint types ## set up and run all checks
@@ -49,8 +52,8 @@ readme: environment ## run every command of README.md as printed; half an hour
 	@python -m tests.campaigns.readme
 
 .PHONY: bench
-bench: environment ## time the pipeline's parts against the obvious way
-	@python -m tests.benchmarks.run
+bench: environment ## time the pipeline's parts against the obvious way (ONLY=extraction: one part)
+	@python -m tests.benchmarks.run $(ONLY)
 
 .PHONY: ui
 ui: environment ## MLflow UI on http://127.0.0.1:5000

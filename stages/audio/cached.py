@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.audio.decode import AudioInfo, decode
+from stages.audio.decode import AudioInfo, DecodedAudio, decode, decode_again
 from stages.audio.formats import is_midi
 from stages.audio.params import RenderParams
 from stages.storage import cache
 
 # The packages whose version may change a waveform.
 PACKAGES = ("av", "numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont")
+AS_STORED = ("WAV/PCM_16", "WAVEX/PCM_16", "AU/PCM_16", "AIFF/PCM_16")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class DecodeSettings:
 
 @dataclass(frozen=True)
 class CachedAudio:
-    """A decoded file whose waveform is in the work cache.
+    """A decoded file; its waveform is in the work cache, unless the file itself is read as fast.
 
     Attributes
     ----------
@@ -73,10 +74,16 @@ def decode_cached(path: Path, settings: DecodeSettings) -> CachedAudio:
         return CachedAudio(key, AudioInfo(**about), arrays["fingerprint"])
     decoded = decode(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
     arrays = {"fingerprint": decoded.fingerprint}
-    if decoded.samples is not None:
+    if decoded.samples is not None and not _is_read_fast(decoded):
         arrays["samples"] = decoded.samples
     cache.save(key, arrays, asdict(decoded.info))
     return CachedAudio(key, decoded.info, decoded.fingerprint)
+
+
+def _is_read_fast(decoded: DecodedAudio) -> bool:
+    """Whether the waveform is in the file as it is, so that an entry would only take its place again."""
+    is_as_stored = decoded.samples is not None and decoded.samples.dtype == np.int16
+    return is_as_stored and decoded.info.encoding in AS_STORED
 
 
 def decode_failed(reason: str) -> CachedAudio:
@@ -87,9 +94,6 @@ def decode_failed(reason: str) -> CachedAudio:
 
 def waveform(path: Path, key: str, settings: DecodeSettings) -> NDArray[Any]:
     """Return the samples of a file that was decoded before, from the work cache or by decoding again."""
-    if entry := cache.load(key, ["samples"]):
+    if (entry := cache.load(key, ["samples"])) and "samples" in entry[0]:
         return entry[0]["samples"]
-    samples = decode(path, settings.sample_rate_hz, settings.max_duration_s, settings.render).samples
-    if samples is None:
-        raise AssertionError(f"{path} was decoded before, but now it is not")
-    return samples
+    return decode_again(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)

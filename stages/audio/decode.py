@@ -100,12 +100,7 @@ def decode(path: Path, sample_rate_hz: int, max_duration_s: float, render: Rende
         How MIDI is played.
     """
     try:
-        if path.stat().st_size == 0:
-            raise _UnusableError("empty", "is an empty file; get it again")
-        if is_midi(path):
-            info, samples = _render(path.read_bytes(), sample_rate_hz, render)
-        else:
-            info, samples = _read(path, sample_rate_hz, max_duration_s)
+        info, samples = _decode(path, sample_rate_hz, max_duration_s, render)
     except _UnusableError as unusable:
         return DecodedAudio(unusable.info, None, np.empty(0, np.uint32))
     full = samples.astype(np.float32, copy=False)
@@ -114,6 +109,34 @@ def decode(path: Path, sample_rate_hz: int, max_duration_s: float, render: Rende
     digest = hashlib.sha256(full.data).hexdigest()
     info = replace(info, digest=digest, n_samples=len(samples))
     return DecodedAudio(info, samples, fingerprint(full, sample_rate_hz))
+
+
+def decode_again(
+    path: Path, sample_rate_hz: int, max_duration_s: float, render: RenderParams
+) -> NDArray[Any]:
+    """Return the samples that `decode` has found in a file; the parameters are the same.
+
+    Raises
+    ------
+    EncoreError
+        If the file has none now.
+    """
+    try:
+        return _decode(path, sample_rate_hz, max_duration_s, render)[1]
+    except _UnusableError as unusable:
+        raise EncoreError(
+            f"{path} has changed since it was decoded, and {unusable.info.reason}; run again"
+        ) from None
+
+
+def _decode(
+    path: Path, sample_rate_hz: int, max_duration_s: float, render: RenderParams
+) -> tuple[AudioInfo, NDArray[Any]]:
+    if path.stat().st_size == 0:
+        raise _UnusableError("empty", "is an empty file; get it again")
+    if is_midi(path):
+        return _render(path.read_bytes(), sample_rate_hz, render)
+    return _read(path, sample_rate_hz, max_duration_s)
 
 
 class _UnusableError(Exception):

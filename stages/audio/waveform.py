@@ -50,6 +50,19 @@ class Meter:
         self._energy += float(np.square(mono, dtype=np.float64).sum())
         return mono
 
+    def measure_exact(self, block: NDArray[np.int16], rate_hz: int) -> None:
+        """Measure 16-bit mono samples (n_samples,): the same numbers, as all sums of them are exact."""
+        full_scale = round(self._full_scale * 32768)
+        loudest = max(int(block.max()), -int(block.min()))
+        if loudest >= full_scale:
+            self._n_clipped += int(((block >= full_scale) | (block <= -full_scale)).sum())
+        self.peak = max(self.peak, loudest / 32768)
+        self._n_frames[rate_hz] += len(block)
+        self._n_values += len(block)
+        values = block.astype(np.float64)
+        self._sum += float(values.sum()) / 32768
+        self._energy += float(values @ values) / 32768**2
+
     def add(self, other: "Meter") -> None:
         """Add what `other` has measured in the next part of the file."""
         self.peak = max(self.peak, other.peak)
@@ -132,12 +145,14 @@ def take(decoder: Libsndfile | Ffmpeg, sample_rate_hz: int, max_duration_s: floa
             if rate_hz != resampler.rate_hz:
                 read.blocks += resampler.rest()
                 resampler = _Resampler(rate_hz, sample_rate_hz)
-            is_exact = block.dtype == np.int16
-            full = block.astype(np.float32) / np.float32(32768) if is_exact else block
-            mono = read.meter.measure(full, rate_hz)
-            read.blocks += [
-                block[:, 0] if is_exact and rate_hz == sample_rate_hz else resampler.resample(mono)
-            ]
+            if block.dtype == np.int16:
+                samples = block[:, 0]
+                read.meter.measure_exact(samples, rate_hz)
+                if rate_hz != sample_rate_hz:
+                    samples = resampler.resample(samples.astype(np.float32) / np.float32(32768))
+            else:
+                samples = resampler.resample(read.meter.measure(block, rate_hz))
+            read.blocks.append(samples)
             if read.meter.duration_s > max_duration_s:
                 raise TooLongError
     except DecoderError as error:

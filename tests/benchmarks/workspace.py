@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 from stages import decode, fetch, segment
-from stages.core.tables import RawTrack, read_rows
+from stages.core.tables import Quality, read_rows
 from tests.synthetic import composed
 
 GIVEN = os.environ.get("BENCH_AUDIO")
@@ -20,14 +20,17 @@ SOURCE = (
 
 @contextmanager
 def music() -> Iterator[list[Path]]:
-    """Be in a workspace up to the stage segment; yield its music files."""
+    """Be in a workspace up to the stage segment; yield its music files, without those that cannot be used."""
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         os.environ["DVC_ROOT"] = folder
         configure()
         quietly(fetch.main, decode.main, segment.main)
-        tracks = read_rows(Path("data/raw/tracks.csv"), RawTrack)
-        files = [Path("data/raw/music", track.path) for track in tracks]
+        rows = read_rows(Path("data/audio/quality.csv"), Quality)
+        files = [Path("data/raw/music", row.path) for row in rows if row.outcome == "kept"]
         print(f"\n{len(files)} tracks from {GIVEN or 'the sample'}")
+        for row in rows:
+            if row.outcome == "dropped":
+                print(f"  left out: {row.path}: {row.reason}")
         yield files
         del os.environ["DVC_ROOT"]
 

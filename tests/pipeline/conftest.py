@@ -44,15 +44,18 @@ def explored(shared: Path, music: Path) -> Project:
             clone.dvc("exp", "run", "--queue", *clone.settings("train.seed=1"))
             clone.dvc("queue", "start", "--jobs", "2", timeout_s=560)
             clone.wait_for_queue()
+            # for `built`: experiments of one worker change the clone while another copies it
+            no_tmp = shutil.ignore_patterns("tmp")
+            shutil.copytree(clone.folder, shared / "as_queued", symlinks=True, ignore=no_tmp)
             (shared / "queue.txt").write_text(clone.dvc("queue", "status"))
     return Project.existing(shared / "explored", music)
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, explored: Project) -> Project:
+def built(tmp_path_factory: pytest.TempPathFactory, shared: Path, explored: Project) -> Project:
     """A copy of the clone, with the small pipeline's outputs restored from its cache and committed."""
     folder = tmp_path_factory.mktemp("project") / "encore"
-    shutil.copytree(explored.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("tmp"))
+    shutil.copytree(shared / "as_queued", folder, symlinks=True)
     project = Project.existing(folder, explored.music)
     assert project.experiment() == []
     project.commit("a first run")

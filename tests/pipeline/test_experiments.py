@@ -108,13 +108,10 @@ def project(clone: Project) -> Project:
 
 
 def test_a_dead_tracking_server_warns_and_ends_nothing(project: Project) -> None:
-    for stage in ("train", "evaluate"):
-        done = project.run(
-            "python", "-m", f"stages.{stage}", env={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-        )
-        assert done.returncode == 0, done.stdout
-        assert done.stdout.count("warning: MLflow tracking failed") == 1
-        assert "Traceback" not in done.stdout
+    done = project.run("python", "-m", "stages.evaluate", env={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("warning: MLflow tracking failed") == 1
+    assert "Traceback" not in done.stdout
 
 
 def test_evaluating_again_completes_the_same_run(project: Project) -> None:
