@@ -21,7 +21,12 @@ OF_TORCH = {
     "MKL_CBWR": "COMPATIBLE",  # products; MKL itself goes by the brand of the CPU
     "MKL_NUM_THREADS": "1",  # and torch's number of threads with it
 }
-GIVEN = {name: os.environ[name] for name in (*OF_NUMPY, *OF_TORCH, "OMP_NUM_THREADS") if name in os.environ}
+# What this process was started with: other values than the pinned ones, and the number of threads.
+GIVEN = {
+    name: os.environ[name]
+    for name, pinned in {**OF_NUMPY, **OF_TORCH, "OMP_NUM_THREADS": ""}.items()
+    if os.environ.get(name, pinned) != pinned
+}
 FLAGS_BYTES = 1 << 13  # of /proc/cpuinfo; the first core's flags are in it
 
 

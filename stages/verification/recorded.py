@@ -35,7 +35,7 @@ def recorded_outputs(project: Path) -> list[Output]:
 
     with Repo(str(project)) as repo:
         return [
-            Output(stage.addressing, Path(out.fs_path).relative_to(project), out.hash_info.value or "")
+            Output(stage.name, Path(out.fs_path).relative_to(project), out.hash_info.value or "")
             for stage in repo.index.stages
             for out in stage.outs
         ]
