@@ -46,7 +46,7 @@ def save_waveforms(path: Path, files: DecodedFiles, settings: cached.DecodeSetti
         bar = tqdm(files.tracks, "store", unit="track", disable=None)
         for row, track in enumerate(bar):
             audio = files.audio[row]
-            samples = cached.waveform(files.paths[row], audio.key, settings)
+            samples = cached.waveform(files.paths[row], audio, settings)
             hdf5.append_waveform(file, row, track.track_id, samples, audio.info.digest)
             del samples  # before the next one, of perhaps hundreds of megabytes, is read
 

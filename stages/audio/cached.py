@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.audio.decode import AudioInfo, DecodedAudio, decode, decode_again
+from stages.audio.decode import AudioInfo, decode, decode_again
 from stages.audio.formats import is_midi
 from stages.audio.params import RenderParams
+from stages.audio.reading import UnreadableError, read_as_stored
+from stages.core.errors import EncoreError
 from stages.storage import cache
 
 # The packages whose version may change a waveform.
@@ -74,16 +76,16 @@ def decode_cached(path: Path, settings: DecodeSettings) -> CachedAudio:
         return CachedAudio(key, AudioInfo(**about), arrays["fingerprint"])
     decoded = decode(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
     arrays = {"fingerprint": decoded.fingerprint}
-    if decoded.samples is not None and not _is_read_fast(decoded):
+    if decoded.samples is not None and not _is_as_stored(decoded.info, settings):
         arrays["samples"] = decoded.samples
     cache.save(key, arrays, asdict(decoded.info))
     return CachedAudio(key, decoded.info, decoded.fingerprint)
 
 
-def _is_read_fast(decoded: DecodedAudio) -> bool:
+def _is_as_stored(info: AudioInfo, settings: DecodeSettings) -> bool:
     """Whether the waveform is in the file as it is, so that an entry would only take its place again."""
-    is_as_stored = decoded.samples is not None and decoded.samples.dtype == np.int16
-    return is_as_stored and decoded.info.encoding in AS_STORED
+    is_mono = (info.n_channels, info.sample_rate_hz) == (1, settings.sample_rate_hz)
+    return is_mono and info.encoding in AS_STORED and not info.cut_short
 
 
 def decode_failed(reason: str) -> CachedAudio:
@@ -92,8 +94,19 @@ def decode_failed(reason: str) -> CachedAudio:
     return CachedAudio("", AudioInfo(problem="decode error", reason=reason), np.empty(0, np.uint32))
 
 
-def waveform(path: Path, key: str, settings: DecodeSettings) -> NDArray[Any]:
-    """Return the samples of a file that was decoded before, from the work cache or by decoding again."""
-    if (entry := cache.load(key, ["samples"])) and "samples" in entry[0]:
-        return entry[0]["samples"]
-    return decode_again(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
+def waveform(path: Path, audio: CachedAudio, settings: DecodeSettings) -> NDArray[Any]:
+    """Return the samples of a file that was decoded before, from the work cache or from the file again.
+
+    Raises
+    ------
+    EncoreError
+        If the file has none now.
+    """
+    try:
+        if _is_as_stored(audio.info, settings):
+            return read_as_stored(path)
+        if entry := cache.load(audio.key, ["samples"]):
+            return entry[0]["samples"]
+        return decode_again(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
+    except UnreadableError as error:
+        raise EncoreError(f"{path} has changed since it was decoded, and {error}; run again") from None

@@ -118,15 +118,13 @@ def decode_again(
 
     Raises
     ------
-    EncoreError
+    UnreadableError
         If the file has none now.
     """
     try:
         return _decode(path, sample_rate_hz, max_duration_s, render)[1]
     except _UnusableError as unusable:
-        raise EncoreError(
-            f"{path} has changed since it was decoded, and {unusable.info.reason}; run again"
-        ) from None
+        raise UnreadableError(unusable.info.reason) from None
 
 
 def _decode(

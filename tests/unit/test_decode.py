@@ -15,6 +15,7 @@ from stages import decode as stage
 from stages.audio.cached import DecodeSettings, decode_cached
 from stages.audio.decode import DecodedAudio, decode
 from stages.audio.params import RenderParams
+from stages.audio.waveform import Meter
 from stages.core.tables import AudioTrack, Quality, read_rows
 from tests.synthetic import RATE_HZ, line_of, noise, tone, write_params, write_raw
 
@@ -454,3 +455,30 @@ class TestStage:
         old.write_bytes(b"old")
         line_of(stage.main)
         assert old.read_bytes() == b"old"
+
+
+def test_music_that_has_changed_since_it_was_decoded_ends_in_one_line(workspace, monkeypatch):
+    write_raw({"a.wav": encoded(tone(8000, 440.0)), "b.wav": encoded(tone(8000, 880.0))})
+    write_params()
+    found = stage.decode_files
+
+    def changed(*arguments):
+        files = found(*arguments)
+        Path("data/raw/music/b.wav").write_bytes(b"RIFF, and then nothing")
+        return files
+
+    monkeypatch.setattr(stage, "decode_files", changed)
+    line = line_of(stage.main)
+    assert "data/raw/music/b.wav has changed since it was decoded, and cannot be decoded: " in line
+    assert not Path("data/audio").exists()
+
+
+def test_sixteen_bit_samples_have_the_same_measurements_as_floats():
+    samples = (20_000 * noise(5000, 1)).clip(-32768, 32767).astype(np.int16)
+    samples[:3] = 32767, -32768, -32767
+    exact, floating = Meter(), Meter()
+    exact.measure_exact(samples, RATE_HZ)
+    floating.measure(samples.astype(np.float32)[:, None] / np.float32(32768), RATE_HZ)
+    for name in ("peak", "rms", "dc_offset", "clipped", "not_finite", "duration_s"):
+        assert getattr(exact, name) == getattr(floating, name), name
+    assert exact.clipped == 3 / 5000
