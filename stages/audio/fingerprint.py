@@ -60,9 +60,11 @@ def _band_energies(samples: NDArray[np.float32], highest_hz: float) -> NDArray[n
     window = np.hanning(N_FFT).astype(np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::HOP_LENGTH]
     energies = np.empty((len(frames), N_BANDS), np.float32)
+    windowed = np.empty((BLOCK, N_FFT), np.float32)  # reused: new memory would cost more than the product
     for first in range(0, len(frames), BLOCK):
         rows = slice(first, first + BLOCK)
-        spectra = scipy.fft.rfft(frames[rows] * window)[:, edges[0] : edges[-1]]
+        block = np.multiply(frames[rows], window, out=windowed[: len(frames[rows])])
+        spectra = scipy.fft.rfft(block, overwrite_x=True)[:, edges[0] : edges[-1]]
         power = spectra.real**2 + spectra.imag**2
         np.add.reduceat(power, edges[:-1] - edges[0], axis=1, out=energies[rows])
     return energies

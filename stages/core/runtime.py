@@ -5,6 +5,7 @@ import re
 import sysconfig
 from contextlib import suppress
 from ctypes import CDLL
+from functools import cache
 from importlib.metadata import version
 from typing import Literal
 
@@ -78,10 +79,19 @@ def prepare_for_torch() -> None:
     """Make idle threads sleep and freed memory reusable; call it before torch is imported.
 
     By default idle threads spin, which slows training several times beside other work, such as
-    ``dvc queue start -j 2``. And glibc returns large blocks to the kernel, which must clear their pages again
-    for the next step, up to a third of an epoch. See mallopt(3). Other C libraries are not changed.
+    ``dvc queue start -j 2``.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    keep_freed_memory()
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Keep the memory that a step of training, or a track, frees for the next one.
+
+    glibc returns large blocks to the kernel, which must clear their pages again: up to a third of an epoch,
+    or of a track's features. See mallopt(3). Other C libraries are not changed.
+    """
     with suppress(OSError):
         mallopt = CDLL("libc.so.6").mallopt
         mallopt(M_MMAP_MAX, 0)

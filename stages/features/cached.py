@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.runtime import keep_freed_memory
 from stages.features.catalogue import extract
 from stages.features.feature import Feature
 from stages.features.variants import Variant, vary
@@ -73,7 +74,8 @@ def read(chunk: Chunk, audio: Path) -> LoadedChunk:
 
 
 def compute(loaded: LoadedChunk) -> dict[str, NDArray[Any]]:
-    """Compute the features of a chunk, (n_segments, n_bins, n_frames) by name; pure, for any worker."""
+    """Compute the features of a chunk, (n_segments, n_bins, n_frames) by name, on any worker."""
+    keep_freed_memory()
     chunk, samples = loaded.chunk, loaded.samples
     starts = [start - chunk.starts[0] for start in chunk.starts]
     if chunk.variant is not None:
