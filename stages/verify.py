@@ -8,7 +8,6 @@ of this machine could explain it.
 """
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -16,11 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stages.core.errors import EncoreError
-from stages.core.workspace import root
+from stages.core.workspace import root, work_cache
 from stages.entry.command import run_command
+from stages.entry.internals import internals
 from stages.verification import machine
 from stages.verification.differences import differences
 from stages.verification.recorded import Contents, Output, files_of, md5_of, recorded_outputs
+
+LARGEST = 2_000_000_000  # bytes that are compared value by value, in memory
 
 
 def main() -> None:
@@ -31,33 +33,55 @@ def main() -> None:
     elif sys.argv[1:]:
         raise EncoreError(f"{' '.join(sys.argv[1:])}: the only word is quick")
     else:
-        with tempfile.TemporaryDirectory(prefix="encore-verify-") as folder:
+        with tempfile.TemporaryDirectory(dir=work_cache("verify")) as folder:
             clone = Path(folder, "encore")
             make_clone(project, clone)
             outputs = recorded_outputs(clone)
+            prepare_clone(clone, machine.is_exact(clone / "params.yaml"))
             run_pipeline(clone)
             check(outputs, clone, project)
 
 
 def make_clone(project: Path, clone: Path) -> None:
-    """Clone the last commit; only what was downloaded is shared, since its source publishes its hash."""
-    changed = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=project, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    if changed:
+    """Clone the last commit; only what was downloaded is shared, since its source publishes its hash.
+
+    Raises
+    ------
+    EncoreError
+        If the project is not the root of a git repository with a commit.
+    """
+    if changed := _git(project, "status", "--porcelain").splitlines():
         print(f"note: {len(changed)} changes that are not committed are not verified")
-    subprocess.run(["git", "clone", "--quiet", str(project), str(clone)], check=True)
+    _git(project, "rev-parse", "HEAD")
+    _git(project, "clone", "--quiet", str(project), str(clone))
     downloads = project / ".encore/downloads"
     if downloads.is_dir():
         (clone / ".encore").mkdir()
         (clone / ".encore/downloads").symlink_to(downloads)
 
 
+def prepare_clone(clone: Path, is_exact: bool) -> None:
+    """Give a clone a DVC cache of its own, no tracking, and the CPU where the same bits are promised.
+
+    None of that is a dependency of a stage.
+    """
+    (clone / ".dvc/config.local").write_text("[cache]\n    dir = cache\n", "utf-8")  # below .dvc
+    with internals().modify_yaml(str(clone / "params.yaml")) as values:
+        values["runtime"]["tracking"] = "off"
+        if is_exact:
+            values["runtime"]["device"] = "cpu"
+
+
+def _git(project: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=project, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["unknown"])[-1].removeprefix("fatal: ")
+        raise EncoreError(f"{project}: what is verified is the last commit of a git repository: {reason}")
+    return done.stdout
+
+
 def run_pipeline(clone: Path) -> None:
-    """Run ``dvc repro`` in the clone with this environment; its output is shown, and no run is tracked."""
-    params = clone / "params.yaml"
-    text = re.sub(r"^( +tracking:).*$", r'\1 "off"', params.read_text("utf-8"), flags=re.MULTILINE)
-    params.write_text(text, "utf-8")
+    """Run ``dvc repro`` in the clone with this environment; its output is shown."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "DVC_ROOT": str(clone)}
     done = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=clone, env=environment)
@@ -86,7 +110,7 @@ def check(outputs: Sequence[Output], folder: Path, project: Path) -> None:
     if not different:
         print(f"all {len(outputs)} outputs are as dvc.lock records them")
         return
-    for line in machine.explanations(project):
+    for line in machine.explanations(folder):
         print(f"may explain it: {line}")
     raise EncoreError(
         f"{len(different)} of {len(outputs)} outputs are not as dvc.lock records them; "
@@ -98,10 +122,10 @@ def compare(output: Output, folder: Path, contents: Contents) -> list[str]:
     """Return where an output differs from what is recorded, in lines; none if it is equal."""
     path = folder / output.path
     found = md5_of(path)
-    if found == output.md5:
-        return []
     if not output.md5:
         return ["dvc.lock does not record it; `dvc repro` does"]
+    if found == output.md5:
+        return []
     if not found:
         return ["missing; `dvc checkout` or `dvc repro` brings it back"]
     if not path.is_dir():
@@ -120,6 +144,8 @@ def compare(output: Output, folder: Path, contents: Contents) -> list[str]:
 
 
 def _of_file(name: Path, md5: str, found: Path, contents: Contents) -> list[str]:
+    if found.stat().st_size > LARGEST:
+        return [f"its hash; the values of files over {LARGEST / 1e9:g} GB are not compared"]
     recorded = contents.of(md5, name)
     if recorded is None:
         return ["its hash; the recorded file is not in DVC's cache here, so no values are compared"]

@@ -50,11 +50,14 @@ class CachedAudio:
     info : AudioInfo
     fingerprint : ndarray of uint32 (n_frames,)
         See `stages.audio.fingerprint`.
+    modified_ns : int
+        When the file was last changed before it was decoded, in ns since 1970.
     """
 
     key: str
     info: AudioInfo
     fingerprint: NDArray[np.uint32]
+    modified_ns: int
 
 
 def code() -> str:
@@ -66,6 +69,7 @@ def code() -> str:
 
 def decode_cached(path: Path, settings: DecodeSettings) -> CachedAudio:
     """Decode a file, unless the work cache has it."""
+    modified_ns = path.stat().st_mtime_ns
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     limits = settings.render.model_dump() if is_midi(path) else settings.max_duration_s
@@ -73,13 +77,13 @@ def decode_cached(path: Path, settings: DecodeSettings) -> CachedAudio:
     key = cache.entry_key(sha256, path.suffix.lower(), settings.sample_rate_hz, limits, settings.code)
     if entry := cache.load(key, ["fingerprint"]):
         arrays, about = entry
-        return CachedAudio(key, AudioInfo(**about), arrays["fingerprint"])
+        return CachedAudio(key, AudioInfo(**about), arrays["fingerprint"], modified_ns)
     decoded = decode(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
     arrays = {"fingerprint": decoded.fingerprint}
     if decoded.samples is not None and not _is_as_stored(decoded.info, settings):
         arrays["samples"] = decoded.samples
     cache.save(key, arrays, asdict(decoded.info))
-    return CachedAudio(key, decoded.info, decoded.fingerprint)
+    return CachedAudio(key, decoded.info, decoded.fingerprint, modified_ns)
 
 
 def _is_as_stored(info: AudioInfo, settings: DecodeSettings) -> bool:
@@ -91,7 +95,7 @@ def _is_as_stored(info: AudioInfo, settings: DecodeSettings) -> bool:
 def decode_failed(reason: str) -> CachedAudio:
     """Return the result for a file that kills or blocks the process that decodes it."""
     reason = f"{reason}; get it again, or convert it to FLAC or WAV"
-    return CachedAudio("", AudioInfo(problem="decode error", reason=reason), np.empty(0, np.uint32))
+    return CachedAudio("", AudioInfo(problem="decode error", reason=reason), np.empty(0, np.uint32), 0)
 
 
 def waveform(path: Path, audio: CachedAudio, settings: DecodeSettings) -> NDArray[Any]:
@@ -100,13 +104,19 @@ def waveform(path: Path, audio: CachedAudio, settings: DecodeSettings) -> NDArra
     Raises
     ------
     EncoreError
-        If the file has none now.
+        If the file has changed meanwhile.
     """
+    is_as_stored = _is_as_stored(audio.info, settings)
+    if not is_as_stored and (entry := cache.load(audio.key, ["samples"])):
+        return entry[0]["samples"]
     try:
-        if _is_as_stored(audio.info, settings):
-            return read_as_stored(path)
-        if entry := cache.load(audio.key, ["samples"]):
-            return entry[0]["samples"]
-        return decode_again(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
-    except UnreadableError as error:
-        raise EncoreError(f"{path} has changed since it was decoded, and {error}; run again") from None
+        if is_as_stored:
+            samples = read_as_stored(path)
+        else:
+            samples = decode_again(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
+        is_same = path.stat().st_mtime_ns == audio.modified_ns and len(samples) == audio.info.n_samples
+    except (FileNotFoundError, UnreadableError):
+        is_same = False
+    if not is_same:
+        raise EncoreError(f"{path} has changed since it was decoded; leave it alone, and run again")
+    return samples

@@ -207,7 +207,7 @@ def _running(watch: Callable[[threading.Event], None]) -> Iterator[None]:
 def _refused(worker: str, answer: object, address: str) -> EncoreError:
     if isinstance(answer, BaseException):
         why = f"cannot run this project ({' '.join(str(answer).split())})"
-    elif str(answer).endswith(kernels()):
+    elif " " not in str(answer) or str(answer).endswith(kernels()):
         why = f"has other code than this process, or another version of {', '.join(PACKAGES)}"
     else:
         theirs = str(answer).partition(" ")[2]

@@ -5,45 +5,62 @@ import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from stages.core.numerics import GIVEN, NumericsParams, has_avx2
-from stages.core.params import load
-from stages.core.runtime import cores, runtime
+from stages.core.params import check, read
+from stages.core.runtime import cores
 
 
-def explanations(project: Path) -> list[str]:
-    """Return what differs from the machines and settings for which the same bits are promised."""
-    return [*_packages(project), *_settings(), *_hardware()]
+def explanations(folder: Path) -> list[str]:
+    """Return what differs from the machines and settings for which the same bits are promised.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a project, with its params.yaml and its lists of packages.
+    """
+    return [*_packages(folder), *_settings(folder / "params.yaml"), *_hardware(folder / "params.yaml")]
 
 
-def _packages(project: Path) -> Iterator[str]:
-    with (project / "pyproject.toml").open("rb") as file:
+def is_exact(params: Path) -> bool:
+    """Return whether a params.yaml promises the same bits."""
+    return check(read("numerics", params), NumericsParams, "numerics").exact
+
+
+def _packages(folder: Path) -> Iterator[str]:
+    with (folder / "pyproject.toml").open("rb") as file:
         pinned = tomllib.load(file)["project"]["dependencies"]
-    locked = (project / "requirements.lock").read_text("utf-8").splitlines()
+    locked = (folder / "requirements.lock").read_text("utf-8").splitlines()
     for line in dict.fromkeys([*locked, *pinned]):  # torch is not in the lock
         wanted = Requirement(line)
         if wanted.marker is None or wanted.marker.evaluate():
-            installed = version(wanted.name)
-            if not wanted.specifier.contains(installed):  # torch's 2.13.0+cpu is 2.13.0
-                yield f"{wanted.name} is {installed}, and should be {wanted.specifier}: run make again"
+            try:
+                installed = version(wanted.name)
+            except PackageNotFoundError:
+                installed = ""
+            if not installed or not wanted.specifier.contains(installed):  # torch's 2.13.0+cpu is 2.13.0
+                found = installed or "not installed"
+                yield f"{wanted.name} is {found}, and should be {wanted.specifier}: run make again"
 
 
-def _settings() -> Iterator[str]:
-    if load("numerics", NumericsParams).exact:
+def _settings(params: Path) -> Iterator[str]:
+    if read("train", params)["compile"]:
+        yield "train.compile is true: kernels are made for the CPU at hand"
+    if is_exact(params):
         return
     yield "numerics.exact is false: models use the fastest kernels of this CPU, and all of its cores"
     for name, value in GIVEN.items():
         yield f"{name} is set to {value!r}"
 
 
-def _hardware() -> Iterator[str]:
+def _hardware(params: Path) -> Iterator[str]:
     import torch
 
-    if runtime().device != "cpu" and (torch.cuda.is_available() or torch.mps.is_available()):
+    if read("runtime", params)["device"] != "cpu" and (torch.cuda.is_available() or torch.mps.is_available()):
         yield "models ran on a GPU, whose bits are its own: runtime.device=cpu"
     if not has_avx2():
         yield "this CPU has no AVX2, or this is no Linux on x86-64: the same bits are not promised"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.core.errors import EncoreError
+
 FOLDER = ".dir"  # how DVC's hash of a folder ends
 
 
@@ -30,15 +32,30 @@ class Output:
 
 
 def recorded_outputs(project: Path) -> list[Output]:
-    """Return all outputs of a project's dvc.yaml, in the order of its stages."""
-    from dvc.repo import Repo
+    """Return all outputs of a project's dvc.yaml, in the order of its stages.
 
-    with Repo(str(project)) as repo:
-        return [
-            Output(stage.name, Path(out.fs_path).relative_to(project), out.hash_info.value or "")
-            for stage in repo.index.stages
-            for out in stage.outs
-        ]
+    Raises
+    ------
+    EncoreError
+        If DVC cannot read the project, or dvc.lock records none of them.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.stage import PipelineStage
+
+    try:
+        with Repo(str(project)) as repo:
+            outputs = [
+                Output(stage.name, Path(out.fs_path).relative_to(project), out.hash_info.value or "")
+                for stage in repo.index.stages
+                if isinstance(stage, PipelineStage)
+                for out in stage.outs
+            ]
+    except DvcException as error:
+        raise EncoreError(f"{project}: DVC cannot read it: {' '.join(str(error).split())}") from None
+    if not any(output.md5 for output in outputs):
+        raise EncoreError(f"{project}/dvc.lock records no output yet; `dvc repro`, then commit dvc.lock")
+    return outputs
 
 
 def md5_of(path: Path) -> str:
@@ -86,7 +103,7 @@ class Contents:
 
     def _candidates(self, md5: str, path: Path) -> Iterator[bytes]:
         for place in (Path(self._cache.oid_to_path(md5)), self._project / path):
-            if place.is_file():
+            if place.is_file() and md5_of(place) == md5.removesuffix(FOLDER):
                 yield place.read_bytes()
         command = ["git", "show", f"HEAD:{path.as_posix()}"]
         yield subprocess.run(command, cwd=self._project, capture_output=True).stdout

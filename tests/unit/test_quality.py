@@ -25,7 +25,7 @@ def track(name: str, label: str = "jazz", fault: str = "") -> RawTrack:
 def audio(number: int, words: np.ndarray | None = None, **changes: object) -> CachedAudio:
     """File `number`, different from all others unless it gets their words or digest."""
     info = AudioInfo(**{**GOOD, "digest": f"digest {number}", **changes})
-    return CachedAudio(f"key {number}", info, ORDINARY[number] if words is None else words)
+    return CachedAudio(f"key {number}", info, ORDINARY[number] if words is None else words, 0)
 
 
 def assessed_alone(

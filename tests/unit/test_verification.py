@@ -3,21 +3,24 @@
 import hashlib
 import io
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
 import h5py
 import numpy as np
 import pytest
+from dvc.repo import Repo
 from safetensors.numpy import save
 
 from stages.core import numerics
 from stages.core.errors import EncoreError
+from stages.core.params import read
 from stages.verification import machine
 from stages.verification.differences import MOST, differences
-from stages.verification.recorded import Output, files_of, md5_of
-from stages.verify import check, compare
-from tests.synthetic import REPO, write_params
+from stages.verification.recorded import Output, files_of, md5_of, recorded_outputs
+from stages.verify import check, compare, make_clone, prepare_clone, run_pipeline
+from tests.synthetic import REPO, line_of, write_params
 
 
 def h5(**arrays: object) -> bytes:
@@ -124,12 +127,48 @@ def test_an_equal_folder_has_no_lines_and_each_change_of_a_file_has_one(folder):
     [
         ("none.csv", "0" * 32, "missing; `dvc checkout` or `dvc repro` brings it back"),
         ("pages", "", "dvc.lock does not record it"),
+        ("none.csv", "", "dvc.lock does not record it"),
         ("pages/a.png", "0" * 32, "the recorded file is not in DVC's cache here"),
     ],
 )
 def test_what_cannot_be_compared_says_why(folder, path, md5, words):
     (line,) = compare(Output("fetch", Path(path), md5), folder, Known())
     assert words in line
+
+
+def test_a_folder_that_is_no_commit_ends_in_one_line(workspace):
+    for _ in ("no repository", "no commit"):
+        line = line_of(lambda: make_clone(workspace, workspace / "clone"))
+        assert "what is verified is the last commit of a git repository" in line
+        subprocess.run(["git", "init", "--quiet"], check=True)
+    assert "DVC cannot read it" in line_of(lambda: recorded_outputs(workspace))
+    Repo.init(".", no_scm=True)
+    assert "records no output yet" in line_of(lambda: recorded_outputs(workspace))
+
+
+@pytest.mark.slow
+def test_nothing_is_taken_from_a_cache_that_projects_share(workspace):
+    """Else the pipeline would not run, and agree with itself."""
+    project = workspace / "project"
+    project.mkdir()
+    Repo.init(str(project), no_scm=True)
+    (project / "params.yaml").write_text("runtime: {tracking: 'on', device: auto}")
+    (project / "dvc.yaml").write_text("stages: {make: {cmd: date +%N > made, outs: [made]}}")
+    with Repo(str(project)) as repo, repo.config.edit("repo") as config:
+        config["cache"] = {"dir": str(workspace / "shared")}
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "-C", str(project)]
+    run_pipeline(project)
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "made"]):
+        subprocess.run([*git, *words], check=True)
+    clone = workspace / "clone"
+    make_clone(project, clone)
+    (output,) = recorded_outputs(clone)
+    prepare_clone(clone, is_exact=True)
+    params = read("runtime", clone / "params.yaml")
+    assert params == {"tracking": "off", "device": "cpu"}
+    run_pipeline(clone)
+    assert [*(clone / ".dvc/cache/files/md5").iterdir()]
+    assert compare(output, clone, Known()) != []
 
 
 def environment(folder: Path, edit: Callable[[str], str] = str) -> None:
@@ -160,7 +199,7 @@ def test_inexact_settings_and_a_cpu_without_avx2_are_named(workspace, monkeypatc
 
 def test_the_first_stage_that_differs_ends_the_line(folder, monkeypatch, capsys):
     monkeypatch.setattr("stages.verify.Contents", lambda project: Known())
-    monkeypatch.setattr(machine, "explanations", lambda project: ["the moon is full"])
+    monkeypatch.setattr(machine, "explanations", lambda folder: ["the moon is full"])
     outputs = [Output("fetch", PAGES, md5_of(folder / PAGES)), Output("train", Path("pages/a.png"), "0" * 32)]
     with pytest.raises(EncoreError, match=r"1 of 2 outputs .*the first stage that differs is train"):
         check(outputs, folder, folder)
