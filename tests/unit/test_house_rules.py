@@ -126,7 +126,7 @@ NEUTRAL = {
     "stages.tracking.metrics.tracked",
     "stages.tracking.store",
 }
-CHECKING = ("check.py", "run.py", "encore.py")  # they start DVC, and are part of no stage
+CHECKING = ("check.py", "run.py", "verify.py", "encore.py")  # they start DVC, and are part of no stage
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPO).as_posix())
