@@ -41,7 +41,7 @@ validate: environment ## compare the music at hand with what its source publishe
 	@python -m stages.validate
 
 .PHONY: verify
-verify: environment ## run the pipeline anew in a fresh clone and compare every output with dvc.lock (QUICK=1: compare what is here)
+verify: environment ## is all as dvc.lock records it, computed anew in a fresh clone? (QUICK=1: is what is here?)
 	@python -m stages.verify $(if $(QUICK),quick)
 
 .PHONY: readme
