@@ -61,9 +61,9 @@ def make_clone(project: Path, clone: Path) -> None:
 
 
 def prepare_clone(clone: Path, is_exact: bool) -> None:
-    """Give a clone a DVC cache of its own, no tracking, and the CPU where the same bits are promised.
+    """Give a clone its own DVC cache, and turn tracking off; if it `is_exact`, models run on the CPU.
 
-    None of that is a dependency of a stage.
+    No stage depends on these settings.
     """
     (clone / ".dvc/config.local").write_text("[cache]\n    dir = cache\n", "utf-8")  # below .dvc
     with internals().modify_yaml(str(clone / "params.yaml")) as values:
@@ -120,10 +120,10 @@ def check(outputs: Sequence[Output], folder: Path, project: Path) -> None:
 
 def compare(output: Output, folder: Path, contents: Contents) -> list[str]:
     """Return where an output differs from what is recorded, in lines; none if it is equal."""
-    path = folder / output.path
-    found = md5_of(path)
     if not output.md5:
         return ["dvc.lock does not record it; `dvc repro` does"]
+    path = folder / output.path
+    found = md5_of(path)
     if found == output.md5:
         return []
     if not found:

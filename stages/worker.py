@@ -8,17 +8,15 @@ with the kernels of its machine, and is then refused.
 
 import os
 import sys
-from pathlib import Path
 
+from stages.core.workspace import python_path
 from stages.entry.command import run_command
 
 
 def main() -> None:
     """Become `dask worker`, with this project's code and settings."""
-    project = str(Path(__file__).parents[1])
-    path = os.pathsep.join([project, *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "distributed.cli.dask_worker", *sys.argv[1:]]
-    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})  # noqa: S606
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": python_path()})  # noqa: S606
 
 
 if __name__ == "__main__":

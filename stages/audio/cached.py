@@ -17,6 +17,7 @@ from stages.storage import cache
 
 # The packages whose version may change a waveform.
 PACKAGES = ("av", "numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont")
+# Encodings whose samples need no decoding.
 AS_STORED = ("WAV/PCM_16", "WAVEX/PCM_16", "AU/PCM_16", "AIFF/PCM_16")
 
 

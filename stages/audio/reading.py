@@ -134,7 +134,7 @@ def read_as_stored(path: Path) -> NDArray[np.int16]:
         with Libsndfile(path, "") as file:
             return joined(deque(block[:, 0] for _, block in file.blocks(BLOCK)))
     except DecoderError as error:
-        raise UnreadableError(_refusal("PCM", str(error))) from None
+        raise UnreadableError(str(error)) from None
 
 
 def _parts(path: Path) -> list[_Part]:

@@ -26,6 +26,15 @@ def root() -> Path:
     return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
 
 
+def python_path() -> str:
+    """Return the PYTHONPATH with which another process runs the code of this one.
+
+    Under ``--temp``, and in an environment that belongs to another checkout, it would find other code.
+    """
+    own = str(Path(__file__).parents[2])
+    return os.pathsep.join([own, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def work_cache(name: str) -> Path:
     """Return a folder of the work cache, created if needed; it may be deleted at any time."""
     folder = work_cache_path() / name

@@ -129,16 +129,16 @@ class _Tasks:
                 future.set_exception(error)
 
 
-def _key(function: Callable[..., Any]) -> str:
-    return _key_of_module(getattr(function, "func", function).__module__)
+def _key(function: Callable[..., Any]) -> tuple[str, str]:
+    return _key_of_module(getattr(function, "func", function).__module__), kernels()
 
 
 @cache  # of the code that this process has loaded, even if the files change later
 def _key_of_module(module: str) -> str:
-    return f"{code_key(module, PACKAGES)} {kernels()}"
+    return code_key(module, PACKAGES)
 
 
-def _checked(function: Callable[[Item], Result], key: str, item: Item) -> Result:
+def _checked(function: Callable[[Item], Result], key: tuple[str, str], item: Item) -> Result:
     """Return ``function(item)``, on a worker that may have joined a moment ago."""
     if (own := _key(function)) != key:
         worker = get_worker()
@@ -207,11 +207,10 @@ def _running(watch: Callable[[threading.Event], None]) -> Iterator[None]:
 def _refused(worker: str, answer: object, address: str) -> EncoreError:
     if isinstance(answer, BaseException):
         why = f"cannot run this project ({' '.join(str(answer).split())})"
-    elif " " not in str(answer) or str(answer).endswith(kernels()):
-        why = f"has other code than this process, or another version of {', '.join(PACKAGES)}"
+    elif isinstance(answer, tuple) and answer[1] != kernels():
+        why = f"computes with numpy's kernels {answer[1]}, this process with those {kernels()}"
     else:
-        theirs = str(answer).partition(" ")[2]
-        why = f"computes with numpy's kernels {theirs}, this process with those {kernels()}"
+        why = f"has other code than this process, or another version of {', '.join(PACKAGES)}"
     return EncoreError(f"{worker} {why}; {_start(address)}")
 
 

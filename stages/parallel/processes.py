@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from stages.core.errors import EncoreError
 from stages.core.runtime import workers
+from stages.core.workspace import python_path
 from stages.parallel.window import in_order
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def prepare(modules: Sequence[str]) -> None:
     forkserver.set_forkserver_preload(["pebble", __name__, *modules])
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C would print a traceback there
     path = os.environ.get("PYTHONPATH")
-    # the code of this process; under --temp it is not that of the project that the environment belongs to
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [path])])
+    os.environ["PYTHONPATH"] = python_path()
     try:
         forkserver.ensure_running()
     finally:

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from stages.core.workspace import python_path
+
 if TYPE_CHECKING:
     from stages.core.tables import Epoch
 
@@ -42,13 +44,12 @@ class Tracking:
     def __init__(self, mode: str):
         self._process: subprocess.Popen[str] | None = None
         if mode == "on":
-            python_path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "stages.tracking.process"],
                     stdin=subprocess.PIPE,
                     text=True,
-                    env={**MLFLOW, **os.environ, "PYTHONPATH": python_path},
+                    env={**MLFLOW, **os.environ, "PYTHONPATH": python_path()},
                     start_new_session=True,  # Ctrl-C interrupts the stage alone, which sends "KILLED"
                 )
             except OSError as error:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,19 +90,15 @@ class Contents:
 
     def of(self, md5: str, path: Path) -> bytes | None:
         """Return the file with this hash that an output `path` had; None if this machine has it no more."""
-        for content in self._candidates(md5, path):
-            if hashlib.md5(content).hexdigest() == md5.removesuffix(FOLDER):  # noqa: S324
-                return content
-        return None
+        wanted = md5.removesuffix(FOLDER)
+        for place in (Path(self._cache.oid_to_path(md5)), self._project / path):
+            if place.is_file() and md5_of(place) == wanted:
+                return place.read_bytes()
+        command = ["git", "show", f"HEAD:{path.as_posix()}"]
+        content = subprocess.run(command, cwd=self._project, capture_output=True).stdout
+        return content if hashlib.md5(content).hexdigest() == wanted else None  # noqa: S324
 
     def files(self, md5: str, path: Path) -> dict[str, str] | None:
         """Return the files of the folder with this hash, as `files_of` does; None as above."""
         content = self.of(md5, path)
         return None if content is None else {file["relpath"]: file["md5"] for file in json.loads(content)}
-
-    def _candidates(self, md5: str, path: Path) -> Iterator[bytes]:
-        for place in (Path(self._cache.oid_to_path(md5)), self._project / path):
-            if place.is_file() and md5_of(place) == md5.removesuffix(FOLDER):
-                yield place.read_bytes()
-        command = ["git", "show", f"HEAD:{path.as_posix()}"]
-        yield subprocess.run(command, cwd=self._project, capture_output=True).stdout

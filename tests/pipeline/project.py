@@ -15,6 +15,7 @@ from dvc.repo import Repo
 
 ROOT = Path(__file__).parents[2]
 RATE_HZ = 22050
+UNTRACKED = "runtime.tracking=off"
 SMALL = (
     "segment.length_s=1.0",
     "pictures.duration_s=1.0",

@@ -20,7 +20,7 @@ from mlflow.entities import Run
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from tests.pipeline.project import Project, stages_run
+from tests.pipeline.project import UNTRACKED, Project, stages_run
 
 CHROMIUM = shutil.which("chromium")
 QUIET = [
@@ -35,7 +35,6 @@ QUIET = [
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-UNTRACKED = "runtime.tracking=off"
 MINE = ("data/raw/mine.wav", "data/segments/mine.csv", "data/model/mine.txt", "data/evaluation/mine.md")
 
 

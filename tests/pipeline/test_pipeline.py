@@ -12,10 +12,9 @@ import pytest
 import soundfile
 from dvc.repo import Repo
 
-from tests.pipeline.project import Project, stages_run
+from tests.pipeline.project import UNTRACKED, Project, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-UNTRACKED = "runtime.tracking=off"
 
 ALL = ["fetch", "decode", "segment", "split", "extract", "pictures", "baseline", "train", "evaluate"]
 

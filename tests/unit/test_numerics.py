@@ -1,6 +1,5 @@
 """The stages give the same bytes in processes that pretend to be other machines."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stages.core import numerics
+from tests.campaigns.workspace import digests
 from tests.synthetic import REPO, write_music, write_params
 
 pytestmark = [
@@ -68,9 +68,9 @@ def outputs(folder: Path, machine: Mapping[str, str], cores: set[int]) -> dict[s
     )
     assert done.returncode == 0, done.stderr
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted([*(folder / "data").rglob("*"), *(folder / "cnn").rglob("*")])
-        if path.is_file()
+        f"{part}/{name}": digest
+        for part in ("data", "cnn")
+        for name, digest in digests(folder / part).items()
     }
 
 
