@@ -9,7 +9,7 @@ from stages.evaluation import baseline
 from stages.evaluation.params import BaselineParams
 from stages.evaluation.predictions import write_segments
 from stages.splitting import examples
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 
 
 def main() -> None:

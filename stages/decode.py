@@ -13,7 +13,7 @@ from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
 from stages.core.workspace import outputs
 from stages.entry.command import run
-from stages.storage import cache, hdf5
+from stages.storage import audio_file, cache
 
 MUSIC = Path("data/raw/music")
 LISTED = 20  # dropped files that are printed; quality.csv has all of them
@@ -39,15 +39,18 @@ def main() -> None:
 
 
 def save_waveforms(path: Path, files: DecodedFiles, settings: cached.DecodeSettings) -> None:
-    """Write the waveforms of the usable tracks, one after another, to save memory."""
+    """Write the waveforms of the usable tracks, one after another, to save memory; or where they are."""
     from tqdm import tqdm
 
-    with hdf5.create_audio(path, settings.sample_rate_hz) as file:
+    with audio_file.create_audio(path, settings.sample_rate_hz) as file:
         bar = tqdm(files.tracks, "store", unit="track", disable=None)
         for row, track in enumerate(bar):
             audio = files.audio[row]
             samples = cached.waveform(files.paths[row], audio, settings)
-            hdf5.append_waveform(file, row, track.track_id, samples, audio.info.digest)
+            if isinstance(samples, audio_file.StoredMusic):
+                audio_file.refer_to_music(file, row, track.track_id, samples, audio.info.digest)
+            else:
+                audio_file.append_waveform(file, row, track.track_id, samples, audio.info.digest)
             del samples  # before the next one, of perhaps hundreds of megabytes, is read
 
 

@@ -31,7 +31,7 @@ from stages.reports import card
 from stages.reports.summary import headline
 from stages.splitting import examples
 from stages.splitting.schemes import SPLITS
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 from stages.tracking import client
 from stages.tracking.metrics import tracked
 

@@ -10,7 +10,7 @@ from stages.features.extraction import Extraction
 from stages.features.params import FeaturesParams
 from stages.features.segments import Index
 from stages.features.writing import write
-from stages.storage import hdf5
+from stages.storage import feature_file
 
 AUDIO = Path("data/audio")
 SEGMENTS = Path("data/segments/segments.csv")
@@ -25,7 +25,7 @@ def main() -> None:
     _report(params, extraction, arrays)
 
 
-def _report(params: FeaturesParams, extraction: Extraction, arrays: Mapping[str, hdf5.Array]) -> None:
+def _report(params: FeaturesParams, extraction: Extraction, arrays: Mapping[str, feature_file.Array]) -> None:
     if n_empty := max(feature.n_empty_bands() for feature in extraction.features.values()):
         n_mels = params.section("mel").model_dump()["n_mels"]
         print(

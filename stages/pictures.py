@@ -11,7 +11,7 @@ from stages.entry.command import run
 from stages.features.params import FeaturesParams
 from stages.plots import figures, spectrograms
 from stages.plots.pages import PicturesParams, Plan, page_features, plan
-from stages.storage import hdf5
+from stages.storage import audio_file
 
 if TYPE_CHECKING:
     import h5py
@@ -25,9 +25,9 @@ def main() -> None:
     params = load("pictures", PicturesParams)
     tracks = read_rows(AUDIO / "tracks.csv", AudioTrack)
     planned = plan(tracks, params.tracks)
-    sample_rate_hz = hdf5.read_sample_rate_hz(AUDIO / "audio.h5")
+    sample_rate_hz = audio_file.read_sample_rate_hz(AUDIO / "audio.h5")
     features = page_features(load("features", FeaturesParams), sample_rate_hz)
-    with hdf5.open_audio(AUDIO / "audio.h5") as audio, outputs(Path("data/pictures")) as folder:
+    with audio_file.open_audio(AUDIO / "audio.h5") as audio, outputs(Path("data/pictures")) as folder:
         draw_pages(
             folder, planned, tracks, audio, features, max(1, round(params.duration_s * sample_rate_hz))
         )
@@ -54,7 +54,7 @@ def draw_pages(
         (folder / "pages" / kind).mkdir(parents=True)
         pages += [(folder / "pages" / kind / name, row) for name, row in rows.items()]
     for path, row in tqdm(pages, desc="pictures", unit="page", disable=None):
-        samples = hdf5.read_waveform(audio, row, 0, n_samples)
+        samples = audio_file.read_waveform(audio, row, 0, n_samples)
         figures.save(spectrograms.page(samples, features, tracks[row].label, tracks[row].track_id), path)
 
 
@@ -66,7 +66,7 @@ def draw_overview(
     middles = {}
     for title, row in planned.overview.items():
         start = max(0, (tracks[row].n_samples - length) // 2)
-        middles[title] = hdf5.read_waveform(audio, row, start, start + length)
+        middles[title] = audio_file.read_waveform(audio, row, start, start + length)
     figures.save(spectrograms.overview(middles, mel), folder / "spectrograms.png")
 
 

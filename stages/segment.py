@@ -7,7 +7,7 @@ from stages.core.tables import AudioTrack, Segment, SegmentedTrack, read_rows, w
 from stages.core.workspace import outputs
 from stages.entry.command import run
 from stages.features.segments import SegmentParams, cut_all
-from stages.storage import hdf5
+from stages.storage import audio_file
 
 AUDIO = Path("data/audio")
 
@@ -16,7 +16,7 @@ def main() -> None:
     """Cut every track of data/audio."""
     params = load("segment", SegmentParams)
     tracks = read_rows(AUDIO / "tracks.csv", AudioTrack)
-    segments, cuts = cut_all(tracks, params, hdf5.read_sample_rate_hz(AUDIO / "audio.h5"))
+    segments, cuts = cut_all(tracks, params, audio_file.read_sample_rate_hz(AUDIO / "audio.h5"))
     with outputs(Path("data/segments")) as folder:
         write_rows(folder / "segments.csv", segments, Segment)
         write_rows(folder / "tracks.csv", cuts, SegmentedTrack)

@@ -16,7 +16,7 @@ from stages.core.tables import Epoch, write_rows
 from stages.core.workspace import outputs
 from stages.entry.command import run
 from stages.splitting import examples
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 from stages.tracking import client
 from stages.training.content_key import content_key
 from stages.training.description import Description, InputFeature

@@ -4,11 +4,14 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
@@ -18,7 +21,7 @@ from stages.core.documents import write_document
 from stages.core.errors import EncoreError
 from stages.core.params import check
 from stages.core.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
-from stages.storage import hdf5
+from stages.storage import audio_file, feature_file
 from stages.training.augment_params import AugmentParams
 from stages.training.description import Description, InputFeature
 from stages.training.loss_params import check_loss
@@ -271,11 +274,11 @@ def write_audio(waveforms: dict[str, np.ndarray], rate_hz: int = RATE_HZ, label:
     audio = Path("data/audio")
     audio.mkdir(parents=True)
     rows = []
-    with hdf5.create_audio(audio / "audio.h5", rate_hz) as file:
+    with audio_file.create_audio(audio / "audio.h5", rate_hz) as file:
         for row, (track_id, samples) in enumerate(waveforms.items()):
             full = samples.astype(np.float32) / 32768 if samples.dtype == np.int16 else samples
             digest = hashlib.sha256(full.tobytes()).hexdigest()
-            hdf5.append_waveform(file, row, track_id, samples, digest)
+            audio_file.append_waveform(file, row, track_id, samples, digest)
             rows.append(AudioTrack(track_id, label, "", track_id, "", len(samples), 1))
     write_rows(audio / "tracks.csv", rows, AudioTrack)
 
@@ -301,10 +304,10 @@ def write_arrays(
     arrays = {}
     framing = {"n_fft": 512, "hop_length": 256, "window": "hann", "pad_mode": "constant"}
     for name, array in values.items():
-        bins = hdf5.Axis(f"{name}_bin", np.arange(array.shape[1], dtype=np.float64))
-        time_s = hdf5.Axis("time_s", np.arange(array.shape[2]) / 10)
-        arrays[name] = hdf5.Array(array.dtype, unit, bins, time_s, framing | settings)
-    table = hdf5.SegmentTable(track_id, segment, [RATE_HZ * number for number in segment], label)
+        bins = feature_file.Axis(f"{name}_bin", np.arange(array.shape[1], dtype=np.float64))
+        time_s = feature_file.Axis("time_s", np.arange(array.shape[2]) / 10)
+        arrays[name] = feature_file.Array(array.dtype, unit, bins, time_s, framing | settings)
+    table = feature_file.SegmentTable(track_id, segment, [RATE_HZ * number for number in segment], label)
     attributes = {
         "sample_rate_hz": RATE_HZ,
         "segment_length": RATE_HZ,
@@ -314,10 +317,20 @@ def write_arrays(
         "made_with": "numpy",
     }
     variants = variants or {}
-    with hdf5.create_features(path, arrays, table, attributes, "none", [*variants]) as file:
-        for variant, of_variant in [(None, values), *variants.items()]:
-            for name, array in of_variant.items():
-                file.write(name, 0, array, variant)
+    file = feature_file.create_features(path, feature_file.Contents(arrays, table, attributes, [*variants]))
+    for variant, of_variant in [(None, values), *variants.items()]:
+        file.write(0, of_variant, variant)
+
+
+@contextmanager
+def edited_features() -> Iterator[h5py.File]:
+    """./data/features/features.h5 to be changed; its checksums are made anew."""
+    with h5py.File("data/features/features.h5", "r+") as file:
+        yield file
+        checks = []
+        file["crc32"].visititems(lambda name, item: checks.append(name) if hasattr(item, "shape") else None)
+        for name in checks:
+            file[f"crc32/{name}"][:] = [zlib.crc32(row) for row in file[name][:]]
 
 
 def write_features(

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from stages.audio.decode import AudioInfo, decode, decode_again
 from stages.audio.formats import is_midi
 from stages.audio.params import RenderParams
-from stages.audio.reading import UnreadableError, read_as_stored
+from stages.audio.pcm import find
+from stages.audio.reading import UnreadableError
 from stages.core.errors import EncoreError
 from stages.storage import cache
+from stages.storage.audio_file import StoredMusic
 
 # The packages whose version may change a waveform.
 PACKAGES = ("av", "numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont")
-# Encodings whose samples need no decoding.
-AS_STORED = ("WAV/PCM_16", "WAVEX/PCM_16", "AU/PCM_16", "AIFF/PCM_16")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class DecodeSettings:
 
 @dataclass(frozen=True)
 class CachedAudio:
-    """A decoded file; its waveform is in the work cache, unless the file itself is read as fast.
+    """A decoded file; its waveform is in the work cache, unless the file itself has it.
 
     Attributes
     ----------
@@ -53,12 +53,15 @@ class CachedAudio:
         See `stages.audio.fingerprint`.
     modified_ns : int
         When the file was last changed before it was decoded, in ns since 1970.
+    stored : StoredMusic or None
+        Where the waveform is in the file; None: it is not there as it is.
     """
 
     key: str
     info: AudioInfo
     fingerprint: NDArray[np.uint32]
     modified_ns: int
+    stored: StoredMusic | None = None
 
 
 def code() -> str:
@@ -76,21 +79,23 @@ def decode_cached(path: Path, settings: DecodeSettings) -> CachedAudio:
     limits = settings.render.model_dump() if is_midi(path) else settings.max_duration_s
     # libsndfile uses the name if the content leaves the format open
     key = cache.entry_key(sha256, path.suffix.lower(), settings.sample_rate_hz, limits, settings.code)
-    if entry := cache.load(key, ["fingerprint"]):
-        arrays, about = entry
-        return CachedAudio(key, AudioInfo(**about), arrays["fingerprint"], modified_ns)
+    if entry := cache.load(key, ["fingerprint", "checks"]):
+        saved, about = entry
+        stored = None
+        if place := about["place"]:
+            stored = StoredMusic(path, place["offset"], place["dtype"], place["n_samples"], saved["checks"])
+        return CachedAudio(key, AudioInfo(**about["info"]), saved["fingerprint"], modified_ns, stored)
     decoded = decode(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
-    arrays = {"fingerprint": decoded.fingerprint}
-    if decoded.samples is not None and not _is_as_stored(decoded.info, settings):
+    stored = None if decoded.samples is None else find(path, decoded.samples)
+    arrays: dict[str, NDArray[Any]] = {"fingerprint": decoded.fingerprint}
+    place = None
+    if stored is not None:
+        arrays["checks"] = stored.checks
+        place = {"offset": stored.offset, "dtype": stored.dtype, "n_samples": stored.n_samples}
+    elif decoded.samples is not None:
         arrays["samples"] = decoded.samples
-    cache.save(key, arrays, asdict(decoded.info))
-    return CachedAudio(key, decoded.info, decoded.fingerprint, modified_ns)
-
-
-def _is_as_stored(info: AudioInfo, settings: DecodeSettings) -> bool:
-    """Whether the waveform is in the file as it is, so that an entry would only take its place again."""
-    is_mono = (info.n_channels, info.sample_rate_hz) == (1, settings.sample_rate_hz)
-    return is_mono and info.encoding in AS_STORED and not info.cut_short
+    cache.save(key, arrays, {"info": asdict(decoded.info), "place": place})
+    return CachedAudio(key, decoded.info, decoded.fingerprint, modified_ns, stored)
 
 
 def decode_failed(reason: str) -> CachedAudio:
@@ -99,23 +104,23 @@ def decode_failed(reason: str) -> CachedAudio:
     return CachedAudio("", AudioInfo(problem="decode error", reason=reason), np.empty(0, np.uint32), 0)
 
 
-def waveform(path: Path, audio: CachedAudio, settings: DecodeSettings) -> NDArray[Any]:
-    """Return the samples of a file that was decoded before, from the work cache or from the file again.
+def waveform(path: Path, audio: CachedAudio, settings: DecodeSettings) -> NDArray[Any] | StoredMusic:
+    """Return the samples of a file that was decoded before, or where they are in it.
+
+    They are in the work cache; if they are there no more, the file is decoded again.
 
     Raises
     ------
     EncoreError
         If the file has changed meanwhile.
     """
-    is_as_stored = _is_as_stored(audio.info, settings)
-    if not is_as_stored and (entry := cache.load(audio.key, ["samples"])):
+    if audio.stored is None and (entry := cache.load(audio.key, ["samples"])):
         return entry[0]["samples"]
     try:
-        if is_as_stored:
-            samples = read_as_stored(path)
-        else:
-            samples = decode_again(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
-        is_same = path.stat().st_mtime_ns == audio.modified_ns and len(samples) == audio.info.n_samples
+        samples = audio.stored or decode_again(
+            path, settings.sample_rate_hz, settings.max_duration_s, settings.render
+        )
+        is_same = path.stat().st_mtime_ns == audio.modified_ns
     except (FileNotFoundError, UnreadableError):
         is_same = False
     if not is_same:

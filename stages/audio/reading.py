@@ -9,13 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from stages.audio import mp3, ogg
 from stages.audio.content import container
 from stages.audio.decoders import DecoderError, Ffmpeg, Libsndfile
-from stages.audio.waveform import BLOCK, Meter, Take, joined, take
+from stages.audio.waveform import Meter, Take, take
 
 TOLERANCE_S = 0.05  # what may be missing: headers, frames and decoders' delays differ by so much
 FLAC_START = rb"fLaC[\0\x80]\0\0\x22"  # with the size of the block that follows, always the same
@@ -120,21 +119,6 @@ def read(path: Path, sample_rate_hz: int, max_duration_s: float) -> Reading:
     claimed_s = sum(each.claimed_s for each in takes) if all(each.claimed_s for each in takes) else 0.0
     about = (first.encoding, first.rate_hz, first.n_channels, claimed_s)
     return Reading(*about, cut_short="; ".join(notes), meter=meter, blocks=blocks)
-
-
-def read_as_stored(path: Path) -> NDArray[np.int16]:
-    """Read all 16-bit samples of a mono file of PCM that `read` has read, with no further check.
-
-    Raises
-    ------
-    UnreadableError
-        If it cannot be read now.
-    """
-    try:
-        with Libsndfile(path, "") as file:
-            return joined(deque(block[:, 0] for _, block in file.blocks(BLOCK)))
-    except DecoderError as error:
-        raise UnreadableError(str(error)) from None
 
 
 def _parts(path: Path) -> list[_Part]:

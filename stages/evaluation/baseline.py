@@ -10,7 +10,7 @@ from stages.core.tables import Assignment
 from stages.evaluation.params import BaselineParams
 from stages.evaluation.predictions import Predictions
 from stages.splitting import examples
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 
 
 def statistics(x: NDArray[np.float32]) -> NDArray[np.float64]:

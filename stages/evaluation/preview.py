@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.core.tables import Assignment
 from stages.splitting import examples
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 
 if TYPE_CHECKING:
     from stages.training.trained import TrainedModel

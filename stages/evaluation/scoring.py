@@ -14,7 +14,7 @@ from stages.evaluation.params import EvaluateParams
 from stages.evaluation.predictions import Predictions
 from stages.splitting import examples
 from stages.splitting.schemes import SPLITS
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 
 if TYPE_CHECKING:
     from stages.training.trained import TrainedModel

@@ -1,7 +1,7 @@
-"""Features of a chunk of music, computed once: the work cache keeps what is computed."""
+"""Features of a chunk of music: what they depend on, and how they are computed and written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from stages.core.runtime import keep_freed_memory
 from stages.features.catalogue import extract
 from stages.features.feature import Feature
 from stages.features.variants import Variant, vary
-from stages.storage import cache, hdf5
+from stages.storage import audio_file, cache, feature_file
 
 # The packages whose version may change a feature.
 PACKAGES = ("librosa", "numpy", "scipy", "soxr")
@@ -26,6 +26,8 @@ class Chunk:
     ----------
     row : int
         Of the track in tracks.csv.
+    first : int
+        Row of the first segment in the index.
     starts : sequence of int
         Where the segments begin in the track, in samples.
     stop : int
@@ -35,21 +37,15 @@ class Chunk:
     variant : Variant or None
         Of the music between the first start and `stop`; None: the original.
     features : mapping of str to Feature
-    keys : mapping of str to str
-        Cache key of each feature.
     """
 
     row: int
+    first: int
     starts: Sequence[int]
     stop: int
     length: int
     variant: Variant | None
     features: Mapping[str, Feature]
-    keys: Mapping[str, str]
-
-    def only(self, names: Sequence[str]) -> "Chunk":
-        """Return the same chunk with some of its features."""
-        return replace(self, features={name: self.features[name] for name in names})
 
 
 @dataclass(frozen=True)
@@ -69,8 +65,8 @@ class LoadedChunk:
 
 def read(chunk: Chunk, audio: Path) -> LoadedChunk:
     """Read the samples of a chunk from the file `audio`."""
-    with hdf5.open_audio(audio) as file:
-        return LoadedChunk(chunk, hdf5.read_waveform(file, chunk.row, chunk.starts[0], chunk.stop))
+    with audio_file.open_audio(audio) as file:
+        return LoadedChunk(chunk, audio_file.read_waveform(file, chunk.row, chunk.starts[0], chunk.stop))
 
 
 def compute(loaded: LoadedChunk) -> dict[str, NDArray[Any]]:
@@ -83,11 +79,14 @@ def compute(loaded: LoadedChunk) -> dict[str, NDArray[Any]]:
     return extract(samples, starts, chunk.length, chunk.features)
 
 
-def compute_and_save(chunk: Chunk, audio: Path) -> dict[str, NDArray[Any]]:
-    """Read, compute and save a chunk: for workers that share the work cache and the file `audio`."""
-    values = compute(read(chunk, audio))
-    save(values, chunk.keys)
-    return values
+def compute_and_write(chunk: Chunk, audio: Path, new: feature_file.NewFeatures) -> None:
+    """Read, compute and write a chunk: for workers that share the files."""
+    write(chunk, compute(read(chunk, audio)), new)
+
+
+def write(chunk: Chunk, values: Mapping[str, NDArray[Any]], new: feature_file.NewFeatures) -> None:
+    """Write features of a chunk."""
+    new.write(chunk.first, values, chunk.variant.name if chunk.variant else None)
 
 
 def code() -> str:
@@ -112,7 +111,7 @@ def settings_key(feature: Feature, variant: Variant | None, length: int, code: s
 
 
 def key(digest: str, starts: Sequence[int], stop: int, settings_key: str) -> str:
-    """Return the cache key of a feature of a chunk.
+    """Return a digest of everything that a feature of a chunk depends on.
 
     Parameters
     ----------
@@ -124,15 +123,3 @@ def key(digest: str, starts: Sequence[int], stop: int, settings_key: str) -> str
         See `settings_key`.
     """
     return cache.entry_key(digest, list(starts), stop, settings_key)
-
-
-def save(values: Mapping[str, NDArray[Any]], keys: Mapping[str, str]) -> None:
-    """Save the features of a chunk in the work cache."""
-    for name, value in values.items():
-        cache.save(keys[name], {"values": value}, {})
-
-
-def load(key: str) -> NDArray[Any] | None:
-    """Load a feature of a chunk; None if the work cache does not have it."""
-    entry = cache.load(key, ["values"])
-    return None if entry is None else entry[0].get("values")

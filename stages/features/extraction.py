@@ -1,23 +1,24 @@
-"""The features of all segments, by chunk: from the work cache, or computed on all cores or a cluster."""
+"""The features of all segments: taken over from earlier runs, or computed on all cores or a cluster."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import groupby, tee
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpy.typing import NDArray
+import numpy as np
 
 from stages.core.runtime import runtime
 from stages.features import cached
 from stages.features.cached import Chunk
+from stages.features.known import Known, Rows, link
 from stages.features.params import FeaturesParams, build, build_variants
 from stages.features.segments import Index
 from stages.features.variants import Variant
 from stages.parallel.ordered import ordered_map, takes_processes
 from stages.parallel.processes import prepare
-from stages.storage import cache, hdf5
+from stages.storage import audio_file, cache, feature_file
 
 WORKERS_LOAD = ("stages.features.cached", "scipy.fft")
 
@@ -27,19 +28,6 @@ class Place(NamedTuple):
 
     variant: Variant | None
     rows: slice
-
-
-class Block(NamedTuple):
-    """The features of neighbouring segments.
-
-    Attributes
-    ----------
-    place : Place
-    values : dict of str to ndarray (n_rows, n_bins, n_frames)
-    """
-
-    place: Place
-    values: dict[str, NDArray[Any]]
 
 
 class Extraction:
@@ -70,13 +58,13 @@ class Extraction:
 
     def __init__(self, params: FeaturesParams, index: Index, audio: Path):
         self.index = index
-        self.sample_rate_hz = hdf5.read_sample_rate_hz(audio)
+        self.sample_rate_hz = audio_file.read_sample_rate_hz(audio)
         self.features = build(params, self.sample_rate_hz, index.length)
         self.variants = build_variants(params.variants)
         self._audio = audio
-        with hdf5.open_audio(audio) as file:
+        with audio_file.open_audio(audio) as file:
             self._digests = {
-                track_id: hdf5.read_digest(file, index.tracks[track_id][0])
+                track_id: audio_file.read_digest(file, index.tracks[track_id][0])
                 for track_id, _ in groupby(index.track_id)
             }
         self.audio_sha256 = hashlib.sha256("".join(self._digests.values()).encode()).hexdigest()
@@ -87,69 +75,96 @@ class Extraction:
             for name, feature in self.features.items()
         }
 
-    def blocks(self) -> Iterator[Block]:
-        """Return the features of every chunk in order: first of the original, then of each variant."""
+    def fill(self, new: feature_file.NewFeatures, dtypes: Mapping[str, np.dtype[Any]]) -> None:
+        """Write all rows of `new`: first of the original music, then of each variant.
+
+        Parameters
+        ----------
+        new : NewFeatures
+        dtypes : mapping of str to numpy dtype
+            How each feature is stored.
+        """
         places = [Place(None, rows) for rows in self.index.chunks(by_window=False)]
         if self.variants:
             by_window = self.index.chunks(by_window=True)
             places += [Place(variant, rows) for variant in self.variants for rows in by_window]
-        missing = [self._missing(place) for place in places]
+        known, keys = Known(), [self._keys(place) for place in places]
+        missing = [
+            [name for name, key in of_place.items() if not known.has(key, dtypes[name])] for of_place in keys
+        ]
+        link(new.path, _rows_by_key(places, keys))  # now that what it may replace is open
         n_to_do = sum(map(bool, missing))
         if takes_processes(n_to_do):
             prepare(WORKERS_LOAD)
-        to_do = (
-            self._chunk(place).only(names) for place, names in zip(places, missing, strict=True) if names
-        )
-        return self._blocks(places, missing, self._computed(to_do, n_to_do))
+        to_do = (self._chunk(place, names) for place, names in zip(places, missing, strict=True) if names)
+        computed = self._computed(to_do, n_to_do, new)
+        for place, of_place, names in zip(places, keys, missing, strict=True):
+            if names:
+                next(computed)
+            before = {
+                name: known.read(key, dtypes[name]) for name, key in of_place.items() if name not in names
+            }
+            cached.write(
+                self._chunk(place, before),
+                {name: values for name, values in before.items() if values is not None},
+                new,
+            )
+            if gone := [name for name, values in before.items() if values is None]:  # damaged
+                cached.compute_and_write(self._chunk(place, gone), self._audio, new)
+        cache.trim(runtime().cache_gb)
 
-    def _chunk(self, place: Place) -> Chunk:
+    def _chunk(self, place: Place, names: Iterable[str]) -> Chunk:
+        """Return what is to be done at a place for some features."""
+        variant, rows = place
+        starts, stop = self._cut(place)
+        features = {name: self.features[name] for name in names}
+        row = self.index.tracks[self.index.track_id[rows.start]][0]
+        return Chunk(row, rows.start, starts, stop, self.index.length, variant, features)
+
+    def _cut(self, place: Place) -> tuple[list[int], int]:
+        """Return where the segments at a place start in their track, and where their music ends."""
         variant, rows = place
         index = self.index
-        track_id, starts = index.track_id[rows.start], index.start[rows].tolist()
-        row, _, window = index.tracks[track_id]
+        starts = index.start[rows].tolist()
         stop = starts[-1] + index.length
         if variant is not None:
+            window = index.tracks[index.track_id[rows.start]][2]
             end_of_window = (index.window(rows.start) + 1) * window
             stop = min(starts[-1] + variant.reach(index.length), end_of_window)
-        keys = {
-            name: cached.key(self._digests[track_id], starts, stop, self._settings_keys[variant, name])
+        return starts, stop
+
+    def _keys(self, place: Place) -> dict[str, str]:
+        """Return what each feature at a place depends on; see `stages.features.cached.key`."""
+        digest, (starts, stop) = self._digests[self.index.track_id[place.rows.start]], self._cut(place)
+        return {
+            name: cached.key(digest, starts, stop, self._settings_keys[place.variant, name])
             for name in self.features
         }
-        return Chunk(row, starts, stop, index.length, variant, self.features, keys)
 
-    def _missing(self, place: Place) -> list[str]:
-        """Return the features of a chunk that the work cache does not have."""
-        return [name for name, key in self._chunk(place).keys.items() if not cache.keep(key)]
-
-    def _computed(self, chunks: Iterable[Chunk], n_chunks: int) -> Iterator[dict[str, NDArray[Any]]]:
-        """Compute chunks in parallel, and save them where the workers share the work cache."""
-        if _workers_share_the_cache():
-            compute_and_save = partial(cached.compute_and_save, audio=self._audio)
-            return ordered_map(compute_and_save, chunks, n_chunks, "extract")
-        loaded = (cached.read(chunk, self._audio) for chunk in chunks)
-        return ordered_map(cached.compute, loaded, n_chunks, "extract")
-
-    def _blocks(
-        self,
-        places: Sequence[Place],
-        missing: Sequence[Sequence[str]],
-        computed: Iterator[dict[str, NDArray[Any]]],
-    ) -> Iterator[Block]:
-        with cache.bounded(runtime().cache_gb) as written:
-            for place, names in zip(places, missing, strict=True):
-                chunk, new = self._chunk(place), next(computed) if names else {}
-                if not _workers_share_the_cache():
-                    cached.save(new, chunk.keys)
-                cached_before = {
-                    name: cached.load(chunk.keys[name]) for name in self.features if name not in new
-                }
-                values = new | {name: value for name, value in cached_before.items() if value is not None}
-                if gone := [name for name in self.features if name not in values]:  # deleted or damaged since
-                    again = cached.compute_and_save(chunk.only(gone), self._audio)
-                    new, values = new | again, values | again
-                yield Block(place, {name: values[name] for name in self.features})
-                written(sum(value.nbytes for value in new.values()))
+    def _computed(
+        self, chunks: Iterable[Chunk], n_chunks: int, new: feature_file.NewFeatures
+    ) -> Iterator[None]:
+        """Compute and write chunks; this process writes where the workers do not share the files."""
+        if _workers_share_files():
+            work = partial(cached.compute_and_write, audio=self._audio, new=new)
+            yield from ordered_map(work, chunks, n_chunks, "extract")
+            return
+        ours, theirs = tee(chunks)
+        loaded = (cached.read(chunk, self._audio) for chunk in theirs)
+        answers = ordered_map(cached.compute, loaded, n_chunks, "extract")
+        for chunk, values in zip(ours, answers, strict=True):
+            cached.write(chunk, values, new)
+            yield
 
 
-def _workers_share_the_cache() -> bool:
+def _rows_by_key(places: Sequence[Place], keys: Sequence[Mapping[str, str]]) -> dict[str, Rows]:
+    """Return which rows each key stands for."""
+    return {
+        key: Rows(feature_file.place_of(name, variant.name if variant else None), rows.start, rows.stop)
+        for (variant, rows), of_place in zip(places, keys, strict=True)
+        for name, key in of_place.items()
+    }
+
+
+def _workers_share_files() -> bool:
     return runtime().backend == "local"

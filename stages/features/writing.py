@@ -9,27 +9,26 @@ import numpy as np
 from stages.features.extraction import Extraction
 from stages.features.feature import Feature
 from stages.features.params import FeaturesParams
-from stages.storage import hdf5
+from stages.storage import feature_file
 
 
-def stored_as(name: str, feature: Feature, params: FeaturesParams, length: int) -> hdf5.Array:
+def stored_as(name: str, feature: Feature, params: FeaturesParams, length: int) -> feature_file.Array:
     """Return how a feature of segments of `length` samples is stored."""
     framing = feature.framing
     time_s = framing.time_s(length, feature.sample_rate_hz)
     shares_time = (framing.n_fft, framing.hop_length) == (params.n_fft, params.hop_length)
-    return hdf5.Array(
+    return feature_file.Array(
         np.dtype(params.dtype if feature.dtype == np.float32 else feature.dtype),
         feature.unit,
-        hdf5.Axis(*feature.bins()),
-        hdf5.Axis("time_s" if shares_time else f"time_s_{name}", time_s),
+        feature_file.Axis(*feature.bins()),
+        feature_file.Axis("time_s" if shares_time else f"time_s_{name}", time_s),
         feature.stored_settings(),
     )
 
 
-def write(path: Path, params: FeaturesParams, extraction: Extraction) -> Mapping[str, hdf5.Array]:
+def write(path: Path, params: FeaturesParams, extraction: Extraction) -> Mapping[str, feature_file.Array]:
     """Write the features of all segments; return how each feature is stored."""
     index = extraction.index
-    blocks = extraction.blocks()
     arrays = {
         name: stored_as(name, feature, params, index.length) for name, feature in extraction.features.items()
     }
@@ -41,10 +40,14 @@ def write(path: Path, params: FeaturesParams, extraction: Extraction) -> Mapping
         "audio_sha256": extraction.audio_sha256,
         "made_with": ", ".join(made_with),
     }
-    table = hdf5.SegmentTable(index.track_id, index.segment, index.start, index.labels())
+    table = feature_file.SegmentTable(index.track_id, index.segment, index.start, index.labels())
     variants = [variant.name for variant in extraction.variants]
-    with hdf5.create_features(path, arrays, table, attributes, params.compression, variants) as file:
-        for (variant, rows), values in blocks:
-            for name, of_rows in values.items():
-                file.write(name, rows.start, of_rows, variant.name if variant else None)
+    contents = feature_file.Contents(arrays, table, attributes, variants)
+    extraction.fill(
+        feature_file.create_features(path, contents), {name: array.dtype for name, array in arrays.items()}
+    )
+    if params.compression != "none":
+        plain = path.rename(path.with_suffix(".plain"))
+        feature_file.compress_features(plain, path, contents, params.compression)
+        plain.unlink()
     return arrays

@@ -8,7 +8,7 @@ from stages.core.errors import EncoreError
 from stages.core.runtime import prepare_for_numba
 from stages.features.catalogue import extract, rebuild
 from stages.features.segments import cut
-from stages.storage.hdf5 import at_full_scale
+from stages.storage.audio_file import at_full_scale
 from stages.training.trained import TrainedModel
 
 MAX_DURATION_S = 3600.0

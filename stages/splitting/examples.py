@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stages.core.errors import EncoreError
 from stages.core.tables import Assignment, read_rows
 from stages.splitting.schemes import SPLITS, assert_apart
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 
 FEATURES = Path("data/features/features.h5")
 SPLIT = Path("data/split/split.csv")

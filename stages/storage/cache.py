@@ -121,7 +121,7 @@ def trim(limit_gb: float) -> None:
     now = time.time()
     files = []
     with suppress(OSError):  # the folder may not exist
-        for path in _folder().glob("*/*"):
+        for path in folder().glob("*/*"):
             with suppress(OSError):  # another process may trim at the same time
                 about = path.stat()
                 if not path.name.startswith("."):
@@ -138,8 +138,9 @@ def trim(limit_gb: float) -> None:
 
 
 def _path(key: str) -> Path:
-    return _folder() / key[:2] / f"{key}.npz"
+    return folder() / key[:2] / f"{key}.npz"
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Return the folder of the entries; each is in a folder below it."""
     return work_cache_path() / "entries"

@@ -15,7 +15,7 @@ from stages.training.recipe import Recipe
 from stages.training.scaler import Scaler
 
 if TYPE_CHECKING:
-    from stages.storage.hdf5 import Features
+    from stages.storage.feature_file import Features
 
 SCHEMA = "encore-model/3"
 OF_FILE = (

@@ -95,7 +95,7 @@ class TrainedModel:
         Parameters
         ----------
         x : ndarray of float32, or of uint8 for codes (n, n_bins, n_frames)
-            The feature as `stages.storage.hdf5.Features.read` returns it, not standardised.
+            The feature as `stages.storage.feature_file.Features.read` returns it, not standardised.
 
         Returns
         -------

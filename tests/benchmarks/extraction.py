@@ -21,7 +21,7 @@ from stages.features.variants import Variant
 from stages.features.writing import stored_as
 from stages.parallel.ordered import ordered_map
 from stages.parallel.processes import prepare
-from stages.storage import hdf5
+from stages.storage import audio_file, feature_file
 from tests.benchmarks.timing import compare
 from tests.benchmarks.workspace import configure, forget, music, quietly
 from tests.campaigns.scale import write_tracks
@@ -99,7 +99,7 @@ class Ways:
     def __init__(self, files: list[Path]):
         params = load("features", FeaturesParams)
         self.files = files
-        self.rate_hz = hdf5.read_sample_rate_hz(Path("data/audio/audio.h5"))
+        self.rate_hz = audio_file.read_sample_rate_hz(Path("data/audio/audio.h5"))
         first = read_rows(Path("data/segments/segments.csv"), Segment)[0]
         self.length = first.stop - first.start
         self.features = build(params, self.rate_hz, self.length)
@@ -111,13 +111,16 @@ class Ways:
         """The parts that the stages decode and extract are made of, and nothing else."""
         results = list(ordered_map(self.of_file, self.files, len(self.files), "extract"))
         n_segments = sum(len(next(iter(values.values()))) for values in results)
-        table = hdf5.SegmentTable([""] * n_segments, [0] * n_segments, [0] * n_segments, [""] * n_segments)
-        with hdf5.create_features(Path("straight.h5"), self.arrays, table, {}, "none") as file:
-            first = 0
-            for values in results:
-                for name, array in values.items():
-                    file.write(name, first, array)
-                first += len(array)
+        table = feature_file.SegmentTable(
+            [""] * n_segments, [0] * n_segments, [0] * n_segments, [""] * n_segments
+        )
+        file = feature_file.create_features(
+            Path("straight.h5"), feature_file.Contents(self.arrays, table, {})
+        )
+        first = 0
+        for values in results:
+            file.write(first, values)
+            first += len(next(iter(values.values())))
 
     def of_file(self, path: Path) -> Values:
         samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from stages import extract
-from stages.storage import hdf5
+from stages.storage import feature_file
 from tests.benchmarks.workspace import configure, music, quietly
 
 BATCH = 32
@@ -41,7 +41,7 @@ def run() -> None:
     with music():
         configure()
         quietly(extract.main)
-        with hdf5.Features(Path("data/features/features.h5")) as features:
+        with feature_file.Features(Path("data/features/features.h5")) as features:
             mel = features.read("mel", np.arange(len(features.label)))
         print(f"\nmel of {len(mel)} segments, {mel.nbytes / 1e6:.0f} MB in memory ({N_ROUNDS} rounds)")
         print(f"  {'':<36}   size      write   {N_BATCHES} random batches of {BATCH}   in order")
@@ -78,11 +78,11 @@ def write(path: Path, values: np.ndarray, dtype: str, per_chunk: int, filters: d
 
 
 def read(path: Path, batches: list[np.ndarray]) -> None:
-    """Read batches as `stages.storage.hdf5.Features.read` does."""
+    """Read batches as `stages.storage.feature_file.Features.read` does."""
     with h5py.File(path) as file:
         dataset = file["mel"]
         for rows in batches:
             values, filled = np.empty((len(rows), *dataset.shape[1:]), np.float32), 0
-            for part in hdf5.runs(rows):
+            for part in feature_file.runs(rows):
                 dataset.read_direct(values, np.s_[part[0] : part[-1] + 1], np.s_[filled : filled + len(part)])
                 filled += len(part)

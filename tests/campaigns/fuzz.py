@@ -21,7 +21,7 @@ from stages.audio.decode import decode
 from stages.audio.params import RenderParams
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows
 from stages.parallel.processes import Lost, isolated_map
-from stages.storage import hdf5
+from stages.storage import audio_file
 from tests.campaigns.mutations import mutated
 from tests.campaigns.originals import originals
 from tests.campaigns.workspace import Ended, left_after, new_workspace, peak_mb, run
@@ -110,10 +110,10 @@ class Campaign:
         first, *others = printed.splitlines()
         total = f"decode: {len(found)} found = {outcomes['kept']} kept + {outcomes['dropped']} dropped"
         self.expect(first == total and all(line.startswith("  ") for line in others), f"it prints {total!r}")
-        with hdf5.open_audio(data / "audio/audio.h5") as file:
+        with audio_file.open_audio(data / "audio/audio.h5") as file:
             self.expect(len(file["waveform"]) == len(kept), "audio.h5 holds what is kept")
             for row, track in enumerate(kept):
-                samples = hdf5.read_waveform(file, row)
+                samples = audio_file.read_waveform(file, row)
                 is_sound = len(samples) == track.n_samples > 0 and bool(np.isfinite(samples).all())
                 self.expect(is_sound, f"{track.track_id} is finite in audio.h5")
         return {row.path: row for row in rows}

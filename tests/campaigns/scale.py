@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from stages.core.tables import AudioTrack, write_rows
-from stages.storage import hdf5
+from stages.storage import audio_file
 from tests.campaigns.workspace import Ended, new_workspace, run
 from tests.synthetic import noise
 
@@ -35,12 +35,12 @@ def write_tracks(folder: Path, n_tracks: int, seconds: float, seed: int) -> None
     n_samples = round(seconds * RATE_HZ)
     starts = np.random.default_rng(seed).permutation(len(pool) - n_samples)[:n_tracks]
     rows = []
-    with hdf5.create_audio(audio / "audio.h5", RATE_HZ) as file:
+    with audio_file.create_audio(audio / "audio.h5", RATE_HZ) as file:
         for row, start in enumerate(starts):
             samples = pool[start : start + n_samples]
             digest = hashlib.sha256((samples.astype(np.float32) / 32768).tobytes()).hexdigest()
             name = f"class{row % 10}/{row:05d}.wav"
-            hdf5.append_waveform(file, row, name, samples, digest)
+            audio_file.append_waveform(file, row, name, samples, digest)
             rows.append(AudioTrack(name, f"class{row % 10}", "", name, "", n_samples, 1))
     write_rows(audio / "tracks.csv", rows, AudioTrack)
 

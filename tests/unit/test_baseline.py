@@ -14,7 +14,7 @@ from stages.evaluation.baseline import statistics
 from stages.evaluation.params import BaselineParams
 from stages.evaluation.predictions import Predictions, read_segments
 from stages.splitting import examples
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 from tests.synthetic import CLASSES, line_of, write_features, write_params, write_split
 
 PREDICTIONS = Path("data/baseline/predictions.csv")

@@ -21,7 +21,7 @@ from stages.core.tables import (
     write_rows,
 )
 from stages.evaluation.predictions import Predictions, read_segments, write_segments
-from stages.storage import cache, hdf5
+from stages.storage import audio_file, cache, feature_file
 from stages.training.checkpoints import Checkpoint
 from stages.training.trained import TrainedModel, build
 from tests.synthetic import CLASSES, description, good, noise, write_audio, write_features
@@ -61,7 +61,7 @@ def features() -> tuple[Path, Read]:
     path = Path("data/features/features.h5")
 
     def read() -> object:
-        with hdf5.Features(path) as file:
+        with feature_file.Features(path) as file:
             about = (file.labels, file.attributes, file.variants, file.names)
             of_mfcc = (file.shape("mfcc"), file.unit("mfcc"), file.settings("mfcc"))
             values = file.read("mfcc", np.arange(2 * len(file.label)), file.variants)
@@ -75,9 +75,11 @@ def audio() -> tuple[Path, Read]:
     path = Path("data/audio/audio.h5")
 
     def read() -> object:
-        with hdf5.open_audio(path) as file:
-            tracks = [(hdf5.read_digest(file, row), hdf5.read_waveform(file, row)) for row in (0, 1)]
-        return plain([hdf5.read_sample_rate_hz(path), tracks])
+        with audio_file.open_audio(path) as file:
+            tracks = [
+                (audio_file.read_digest(file, row), audio_file.read_waveform(file, row)) for row in (0, 1)
+            ]
+        return plain([audio_file.read_sample_rate_hz(path), tracks])
 
     return path, read
 

@@ -122,6 +122,8 @@ def test_dependencies_exist_and_none_is_listed_twice(stage):
     ("path", "expected"),
     [
         ("stages/storage/hdf5.py", set(ORDER) - {"fetch", "split"}),
+        ("stages/storage/audio_file.py", {"decode", "segment", "extract", "pictures"}),
+        ("stages/storage/feature_file.py", {"extract", "baseline", "train", "evaluate"}),
         ("stages/storage/cache.py", {"decode", "extract"}),
         ("stages/storage/closure.py", {"decode", "extract", "train"}),
         ("stages/sources/folder.py", {"fetch"}),

@@ -21,13 +21,14 @@ from stages.evaluation.params import EvaluateParams
 from stages.evaluation.predictions import Predictions, read_segments
 from stages.evaluation.preview import preview
 from stages.splitting import examples
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 from stages.tracking.metrics import tracked
 from stages.training.trained import TrainedModel
 from tests.synthetic import (
     CLASSES,
     REPO,
     edit_params,
+    edited_features,
     line_of,
     write_features,
     write_params,
@@ -334,7 +335,7 @@ class TestVariants:
         self.train()
         linear = Path("data/baseline/predictions.csv")
         segments, table = predicted()[1], linear.read_bytes()
-        with h5py.File(examples.FEATURES, "r+") as file:
+        with edited_features() as file:
             for name in self.NAMES:
                 file[f"variants/{name}/mfcc"][:] = np.nan
         baseline.main()

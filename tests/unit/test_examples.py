@@ -9,8 +9,8 @@ import pytest
 from stages.core.errors import EncoreError
 from stages.core.tables import Assignment
 from stages.splitting import examples
-from stages.storage.hdf5 import Features
-from tests.synthetic import line_of, write_features, write_split
+from stages.storage.feature_file import Features
+from tests.synthetic import edited_features, line_of, write_features, write_split
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ class TestVariants:
                 assert np.array_equal(x[number * n : (number + 1) * n], file[f"variants/{name}/mfcc"][rows])
 
     def test_variants_of_other_splits_are_not_read(self):
-        with h5py.File(examples.FEATURES, "r+") as file:
+        with edited_features() as file:
             elsewhere = [i for i, name in enumerate(file["track_id"].asstr()[:]) if "/train-" not in name]
             for name in self.NAMES:
                 for row in elsewhere:

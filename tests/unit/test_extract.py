@@ -22,7 +22,7 @@ import pytest
 
 from stages import extract, segment
 from stages.core.tables import AudioTrack, Segment, read_rows, write_rows
-from stages.features import cached
+from stages.features import cached, known
 from stages.features.catalogue import CATALOGUE
 from stages.features.variants import Variant
 from stages.parallel import ordered
@@ -113,7 +113,7 @@ def clear_cache() -> None:
 
 def arrays() -> dict[str, np.ndarray]:
     with h5py.File(FEATURES) as file:
-        return {name: dataset[:] for name, dataset in file.items() if dataset.ndim == 3}
+        return {name: dataset[:] for name, dataset in file.items() if getattr(dataset, "ndim", 0) == 3}
 
 
 def of_tracks() -> dict[str, dict[str, bytes]]:
@@ -139,7 +139,20 @@ def replace_audio(waveforms: dict[str, np.ndarray]) -> None:
 
 
 def entries() -> list[Path]:
-    return sorted(ENTRIES.glob("*/*.npz"))
+    return sorted(path for path in ENTRIES.glob("*/*") if path.is_file())
+
+
+def damage(row: int, name: str = "mel") -> None:
+    """Change a byte of a row in the only features file of the work cache, which is also the output."""
+    [path] = ENTRIES.glob("*/*.h5")
+    with h5py.File(path) as file:
+        dataset = file[name]
+        place = dataset.id.get_offset() + row * dataset[0].nbytes + 5
+    with path.open("r+b") as bytes_:
+        bytes_.seek(place)
+        [byte] = bytes_.read(1)
+        bytes_.seek(place)
+        bytes_.write(bytes([byte ^ 1]))
 
 
 def interrupt(monkeypatch, done: list, after: int) -> None:
@@ -353,7 +366,7 @@ class TestSameBytes:
         computed.clear()
         assert written({**changes, "runtime.workers": 2}) == here
         assert not computed, "extracted in this process"
-        assert entries(), "the processes save their results"
+        assert entries(), "what the processes write is kept"
 
     @pytest.mark.parametrize("compression", ["none", "gzip"])
     def test_after_an_interrupted_run(self, cut, monkeypatch, computed, compression):
@@ -363,7 +376,7 @@ class TestSameBytes:
         FEATURES.unlink()
         computed.clear()
         interrupt(monkeypatch, computed, 2)
-        assert entries(), "results are saved"
+        assert entries(), "results are kept"
         assert not FEATURES.exists()
         computed.clear()
         assert written(changes) == whole
@@ -421,13 +434,13 @@ class TestChunks:
         for name, values in parts.items():
             np.testing.assert_allclose(values, whole[name], rtol=0, atol=1e-4, err_msg=name)
 
-    def test_each_chunk_has_its_own_cache_entries(self, cut, computed, monkeypatch):
+    def test_a_chunk_is_computed_again_alone(self, cut, computed, monkeypatch):
         monkeypatch.setattr("stages.features.segments.SAMPLES_PER_CHUNK", 2 * RATE_HZ)
         first = written({})
         computed.clear()
-        entries()[0].unlink()
+        damage(row=6)  # the second of the first chunk of the last track
         assert written({}) == first
-        assert len(computed) == 1
+        assert computed == [(2, ("mel",))]
 
 
 class TestIncremental:
@@ -508,18 +521,50 @@ class TestIncremental:
         assert computed == of_each_track(CATALOGUE)
         assert entries() == before
 
-    def test_damaged_entries_are_computed_again(self, cut, computed):
+    @pytest.mark.parametrize("row", [0, 4, 9])
+    def test_damaged_rows_are_computed_again(self, cut, computed, row):
         first = written(EVERY)
-        for number, path in enumerate(entries()[::4]):
-            content = bytearray(path.read_bytes())
-            content[len(content) // 2] ^= 1
-            path.write_bytes((content, content[:1000], b"")[number % 3])
+        damage(row)
         computed.clear()
         assert written(EVERY) == first
-        assert len(computed) == 3, "once for all features of a track"
+        track = 0 if row < 3 else 1 if row < 5 else 2
+        assert computed == [((3, 2, 5)[track], ("mel",))]
         computed.clear()
         assert written(EVERY) == first
-        assert computed == [], "and saved again"
+        assert computed == [], "and kept again"
+
+    @pytest.mark.parametrize("kind", [".h5", ".json"])
+    @pytest.mark.parametrize("content", [b"", b"[[1]]", b"{", None], ids=str)
+    def test_a_damaged_cache_is_made_anew(self, cut, computed, kind, content):
+        first = written({})
+        [path] = ENTRIES.glob(f"*/*{kind}")
+        whole = path.read_bytes()
+        path.unlink()  # the output keeps its own
+        path.write_bytes(whole[:200] if content is None else content)
+        computed.clear()
+        assert written({}) == first
+        assert computed == of_each_track(["mfcc", "mel"])
+        computed.clear()
+        assert written({}) == first
+        assert computed == []
+
+    def test_the_cache_takes_no_room_beside_the_output(self, cut):
+        written({})
+        [path] = ENTRIES.glob("*/*.h5")
+        assert path.samefile(FEATURES)
+        list_, _ = sorted(path.stat().st_size for path in entries())
+        assert list_ < 2_000
+
+    def test_where_files_cannot_be_linked_the_result_is_the_same(self, cut, monkeypatch):
+        first = written({})
+        clear_cache()
+
+        def refused(*_: object) -> None:
+            raise PermissionError
+
+        monkeypatch.setattr(os, "link", refused)
+        assert written({}) == first
+        assert entries() == []
 
     def test_without_a_writable_cache_the_result_is_the_same(self, cut):
         first = written({})
@@ -527,16 +572,16 @@ class TestIncremental:
         ENTRIES.write_text("no folder")
         assert written({}) == first
 
-    def test_entries_deleted_during_the_run_are_computed_again(self, cut, monkeypatch):
+    def test_files_deleted_during_the_run_are_used_or_computed_again(self, cut, monkeypatch):
         first = written(EVERY)
-        load = cached.load
+        has = known.Known.has
 
-        def load_while_another_trims(key):
-            for path in entries()[::3]:
+        def has_while_another_trims(self, key, dtype):
+            for path in entries():
                 path.unlink()
-            return load(key)
+            return has(self, key, dtype)
 
-        monkeypatch.setattr(cached, "load", load_while_another_trims)
+        monkeypatch.setattr(known.Known, "has", has_while_another_trims)
         assert written(EVERY) == first
 
     def test_with_a_cache_of_size_zero_all_is_computed(self, cut, computed):
@@ -551,7 +596,7 @@ class TestIncremental:
     def test_changed_code_that_extracts_computes_again_other_code_does_not(self, cut):
         wanted = {"features.include": ["mel", "rms"], "features.mel.top_db": None}
         before = values_under(wanted)
-        made = {path: path.stat().st_ino for path in entries()}
+        made = entries()  # named after what is extracted, and with which code
         for package in ("stages", "models"):
             shutil.copytree(REPO / package, package, ignore=shutil.ignore_patterns("__pycache__"))
         # a stage that is run checks all sections
@@ -561,7 +606,7 @@ class TestIncremental:
         with Path("stages/summarize.py").open("a") as report:
             report.write("# changed\n")
         extract_by_the_copy()
-        assert {path: path.stat().st_ino for path in entries()} == made, "extracted again"
+        assert entries() == made, "extracted again"
         edit("stages/features/catalogue.py", "level *= DB_PER_NEPER", "level *= 2 * DB_PER_NEPER")
         after = extract_by_the_copy()
         np.testing.assert_array_equal(after["mel"], 2 * before["mel"])
@@ -597,7 +642,8 @@ class TestVariants:
 
     def originals(self) -> dict[str, bytes]:
         with h5py.File(FEATURES) as file:
-            return {name: file[name][:].tobytes() for name in file if name not in ("variants", "track_id")}
+            others = ("variants", "track_id", "crc32")
+            return {name: file[name][:].tobytes() for name in file if name not in others}
 
     @pytest.mark.parametrize("compression", ["none", "gzip"])
     def test_variants_do_not_change_the_original_features(self, cut, compression):

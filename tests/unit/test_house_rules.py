@@ -78,7 +78,7 @@ def test_audio_knows_no_tracking_and_no_files_but_audio(path):
         ("kagglesdk", "stages/sources/kaggle.py"),
         ("ruamel", "stages/core/params.py"),
         ("yaml", None),
-        ("h5py", "stages/storage/hdf5.py"),
+        ("h5py", "stages/storage/hdf5.py stages/storage/audio_file.py stages/storage/feature_file.py"),
         ("dask", "stages/parallel/cluster.py"),
         ("distributed", "stages/parallel/cluster.py"),
         ("hydra", "stages/entry/internals.py stages/entry/overrides.py stages/entry/experiment.py"),

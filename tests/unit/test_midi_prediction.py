@@ -12,7 +12,7 @@ from stages import decode, extract, fetch, segment, split, train
 from stages.core.errors import EncoreError
 from stages.inference.prediction import predict
 from stages.splitting import examples
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 from stages.training.description import Description
 from stages.training.trained import TrainedModel
 from tests.synthetic import write_params

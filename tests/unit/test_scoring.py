@@ -12,7 +12,7 @@ from stages.evaluation.predictions import Predictions
 from stages.evaluation.scoring import Evaluation, evaluate, predict
 from stages.splitting import examples
 from stages.splitting.assignment import NOT_SCORED
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 from tests.synthetic import description, line_of, write_features, write_split
 
 LABELS = ["blues", "rock"]

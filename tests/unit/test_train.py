@@ -22,7 +22,7 @@ from stages import train
 from stages.core.runtime import runtime
 from stages.core.tables import Assignment, Epoch, read_rows
 from stages.splitting import examples
-from stages.storage.hdf5 import Features
+from stages.storage.feature_file import Features
 from stages.tracking import client
 from stages.training import batches, loop
 from stages.training.checkpoints import ABANDONED_S, Checkpoint
@@ -32,6 +32,7 @@ from stages.training.trained import TrainedModel
 from tests.synthetic import (
     REPO,
     edit_params,
+    edited_features,
     line_of,
     run_stage,
     start_stage,
@@ -351,7 +352,7 @@ def test_model_json_has_all_that_is_needed(data):
 
 def test_kept_epoch_is_that_of_the_saved_weights(data, capsys):
     options = ("train.epochs=30", "train.patience=5", "train.learning_rate=0.01")
-    with h5py.File("data/features/features.h5", "r+") as file:  # learning the classes makes validation worse
+    with edited_features() as file:  # learning the classes makes validation worse
         wrong = ["/valid-" in name for name in file["track_id"].asstr()[:]]
         file["label"][:] = np.where(wrong, (file["label"][:] + 1) % 3, file["label"][:])
     for keep in ("best", "last"):
@@ -405,7 +406,7 @@ def test_other_scalers_have_no_mean_and_std(data, kind):
 def test_only_the_example_scaler_ignores_the_level_of_a_segment(data, kind, is_ignored):
     """Its weights are the same for segments that are louder by powers of two."""
     before = trained(f"train.scaler={kind}", "train.epochs=1")
-    with h5py.File("data/features/features.h5", "r+") as file:
+    with edited_features() as file:
         level = 2.0 ** np.random.default_rng(0).integers(-3, 4, len(file["mfcc"]))
         file["mfcc"][:] = file["mfcc"][:] * level[:, None, None]
     after = trained(f"train.scaler={kind}", "train.epochs=1")
@@ -414,7 +415,7 @@ def test_only_the_example_scaler_ignores_the_level_of_a_segment(data, kind, is_i
 
 def test_scaler_uses_only_the_train_split(data):
     described = json.loads(trained()["model.json"])
-    with h5py.File("data/features/features.h5", "r+") as file:
+    with edited_features() as file:
         track_id = file["track_id"].asstr()[:]
         is_train = np.array(["/train-" in name for name in track_id])
         values = file["mfcc"][:]
@@ -427,7 +428,7 @@ def test_scaler_uses_only_the_train_split(data):
 
 
 def test_constant_bin_is_not_divided_by_zero(data):
-    with h5py.File("data/features/features.h5", "r+") as file:
+    with edited_features() as file:
         file["mfcc"][:, 4] = -100.0
     trained()
     assert all(np.isfinite(value).all() for value in load_file("data/model/weights.safetensors").values())
@@ -435,7 +436,7 @@ def test_constant_bin_is_not_divided_by_zero(data):
 
 def test_test_split_does_not_affect_the_weights(data):
     first = trained()["weights.safetensors"]
-    with h5py.File("data/features/features.h5", "r+") as file:
+    with edited_features() as file:
         test = np.array(["/test-" in name for name in file["track_id"].asstr()[:]])
         values = file["mfcc"][:]
         values[test] = 5.0
@@ -501,7 +502,7 @@ class TestVariants:
 
     def test_variants_of_other_tracks_change_no_byte(self, varied):
         before = trained()
-        with h5py.File(examples.FEATURES, "r+") as file:
+        with edited_features() as file:
             for i, track in enumerate(file["track_id"].asstr()[:]):
                 for name in self.NAMES:
                     if "/train-" not in track:
@@ -771,7 +772,7 @@ class TestContentKey:
         other_split = key()
         write_split(rows)
         assert key() == before != other_split
-        with h5py.File("data/features/features.h5", "r+") as file:
+        with edited_features() as file:
             file["mfcc"][0, 0, 0] += 1
         assert key() != before
 

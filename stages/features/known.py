@@ -1,0 +1,116 @@
+"""Rows of features that earlier runs have computed.
+
+The work cache has a link to each features file, made when the file is created, and a list of what its rows
+are computed from. So a file costs no room while DVC has it, too, and what a killed run has computed counts: a
+row without its checksum has not been written.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.errors import EncoreError
+from stages.storage import cache
+from stages.storage.feature_file import Features
+
+
+class Rows(NamedTuple):
+    """Neighbouring rows of an array in a features file.
+
+    Attributes
+    ----------
+    place : str
+        See `stages.storage.feature_file.place_of`.
+    first, stop : int
+    """
+
+    place: str
+    first: int
+    stop: int
+
+
+class Known:
+    """What is in the features files that the work cache has."""
+
+    def __init__(self) -> None:
+        self._where: dict[str, list[tuple[Path, Rows]]] = {}
+        self._files: dict[Path, Features | None] = {}
+        for listed in sorted(_folder().glob("*.json")):
+            with suppress(OSError, ValueError):  # another process may trim, or the disk has damaged it
+                all_rows = json.loads(listed.read_bytes())
+                if _name(all_rows) == listed.stem:
+                    for key, *rows in all_rows:
+                        self._where.setdefault(key, []).append((listed.with_suffix(".h5"), Rows(*rows)))
+
+    def has(self, key: str, dtype: np.dtype[Any]) -> bool:
+        """Return whether there are rows that are computed from `key`, and can be stored as `dtype`."""
+        return self._find(key, dtype) is not None
+
+    def read(self, key: str, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        """Return those rows, (n_rows, n_bins, n_frames); None if there are none, or they are damaged."""
+        while found := self._find(key, dtype):
+            file, rows = found
+            with suppress(EncoreError):
+                return file.stored(rows.place, slice(rows.first, rows.stop))
+            self._where[key].pop(0)
+        return None
+
+    def _find(self, key: str, dtype: np.dtype[Any]) -> tuple[Features, Rows] | None:
+        places = self._where.get(key, [])
+        while places:
+            path, rows = places[0]
+            with suppress(EncoreError):
+                file = self._open(path)
+                if file and file.dtype(rows.place) in (dtype, np.float32) and _are_written(file, rows):
+                    return file, rows
+            places.pop(0)
+        return None
+
+    def _open(self, path: Path) -> Features | None:
+        if path not in self._files:
+            self._files[path] = None
+            with suppress(OSError, EncoreError):
+                self._files[path] = Features(path)
+        return self._files[path]
+
+
+def _are_written(file: Features, rows: Rows) -> bool:
+    return bool(file.checks(rows.place)[rows.first : rows.stop].all())
+
+
+def link(path: Path, keys: Mapping[str, Rows]) -> None:
+    """Have the work cache know a features file whose rows are, or will be, computed from `keys`."""
+    rows = [[key, *rows] for key, rows in keys.items()]
+    name = _name(rows)
+    with suppress(OSError):  # the cache only saves time
+        _folder().mkdir(parents=True, exist_ok=True)
+        _replace(_folder() / f"{name}.h5", lambda unfinished: os.link(path, unfinished))
+        text = json.dumps(rows)
+        _replace(_folder() / f"{name}.json", lambda unfinished: unfinished.write_text(text, "utf-8"))
+
+
+def _name(rows: Sequence[Any]) -> str:
+    """Return the name of a list and its file; it tells a list that is damaged."""
+    return cache.entry_key(rows)[:32]
+
+
+def _replace(path: Path, make: Callable[[Path], object]) -> None:
+    """Make a file under another name, and give it its own when it is whole."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
+    try:
+        make(unfinished)
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _folder() -> Path:
+    return cache.folder() / "features"
