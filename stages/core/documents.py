@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import EncoreError
+from stages.core.workspace import distrust
 
 CHECKSUM = "crc32"  # the last key
 
@@ -35,11 +36,13 @@ def read_document(path: Path, schema: str | None = None) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text("utf-8"))
     except ValueError as error:
+        distrust(path)
         raise EncoreError(f"{path}: not readable as JSON: {error}; {what_to_do}") from None
     found = document.get("schema") if isinstance(document, dict) else None
     if found != schema:
         raise EncoreError(f"{path}: has the schema {found}, should be {schema}; {what_to_do}")
     if not isinstance(document, dict) or document.pop(CHECKSUM, None) != _checksum(document):
+        distrust(path)
         raise EncoreError(f"{path}: damaged, or changed after a stage wrote it; {what_to_do}")
     return document
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stages.core.errors import EncoreError
+from stages.core.workspace import distrust
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -214,6 +215,7 @@ def read_table(path: Path) -> Iterator[list[str]]:
 
 
 def _changed(path: Path, number: int) -> EncoreError:
+    distrust(path)
     return EncoreError(
         f"{path}: line {number} is damaged, or was changed after a stage wrote it; delete the file and run "
         "`dvc repro`"

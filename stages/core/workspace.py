@@ -133,6 +133,16 @@ def publish(made: Path, path: Path) -> None:
     _sync(path.parent)
 
 
+def distrust(path: Path) -> None:
+    """Have DVC check a damaged output, and make it anew, instead of bringing the damage back from its cache.
+
+    The output may be a hard link to DVC's copy, which is read-only. DVC checks what is not, if it looks new.
+    """
+    with suppress(OSError):
+        path.chmod(0o644)
+        os.utime(path)
+
+
 def flush(path: Path) -> None:
     """Have a file, or a folder with all that is in it, written to the disk."""
     if path.is_dir():

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError
+from stages.core.workspace import distrust
 from stages.storage.hdf5 import (
     CHUNK_VALUES,
     SCHEMA,
@@ -129,6 +130,7 @@ def _read_music(dataset: h5py.Dataset, start: int, stop: int | None) -> NDArray[
         samples = np.empty(0, dataset.dtype)
     if not np.array_equal(checks_of(samples), wanted):
         path = os.fsdecode(dataset.external[0][0])
+        distrust(Path(path))
         raise EncoreError(f"{path} has changed since it was decoded; run `dvc repro`")
     return samples[start - first * CHUNK_VALUES : stop - first * CHUNK_VALUES]
 

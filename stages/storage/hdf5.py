@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError
+from stages.core.workspace import distrust
 
 SCHEMA = "encore/4"
 FORMAT = ("v110", "v110")  # the oldest of HDF5's formats that has checksums
@@ -67,6 +68,7 @@ def damage_in_one_line(path: Path | str) -> Iterator[None]:
         raise
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
+        distrust(Path(path))
         raise EncoreError(
             f"{path}: damaged, or not readable ({reason}); delete it and run `dvc repro`"
         ) from None

@@ -13,6 +13,7 @@ import models
 from models.nearest_prototype import NearestPrototype
 from models.one_hot import OneHotInput
 from stages.core.errors import EncoreError
+from stages.core.workspace import distrust
 from stages.training.batches import forward_size
 from stages.training.description import Description
 from stages.training.losses import probabilities
@@ -74,6 +75,7 @@ class TrainedModel:
         except FileNotFoundError:
             raise EncoreError(f"{path}: not found; train a model with `dvc repro`") from None
         if hashlib.sha256(content).hexdigest() != description.weights_sha256:
+            distrust(path)
             raise EncoreError(
                 f"{path}: damaged, or of another training than model.json; delete both and run `dvc repro`"
             )

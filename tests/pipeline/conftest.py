@@ -40,6 +40,7 @@ def explored(shared: Path, music: Path) -> Project:
             clone = origin.clone(shared / "explored")
             assert (clone.folder / "dvc.lock").is_file()
             assert not (clone.folder / ".dvc/cache").exists()
+            clone.dvc("config", "--local", "cache.type", "hardlink,copy")  # as `make repro` does where it can
             clone.dvc("exp", "run", "--queue", *clone.settings("model=mlp,cnn,lstm"))
             clone.dvc("exp", "run", "--queue", *clone.settings("train.seed=1"))
             clone.dvc("queue", "start", "--jobs", "2", timeout_s=560)

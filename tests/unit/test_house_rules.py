@@ -84,7 +84,7 @@ def test_audio_knows_no_tracking_and_no_files_but_audio(path):
         ("hydra", "stages/entry/internals.py stages/entry/overrides.py stages/entry/experiment.py"),
         ("omegaconf", "stages/entry/overrides.py"),
         ("dvc", "stages/entry/internals.py stages/entry/overrides.py stages/entry/experiment.py "
-         "stages/entry/foreign.py stages/verification/recorded.py"),
+         "stages/entry/foreign.py stages/links.py stages/verification/recorded.py"),
         ("dvc_data", "stages/entry/internals.py"),
         ("pickle", None),
     ],
@@ -126,7 +126,13 @@ NEUTRAL = {
     "stages.tracking.metrics.tracked",
     "stages.tracking.store",
 }
-CHECKING = ("check.py", "run.py", "verify.py", "encore.py")  # they start DVC, and are part of no stage
+CHECKING = ("check.py", "links.py", "run.py", "verify.py", "encore.py")  # they start DVC, in no stage
+    "check.py",
+    "links.py",
+    "run.py",
+    "verify.py",
+    "encore.py",
+)  # they start DVC, and are part of no stage
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPO).as_posix())
