@@ -127,12 +127,6 @@ NEUTRAL = {
     "stages.tracking.store",
 }
 CHECKING = ("check.py", "links.py", "run.py", "verify.py", "encore.py")  # they start DVC, in no stage
-    "check.py",
-    "links.py",
-    "run.py",
-    "verify.py",
-    "encore.py",
-)  # they start DVC, and are part of no stage
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPO).as_posix())
