@@ -1,14 +1,15 @@
 """Decode each file once: the result stays in the work cache."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.audio.decode import AudioInfo, decode, decode_again
+from stages.audio.decode import AudioInfo, DecodedAudio, decode, decode_again
 from stages.audio.formats import is_midi
 from stages.audio.params import RenderParams
 from stages.audio.pcm import find
@@ -64,6 +65,42 @@ class CachedAudio:
     stored: StoredMusic | None = None
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What the work cache has of a file.
+
+    Attributes
+    ----------
+    path : Path
+    modified_ns : int
+        See `CachedAudio`.
+    key : str
+    audio : CachedAudio or None
+        None: it is still to be decoded.
+    """
+
+    path: Path
+    modified_ns: int
+    key: str
+    audio: CachedAudio | None = None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A file that has just been decoded.
+
+    Attributes
+    ----------
+    audio : DecodedAudio
+        Without samples if they are in the file.
+    stored : StoredMusic or None
+        See `CachedAudio`.
+    """
+
+    audio: DecodedAudio
+    stored: StoredMusic | None
+
+
 def code() -> str:
     """Return the digest of the code that decodes, and of the versions of its packages and of libsndfile."""
     import soundfile
@@ -71,31 +108,56 @@ def code() -> str:
     return cache.entry_key(cache.code_key("stages.audio.cached", PACKAGES), soundfile.__libsndfile_version__)
 
 
-def decode_cached(path: Path, settings: DecodeSettings) -> CachedAudio:
-    """Decode a file, unless the work cache has it."""
+def entry_of(path: Path, settings: DecodeSettings) -> Entry:
+    """Return what the work cache has of a file, and where."""
     modified_ns = path.stat().st_mtime_ns
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     limits = settings.render.model_dump() if is_midi(path) else settings.max_duration_s
     # libsndfile uses the name if the content leaves the format open
     key = cache.entry_key(sha256, path.suffix.lower(), settings.sample_rate_hz, limits, settings.code)
-    if entry := cache.load(key, ["fingerprint", "checks"]):
-        saved, about = entry
-        stored = None
-        if place := about["place"]:
-            stored = StoredMusic(path, place["offset"], place["dtype"], place["n_samples"], saved["checks"])
-        return CachedAudio(key, AudioInfo(**about["info"]), saved["fingerprint"], modified_ns, stored)
-    decoded = decode(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
-    stored = None if decoded.samples is None else find(path, decoded.samples)
-    arrays: dict[str, NDArray[Any]] = {"fingerprint": decoded.fingerprint}
-    place = None
+    entry = Entry(path, modified_ns, key)
+    if loaded := cache.load(key, ["fingerprint", "checks"]):
+        arrays, about = loaded
+        stored = about["stored"] and StoredMusic(path, **about["stored"], checks=arrays["checks"])
+        audio = CachedAudio(key, AudioInfo(**about["info"]), arrays["fingerprint"], modified_ns, stored)
+        return replace(entry, audio=audio)
+    return entry
+
+
+def decode_file(path: Path, settings: DecodeSettings) -> Decoded:
+    """Decode a file, and find its waveform in it."""
+    audio = decode(path, settings.sample_rate_hz, settings.max_duration_s, settings.render)
+    stored = None if audio.samples is None else find(path, audio.samples)
+    return Decoded(audio if stored is None else replace(audio, samples=None), stored)
+
+
+def decode_sent(sent: tuple[str, bytes], settings: DecodeSettings) -> Decoded:
+    """Decode a file that comes as its name and content: for workers that do not share the disk."""
+    name, content = sent
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        return decode_file(path, settings)
+
+
+def save(entry: Entry, decoded: Decoded) -> CachedAudio:
+    """Save a decoded file in the work cache."""
+    audio, stored = decoded.audio, decoded.stored
+    arrays: dict[str, NDArray[Any]] = {"fingerprint": audio.fingerprint}
     if stored is not None:
-        arrays["checks"] = stored.checks
-        place = {"offset": stored.offset, "dtype": stored.dtype, "n_samples": stored.n_samples}
-    elif decoded.samples is not None:
-        arrays["samples"] = decoded.samples
-    cache.save(key, arrays, {"info": asdict(decoded.info), "place": place})
-    return CachedAudio(key, decoded.info, decoded.fingerprint, modified_ns, stored)
+        arrays["checks"], stored = stored.checks, replace(stored, path=entry.path)
+    elif audio.samples is not None:
+        arrays["samples"] = audio.samples
+    place = stored and {"offset": stored.offset, "dtype": stored.dtype, "n_samples": stored.n_samples}
+    cache.save(entry.key, arrays, {"info": asdict(audio.info), "stored": place})
+    return CachedAudio(entry.key, audio.info, audio.fingerprint, entry.modified_ns, stored)
+
+
+def decode_cached(path: Path, settings: DecodeSettings) -> CachedAudio:
+    """Decode a file, unless the work cache has it: for workers that share the disk."""
+    entry = entry_of(path, settings)
+    return entry.audio or save(entry, decode_file(path, settings))
 
 
 def decode_failed(reason: str) -> CachedAudio:

@@ -1,15 +1,26 @@
 """Decode all files of a dataset, and decide which of them are used."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.audio.cached import CachedAudio, DecodeSettings, decode_cached, decode_failed
+from stages.audio.cached import (
+    CachedAudio,
+    DecodeSettings,
+    Entry,
+    decode_cached,
+    decode_failed,
+    decode_sent,
+    entry_of,
+    save,
+)
 from stages.audio.decode import AudioInfo
 from stages.audio.quality import Assessment, QualityParams, assess
 from stages.core.errors import EncoreError
+from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack
+from stages.parallel.ordered import ordered_map
 from stages.parallel.processes import Lost, isolated_map
 
 TIMEOUT_S = 300.0  # far more than the longest file takes
@@ -62,7 +73,7 @@ def decode_files(
         If no file can be used.
     """
     paths = [music / track.path for track in found]
-    decoded = _decode_isolated(paths, settings, written)
+    decoded = _decode_all(paths, settings, written)
     assessments = assess(found, decoded, params)
     rows = [
         _quality_row(track, file.info, assessment, found[assessment.same_as])
@@ -75,17 +86,39 @@ def decode_files(
     return DecodedFiles(rows, tracks, [decoded[i] for i in kept], [paths[i] for i in kept])
 
 
-def _decode_isolated(
+def _decode_all(
     paths: Sequence[Path], settings: DecodeSettings, written: Callable[[float], None]
 ) -> list[CachedAudio]:
-    """Decode the files in processes, since a damaged file may kill or block the one that reads it."""
-    decode = functools.partial(decode_cached, settings=settings)
+    answers = _decode_isolated if runtime().backend == "local" else _decode_on_cluster
     decoded = []
-    for answer in isolated_map(decode, paths, len(paths), "decode", TIMEOUT_S):
-        file = decode_failed(answer.reason) if isinstance(answer, Lost) else answer
+    for file in answers(paths, settings):
         decoded.append(file)
         written(file.info.duration_s * settings.sample_rate_hz * 4)  # bytes, at most
     return decoded
+
+
+def _decode_isolated(paths: Sequence[Path], settings: DecodeSettings) -> Iterator[CachedAudio]:
+    """Decode the files in processes, since a damaged file may kill or block the one that reads it."""
+    decode = functools.partial(decode_cached, settings=settings)
+    for answer in isolated_map(decode, paths, len(paths), "decode", TIMEOUT_S):
+        yield decode_failed(answer.reason) if isinstance(answer, Lost) else answer
+
+
+def _decode_on_cluster(paths: Sequence[Path], settings: DecodeSettings) -> Iterator[CachedAudio]:
+    """Send the files that the work cache does not have to the workers of a cluster."""
+    entries = [entry_of(path, settings) for path in paths]
+    missing = [entry for entry in entries if entry.audio is None]
+    decode = functools.partial(decode_sent, settings=settings)
+    decoded = ordered_map(decode, map(_sent, missing), len(missing), "decode")
+    for entry in entries:
+        yield entry.audio or save(entry, next(decoded))
+
+
+def _sent(entry: Entry) -> tuple[str, bytes]:
+    content = entry.path.read_bytes()
+    if entry.path.stat().st_mtime_ns != entry.modified_ns:
+        raise EncoreError(f"{entry.path} has just changed; leave it alone, and run again")
+    return entry.path.name, content
 
 
 def _audio_track(track: RawTrack, info: AudioInfo, recording: RawTrack) -> AudioTrack:

@@ -3,9 +3,12 @@
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -45,6 +48,27 @@ def work_cache(name: str) -> Path:
 def work_cache_path() -> Path:
     """Return where the work cache is, or would be."""
     return root() / ".encore"
+
+
+def dvc_copies_outputs() -> bool:
+    """Return whether DVC keeps copies of outputs in its cache, and not links; see `stages.links`."""
+    if not (root() / ".dvc").is_dir():
+        return False
+    config = ConfigParser()
+    with suppress(ConfigParserError):
+        config.read([root() / ".dvc/config", root() / ".dvc/config.local"], "utf-8")
+    types = config.get("cache", "type", fallback="copy")
+    return types.partition(",")[0].strip() == "copy"
+
+
+def cached_output(path: Path) -> Path | None:
+    """Return where DVC's cache has the output `path` as dvc.lock records it; None: it does not."""
+    with suppress(OSError):
+        text = Path("dvc.lock").read_text("utf-8")
+        if found := re.search(rf"path: {re.escape(path.as_posix())}\s+hash: md5\s+md5: (\w\w)(\w+)\s", text):
+            cached = root() / ".dvc/cache/files/md5" / found[1] / found[2]
+            return cached if cached.is_file() else None
+    return None
 
 
 @contextmanager

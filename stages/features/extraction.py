@@ -12,7 +12,7 @@ import numpy as np
 from stages.core.runtime import runtime
 from stages.features import cached
 from stages.features.cached import Chunk
-from stages.features.known import Known, Rows, link
+from stages.features.known import Known, Rows, complete, link
 from stages.features.params import FeaturesParams, build, build_variants
 from stages.features.segments import Index
 from stages.features.variants import Variant
@@ -92,7 +92,7 @@ class Extraction:
         missing = [
             [name for name, key in of_place.items() if not known.has(key, dtypes[name])] for of_place in keys
         ]
-        link(new.path, _rows_by_key(places, keys))  # now that what it may replace is open
+        listed = link(new.path, _rows_by_key(places, keys))  # now that what it may replace is open
         n_to_do = sum(map(bool, missing))
         if takes_processes(n_to_do):
             prepare(WORKERS_LOAD)
@@ -111,6 +111,7 @@ class Extraction:
             )
             if gone := [name for name, values in before.items() if values is None]:  # damaged
                 cached.compute_and_write(self._chunk(place, gone), self._audio, new)
+        complete(new.path, listed)
         cache.trim(runtime().cache_gb)
 
     def _chunk(self, place: Place, names: Iterable[str]) -> Chunk:

@@ -1,13 +1,15 @@
 """Rows of features that earlier runs have computed.
 
 The work cache has a link to each features file, made when the file is created, and a list of what its rows
-are computed from. So a file costs no room while DVC has it, too, and what a killed run has computed counts: a
-row without its checksum has not been written.
+are computed from. So a file costs no room while DVC links to it, too, and what a killed run has computed
+counts: a row without its checksum has not been written. Where DVC copies outputs, the link of a complete file
+would keep a third copy; only the list stays, and DVC's copy is read.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError
+from stages.core.workspace import cached_output, dvc_copies_outputs
 from stages.storage import cache
 from stages.storage.feature_file import Features
+
+OUTPUT = Path("data/features/features.h5")
 
 
 class Rows(NamedTuple):
@@ -42,11 +47,14 @@ class Known:
         self._where: dict[str, list[tuple[Path, Rows]]] = {}
         self._files: dict[Path, Features | None] = {}
         for listed in sorted(_folder().glob("*.json")):
-            with suppress(OSError, ValueError):  # another process may trim, or the disk has damaged it
-                all_rows = json.loads(listed.read_bytes())
-                if _name(all_rows) == listed.stem:
-                    for key, *rows in all_rows:
-                        self._where.setdefault(key, []).append((listed.with_suffix(".h5"), Rows(*rows)))
+            with suppress(
+                OSError, ValueError, TypeError, KeyError
+            ):  # another process may trim, or the disk has damaged it
+                content = json.loads(listed.read_bytes())
+                path = _file_of(listed, content)
+                if path and _name(content["rows"]) == listed.stem:
+                    for key, *rows in content["rows"]:
+                        self._where.setdefault(key, []).append((path, Rows(*rows)))
 
     def has(self, key: str, dtype: np.dtype[Any]) -> bool:
         """Return whether there are rows that are computed from `key`, and can be stored as `dtype`."""
@@ -84,15 +92,55 @@ def _are_written(file: Features, rows: Rows) -> bool:
     return bool(file.checks(rows.place)[rows.first : rows.stop].all())
 
 
-def link(path: Path, keys: Mapping[str, Rows]) -> None:
-    """Have the work cache know a features file whose rows are, or will be, computed from `keys`."""
+def link(path: Path, keys: Mapping[str, Rows]) -> Path:
+    """Have the work cache know a features file whose rows are, or will be, computed from `keys`.
+
+    Returns
+    -------
+    Path
+        Of the list, for `complete`.
+    """
     rows = [[key, *rows] for key, rows in keys.items()]
-    name = _name(rows)
+    listed = _folder() / f"{_name(rows)}.json"
     with suppress(OSError):  # the cache only saves time
         _folder().mkdir(parents=True, exist_ok=True)
-        _replace(_folder() / f"{name}.h5", lambda unfinished: os.link(path, unfinished))
-        text = json.dumps(rows)
-        _replace(_folder() / f"{name}.json", lambda unfinished: unfinished.write_text(text, "utf-8"))
+        _replace(listed.with_suffix(".h5"), lambda unfinished: os.link(path, unfinished))
+        _write_list(listed, rows, "")
+    return listed
+
+
+def complete(path: Path, listed: Path) -> None:
+    """Keep only the list of a features file if DVC will copy the file."""
+    if not dvc_copies_outputs():
+        return
+    with suppress(OSError, ValueError):
+        rows = json.loads(listed.read_bytes())["rows"]
+        with Features(path) as file:
+            checks = _digest(file, rows)
+        _write_list(listed, rows, checks)
+        listed.with_suffix(".h5").unlink()
+
+
+def _write_list(listed: Path, rows: Sequence[Any], checks: str) -> None:
+    text = json.dumps({"rows": rows, "checks": checks})
+    _replace(listed, lambda unfinished: unfinished.write_text(text, "utf-8"))
+
+
+def _digest(file: Features, rows: Iterable[Sequence[Any]]) -> str:
+    """Return a digest of the checksums of all rows of the arrays that a list names."""
+    places = sorted({place for _, place, *_ in rows})
+    return hashlib.sha256(b"".join(file.checks(place).tobytes() for place in places)).hexdigest()
+
+
+def _file_of(listed: Path, content: Mapping[str, Any]) -> Path | None:
+    """Return the file that a list describes: the link to it, or the copy that DVC has of the output."""
+    linked, copied = listed.with_suffix(".h5"), cached_output(OUTPUT)
+    if linked.exists() or not copied:
+        return linked
+    with suppress(OSError, EncoreError, KeyError), Features(copied) as file:
+        if _digest(file, content["rows"]) == content["checks"]:
+            return copied
+    return None
 
 
 def _name(rows: Sequence[Any]) -> str:

@@ -26,7 +26,18 @@ from stages.core.numerics import kernels
 from stages.parallel.window import in_order
 from stages.storage.cache import code_key
 
-PACKAGES = ("distributed", "librosa", "numpy", "scipy", "soxr")  # of one version everywhere
+# of one version everywhere
+PACKAGES = (
+    "av",
+    "distributed",
+    "librosa",
+    "numpy",
+    "pretty_midi",
+    "scipy",
+    "soundfile",
+    "soxr",
+    "tinysoundfont",
+)
 ANSWER_S = 10.0  # for a scheduler to answer
 PATIENCE_S = 60.0  # for a cluster that has lost its workers to get new ones
 LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio")

@@ -129,7 +129,7 @@ def test_dependencies_exist_and_none_is_listed_twice(stage):
         ("stages/sources/folder.py", {"fetch"}),
         ("stages/audio/decode.py", {"decode"}),
         ("stages/features/spectra.py", {"extract", "pictures"}),
-        ("stages/parallel/ordered.py", {"extract"}),
+        ("stages/parallel/ordered.py", {"decode", "extract"}),
         ("stages/plots/figures.py", {"pictures", "evaluate"}),
         ("stages/reports/card/__init__.py", {"evaluate"}),
         ("stages/training/loop.py", {"train", "evaluate"}),

@@ -131,6 +131,12 @@ def of_each_track(names: Iterable[str]) -> list[tuple[int, tuple[str, ...]]]:
     return [(n_segments, tuple(names)) for n_segments in (3, 2, 5)]
 
 
+def lock(md5: str) -> None:
+    """Write a dvc.lock that records features.h5."""
+    lines = (f"- path: {FEATURES}", "  hash: md5", f"  md5: {md5}", "  size: 1")
+    Path("dvc.lock").write_text("".join(f"    {line}\n" for line in lines))
+
+
 def replace_audio(waveforms: dict[str, np.ndarray]) -> None:
     """Write other tracks, cut by ./params.yaml."""
     shutil.rmtree("data/audio")
@@ -534,7 +540,7 @@ class TestIncremental:
         assert computed == [], "and kept again"
 
     @pytest.mark.parametrize("kind", [".h5", ".json"])
-    @pytest.mark.parametrize("content", [b"", b"[[1]]", b"{", None], ids=str)
+    @pytest.mark.parametrize("content", [b"", b'{"rows": [[1]], "checks": ""}', b"{", None], ids=str)
     def test_a_damaged_cache_is_made_anew(self, cut, computed, kind, content):
         first = written({})
         [path] = ENTRIES.glob(f"*/*{kind}")
@@ -554,6 +560,44 @@ class TestIncremental:
         assert path.samefile(FEATURES)
         list_, _ = sorted(path.stat().st_size for path in entries())
         assert list_ < 2_000
+
+    def test_where_dvc_copies_outputs_its_copy_is_the_cache(self, cut, computed):
+        first = written({})
+        clear_cache()
+        Path(".dvc").mkdir()
+        assert written({}) == first
+        assert [path.suffix for path in entries()] == [".json"], "no third copy"
+        md5 = hashlib.md5(first).hexdigest()
+        copy = Path(".dvc/cache/files/md5") / md5[:2] / md5[2:]
+        copy.parent.mkdir(parents=True)
+        FEATURES.rename(copy)
+        lock(md5)
+        computed.clear()
+        assert written({}) == first
+        assert computed == []
+        replace_audio({"0": noise(4 * RATE_HZ, seed=9), **cut})
+        written({})
+        assert computed == [(4, ("mfcc", "mel"))]
+        copy.write_bytes(FEATURES.read_bytes())
+        computed.clear()
+        written({"features.window": "hamming"})
+        assert computed == [(n, ("mfcc", "mel")) for n in (4, 3, 2, 5)]
+
+    def test_dvcs_copy_of_another_run_is_not_mistaken(self, cut, computed):
+        Path(".dvc/cache/files/md5/ab").mkdir(parents=True)
+        written({})
+        Path("dvc.lock").write_text(
+            f"    - path: {FEATURES}\n      hash: md5\n      md5: abc\n      size: 1\n"
+        )
+        cut["b"][7] += 2**-20
+        replace_audio(cut)
+        changed = written({})
+        Path(".dvc/cache/files/md5/ab/c").write_bytes(changed)
+        cut["b"][7] -= 2**-20
+        replace_audio(cut)
+        computed.clear()
+        written({})
+        assert computed == [(2, ("mfcc", "mel"))], "the others are in it"
 
     def test_where_files_cannot_be_linked_the_result_is_the_same(self, cut, monkeypatch):
         first = written({})
