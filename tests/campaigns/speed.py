@@ -30,6 +30,7 @@ from pathlib import Path
 
 import h5py
 import librosa
+import numpy as np
 
 files = sorted(Path(sys.argv[1]).rglob("*.*"))
 mel, mfcc = [], []
