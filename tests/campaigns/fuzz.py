@@ -110,7 +110,7 @@ class Campaign:
         first, *others = printed.splitlines()
         total = f"decode: {len(found)} found = {outcomes['kept']} kept + {outcomes['dropped']} dropped"
         self.expect(first == total and all(line.startswith("  ") for line in others), f"it prints {total!r}")
-        with audio_file.open_audio(data / "audio/audio.h5") as file:
+        with contextlib.chdir(data.parent), audio_file.open_audio(Path("data/audio/audio.h5")) as file:
             self.expect(len(file["waveform"]) == len(kept), "audio.h5 holds what is kept")
             for row, track in enumerate(kept):
                 samples = audio_file.read_waveform(file, row)
