@@ -1,7 +1,7 @@
 """Run all stages over more and more tracks: seconds, memory and files of each, and how the seconds grow.
 
-``python -m tests.campaigns.growth [--tracks 100 1000 10000] [--seconds 10]``. The tracks are synthetic; each
-stage runs in a process of its own, with an empty work cache.
+``python -m tests.campaigns.growth [--tracks 100 1000 10000] [--seconds 10]``. The tracks are synthetic.
+Each stage is a new process, and the work cache is empty at first.
 """
 
 import argparse
@@ -9,22 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import soundfile
+from tests.campaigns.workspace import new_workspace, run, write_music
 
-from tests.campaigns.workspace import new_workspace, run
-from tests.synthetic import noise
-
-RATE_HZ = 22050
 STAGES = ("fetch", "decode", "segment", "split", "extract", "pictures", "baseline", "train", "evaluate")
 FEW = ("train.epochs=2", "runtime.tracking=off")
-
-
-def write_music(folder: Path, n_tracks: int, seconds: float) -> None:
-    """Noise in ten classes; excerpts of one would be near-duplicates."""
-    for number in range(n_tracks):
-        path = folder / f"class{number % 10}" / f"{number:06d}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, noise(round(seconds * RATE_HZ), number), RATE_HZ)
 
 
 def main() -> None:

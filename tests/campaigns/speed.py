@@ -17,12 +17,10 @@ from pathlib import Path
 from statistics import median
 from subprocess import DEVNULL
 
-import soundfile
+from tests.campaigns.workspace import new_workspace, run, start, write_music
+from tests.synthetic import composed
 
-from tests.campaigns.workspace import new_workspace, run, start
-from tests.synthetic import composed, noise
-
-RATE_HZ, DURATION_S = 22050, 30
+DURATION_S = 30
 STAGES = ("decode", "segment", "extract")
 SCRIPT = """
 import sys
@@ -44,14 +42,6 @@ for path in files:
 with h5py.File(sys.argv[2], "w") as file:
     file["mel"], file["mfcc"] = np.stack(mel), np.stack(mfcc)
 """
-
-
-def write_music(folder: Path, n_tracks: int, kind: str, seed: int) -> None:
-    """Noise in ten classes; excerpts of one would be near-duplicates."""
-    for number in range(n_tracks):
-        path = folder / f"class{number % 10}" / f"{number:05d}.{kind}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, noise(DURATION_S * RATE_HZ, seed + number), RATE_HZ)
 
 
 def timed_script(music: Path, target: Path) -> float:
@@ -111,7 +101,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         music = given.music or Path(name, "music")
         if not given.music:
-            write_music(music, given.tracks, given.format, given.seed)
+            write_music(music, given.tracks, DURATION_S, given.format, given.seed)
         source = ("dataset=folder", f"dataset.path={music.resolve()}")
         folder = new_workspace(Path(name, "workspace"), *source)
         for workers in (1, 2):

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from tests.synthetic import REPO, composed
+import soundfile
+
+from tests.synthetic import REPO, composed, noise
 
 SAMPLING_S = 0.05
+RATE_HZ = 22050  # of made-up music
 
 
 @dataclass
@@ -44,6 +47,14 @@ def new_workspace(folder: Path, *overrides: str) -> Path:
     folder.mkdir(parents=True)
     (folder / "params.yaml").write_text(composed(*overrides), "utf-8")
     return folder.resolve()
+
+
+def write_music(folder: Path, n_tracks: int, seconds: float, kind: str = "wav", seed: int = 0) -> None:
+    """Write noise as files of music in ten classes; excerpts of one noise would be near-duplicates."""
+    for number in range(n_tracks):
+        path = folder / f"class{number % 10}" / f"{number:06d}.{kind}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, noise(round(seconds * RATE_HZ), seed + number), RATE_HZ)
 
 
 def start(stage: str, folder: Path, hooks: str = "", **streams: Any) -> subprocess.Popen[bytes]:
