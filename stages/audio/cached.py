@@ -182,7 +182,8 @@ def waveform(path: Path, audio: CachedAudio, settings: DecodeSettings) -> NDArra
         samples = audio.stored or decode_again(
             path, settings.sample_rate_hz, settings.max_duration_s, settings.render
         )
-        is_same = path.stat().st_mtime_ns == audio.modified_ns
+        n_samples = samples.n_samples if isinstance(samples, StoredMusic) else len(samples)
+        is_same = path.stat().st_mtime_ns == audio.modified_ns and n_samples == audio.info.n_samples
     except (FileNotFoundError, UnreadableError):
         is_same = False
     if not is_same:
