@@ -15,6 +15,9 @@ from stages.audio.reading import UnreadableError, read
 from stages.audio.waveform import Meter, TooLongError, joined
 from stages.core.errors import EncoreError
 
+FULL_SCALE = np.float32(32768)  # of int16
+SOME = 4096  # samples
+
 
 @dataclass(frozen=True)
 class AudioInfo:
@@ -43,7 +46,8 @@ class AudioInfo:
         Share of the file's samples at full scale, and share that is NaN or infinite. The latter are zero
         in the waveform and in the other measurements.
     digest : str
-        SHA-256 of the waveform as float32; equal waveforms are exact duplicates.
+        SHA-256 of the waveform, as int16 if that holds it exactly, else as float32; equal waveforms are
+        exact duplicates.
     n_samples : int
         Length of the waveform.
     """
@@ -103,12 +107,25 @@ def decode(path: Path, sample_rate_hz: int, max_duration_s: float, render: Rende
         info, samples = _decode(path, sample_rate_hz, max_duration_s, render)
     except _UnusableError as unusable:
         return DecodedAudio(unusable.info, None, np.empty(0, np.uint32))
-    full = samples.astype(np.float32, copy=False)
-    if samples.dtype == np.int16:
-        full /= np.float32(32768)
-    digest = hashlib.sha256(full.data).hexdigest()
-    info = replace(info, digest=digest, n_samples=len(samples))
-    return DecodedAudio(info, samples, fingerprint(full, sample_rate_hz))
+    info = replace(info, digest=_digest(samples), n_samples=len(samples))
+    words = fingerprint(samples.astype(np.float32, copy=False), sample_rate_hz)  # of any scale
+    return DecodedAudio(info, samples, words)
+
+
+def _digest(samples: NDArray[Any]) -> str:
+    """Return the same for equal waveforms, whether they are int16 or float32."""
+    if samples.dtype != np.int16 and _is_16_bit(samples):
+        samples = (samples * FULL_SCALE).astype(np.int16)
+    return hashlib.sha256(samples.data).hexdigest()
+
+
+def _is_16_bit(samples: NDArray[np.float32]) -> bool:
+    """Return whether int16 holds float32 samples exactly."""
+    for part in (samples[:SOME], samples):  # some of them tell it nearly always
+        steps = part * FULL_SCALE
+        if not np.array_equal(steps, np.rint(steps)) or steps.min() < -32768 or steps.max() > 32767:
+            return False
+    return True
 
 
 def decode_again(

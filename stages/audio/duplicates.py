@@ -68,14 +68,17 @@ def groups(n_tracks: int, pairs: Iterable[tuple[int, int, float]]) -> list[int]:
     list of int (n_tracks,)
         The index of the track itself if it has no duplicates.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    above = list(range(n_tracks))  # a track of the same group, no later than the track
 
-    edges = np.array([(first, second) for first, second, _ in pairs], dtype=np.int64).reshape(-1, 2)
-    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n_tracks, n_tracks))
-    _, labels = connected_components(graph, directed=False)
-    _, firsts = np.unique(labels, return_index=True)
-    return [int(first) for first in firsts[labels]]
+    def first_of(track: int) -> int:
+        while above[track] != track:
+            above[track] = track = above[above[track]]
+        return track
+
+    for one, other, _ in pairs:
+        first, second = sorted((first_of(one), first_of(other)))
+        above[second] = first
+    return [first_of(track) for track in range(n_tracks)]
 
 
 def _candidates(fingerprints: Sequence[NDArray[np.uint32]]) -> list[tuple[int, int, int]]:

@@ -23,6 +23,7 @@ from stages.core.tables import AudioTrack, Quality, RawTrack
 from stages.parallel.ordered import ordered_map
 from stages.parallel.processes import Lost, isolated_map
 
+WORKERS_LOAD = ("stages.audio.cached", "scipy.fft", "soundfile", "soxr")
 TIMEOUT_S = 300.0  # far more than the longest file takes
 
 

@@ -11,10 +11,12 @@ from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 from stages.core.errors import some
 
 AT_ONCE = 16  # files that are flushed together; a disk merges such requests
+EARLY_S = 1.0
 
 
 def root() -> Path:
@@ -174,6 +176,24 @@ def flush(path: Path) -> None:
             for _ in pool.map(_sync, path.rglob("*")):
                 pass
     _sync(path)
+
+
+@contextmanager
+def flushed_early(path: Path) -> Iterator[None]:
+    """Have a file written to the disk while the block still fills it: `flush` then has little left to do."""
+    over = Event()
+
+    def sync() -> None:
+        while not over.wait(EARLY_S):
+            _sync(path)
+
+    with ThreadPoolExecutor(1) as pool:
+        syncing = pool.submit(sync)
+        try:
+            yield
+        finally:
+            over.set()
+    syncing.result()  # the kernel tells an error of the disk only once
 
 
 def _sync(path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.core.runtime import runtime
+from stages.core.workspace import flushed_early
 from stages.features import cached
 from stages.features.cached import Chunk
 from stages.features.known import Known, Rows, complete, link
@@ -57,6 +59,8 @@ class Extraction:
     """
 
     def __init__(self, params: FeaturesParams, index: Index, audio: Path):
+        if takes_processes(len(index.tracks)):
+            prepare(WORKERS_LOAD)  # while this process finds out what is to be done
         self.index = index
         self.sample_rate_hz = audio_file.read_sample_rate_hz(audio)
         self.features = build(params, self.sample_rate_hz, index.length)
@@ -94,25 +98,28 @@ class Extraction:
         ]
         listed = link(new.path, _rows_by_key(places, keys))  # now that what it may replace is open
         n_to_do = sum(map(bool, missing))
-        if takes_processes(n_to_do):
-            prepare(WORKERS_LOAD)
         to_do = (self._chunk(place, names) for place, names in zip(places, missing, strict=True) if names)
         computed = self._computed(to_do, n_to_do, new)
-        for place, of_place, names in zip(places, keys, missing, strict=True):
-            if names:
-                next(computed)
-            before = {
-                name: known.read(key, dtypes[name]) for name, key in of_place.items() if name not in names
-            }
-            cached.write(
-                self._chunk(place, before),
-                {name: values for name, values in before.items() if values is not None},
-                new,
-            )
-            if gone := [name for name, values in before.items() if values is None]:  # damaged
-                cached.compute_and_write(self._chunk(place, gone), self._audio, new)
+        with flushed_early(new.path):
+            for place, of_place, names in zip(places, keys, missing, strict=True):
+                if names:
+                    next(computed)
+                before = {
+                    name: known.read(key, dtypes[name]) for name, key in of_place.items() if name not in names
+                }
+                if before:
+                    self._take_over(place, before, new)
         complete(new.path, listed)
         cache.trim(runtime().cache_gb)
+
+    def _take_over(
+        self, place: Place, before: Mapping[str, NDArray[Any] | None], new: feature_file.NewFeatures
+    ) -> None:
+        """Write features of earlier runs at a place; compute those that are damaged: None."""
+        whole = {name: values for name, values in before.items() if values is not None}
+        cached.write(self._chunk(place, whole), whole, new)
+        if gone := before.keys() - whole:
+            cached.compute_and_write(self._chunk(place, sorted(gone)), self._audio, new)
 
     def _chunk(self, place: Place, names: Iterable[str]) -> Chunk:
         """Return what is to be done at a place for some features."""

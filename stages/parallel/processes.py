@@ -184,7 +184,7 @@ def _pool(n_workers: int, function: Callable[..., Any]) -> "ProcessPool":
 
     from pebble import ProcessPool
 
-    prepare([getattr(function, "func", function).__module__, "numpy", "soundfile"])  # of a functools.partial
+    prepare([getattr(function, "func", function).__module__])  # of a functools.partial
     # a process forked from a clean one has none of our threads and locks
     return ProcessPool(n_workers, 0, _start_worker, [dict(os.environ)], get_context("forkserver"))
 

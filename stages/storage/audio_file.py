@@ -48,7 +48,7 @@ def append_waveform(file: NewFile, row: int, track_id: str, samples: NDArray[Any
     samples : ndarray of int16 or float32 (n_samples,)
         int16 at full scale 32768, float32 at full scale 1.
     digest : str
-        SHA-256 of the samples as float32; it identifies them without reading them.
+        See `stages.audio.decode.AudioInfo`; it identifies the samples without reading them.
     """
     dataset = store(file, _waveform(row), samples)
     dataset.attrs.update(track_id=strings(track_id), sha256=strings(digest))
@@ -106,7 +106,7 @@ def read_sample_rate_hz(path: Path) -> int:
 
 
 def read_digest(file: h5py.File, row: int) -> str:
-    """Return the SHA-256 of row `row` of tracks.csv as float32."""
+    """Return the digest of the samples of row `row` of tracks.csv."""
     with damage_in_one_line(file.filename):
         return str(value_of(file[_waveform(row)].attrs["sha256"]))
 
@@ -138,7 +138,9 @@ def _read_music(dataset: h5py.Dataset, start: int, stop: int | None) -> NDArray[
 def at_full_scale(samples: NDArray[Any]) -> NDArray[np.float32]:
     """Return int16 samples as float32 with full scale 1; float32 samples stay as they are."""
     if samples.dtype.kind == "i":
-        return samples.astype(np.float32) / np.float32(32768)
+        scaled = samples.astype(np.float32)
+        scaled *= np.float32(1 / 32768)  # exact, as a power of two
+        return scaled
     return samples
 
 
