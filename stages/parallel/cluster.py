@@ -23,7 +23,7 @@ from distributed.comm.core import CommClosedError
 
 from stages.core.errors import EncoreError
 from stages.core.numerics import kernels
-from stages.parallel.window import in_order
+from stages.parallel.window import in_order, shown
 from stages.storage.cache import code_key
 
 # of one version everywhere
@@ -81,7 +81,7 @@ def cluster_map(
         tasks = _Tasks(client, address, partial(_checked, function, key))
         with _running(tasks.watch):
             try:
-                yield from in_order(tasks.submit, items, lambda: tasks.n_threads, total, doing)
+                yield from shown(in_order(tasks.submit, items, lambda: tasks.n_threads), total, doing)
             except KilledWorker as killed:
                 raise EncoreError(
                     f"a track has ended each Dask worker that took it, last {killed.last_worker.address}; "

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from stages.core.errors import EncoreError
 from stages.core.runtime import workers
 from stages.core.workspace import python_path
-from stages.parallel.window import in_order
+from stages.parallel.window import in_order, shown
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+BATCH = 4  # items that a process takes at once, since each time costs this one a millisecond
+BATCHES = 32  # at least, for each process: else they would not end together
 FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)  # no decoder sends these to itself
 
 
@@ -41,9 +44,9 @@ def isolated_map(
 ) -> "Iterator[Result | Lost]":
     """Yield ``function(item)``, or `Lost`, in the order of `items`, with a progress bar.
 
-    A process that dies or takes longer than `timeout_s` for an item is replaced by a new one. The item is
-    tried again in a process with no others beside it, since a neighbour or a busy machine may be the cause.
-    It is lost if that fails, too.
+    A process takes some items at once where there are many. One that dies, or takes longer than `timeout_s`
+    an item, is replaced by a new one. Each of its items is tried again in a process with no others beside it,
+    since a neighbour or a busy machine may be the cause. An item is lost if that fails, too.
 
     Parameters
     ----------
@@ -63,8 +66,12 @@ def isolated_map(
         If something outside keeps killing the processes.
     """
     processes = _Processes(function, timeout_s)
+    size = max(1, min(BATCH, total // (BATCHES * processes.n_workers)))
+    rest = iter(items)
+    batches = iter(lambda: tuple(islice(rest, size)), ())
     try:
-        yield from in_order(processes.submit, items, lambda: processes.n_workers, total, doing)
+        answers = in_order(processes.submit, batches, lambda: processes.n_workers)
+        yield from shown(chain.from_iterable(answers), total, doing)
     finally:
         processes.stop()
 
@@ -108,38 +115,39 @@ class _Processes(Generic[Item, Result]):
         self._pool = _pool(self.n_workers, function)
         self._unread: list[_Task[Item, Result]] = []
 
-    def submit(self, item: Item) -> "_Task[Item, Result]":
-        task = _Task(self, item, self._schedule(item))
+    def submit(self, items: Sequence[Item]) -> "_Task[Item, Result]":
+        task = _Task(self, items, self._schedule(items))
         self._unread.append(task)
         return task
 
-    def read(self, task: "_Task[Item, Result]") -> Result | Lost:
-        """Return the result of a task, from a second try where the first one fails."""
+    def read(self, task: "_Task[Item, Result]") -> Sequence[Result | Lost]:
+        """Return the results of a task, from a second try of each item where the first one fails."""
         from pebble import ProcessExpired
 
         self._unread.remove(task)
         try:
             return task.future.result()
         except (ProcessExpired, TimeoutError):
-            return self._retry(task.item)
+            return [self._retry(item) for item in task.items]
         except BrokenProcessPool:
             self.stop()
-            result = self._retry(task.item)
+            results = [self._retry(item) for item in task.items]
             self._pool = _pool(self.n_workers, self._function)
             for other in self._unread:
                 if not _has_result(other.future):
-                    other.future = self._schedule(other.item)
-            return result
+                    other.future = self._schedule(other.items)
+            return results
 
     def stop(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
-    def _schedule(self, item: Item) -> "Future[Result]":
+    def _schedule(self, items: Sequence[Item]) -> "Future[list[Result]]":
         try:
-            return self._pool.schedule(self._function, args=[item], timeout=self._timeout_s)
+            timeout_s = self._timeout_s * len(items)
+            return self._pool.schedule(_each, args=[self._function, items], timeout=timeout_s)
         except RuntimeError:  # pebble's answer for a pool that has broken meanwhile
-            future: Future[Result] = Future()
+            future: Future[list[Result]] = Future()
             future.set_exception(BrokenProcessPool())
             return future
 
@@ -165,14 +173,18 @@ class _Processes(Generic[Item, Result]):
 
 @dataclass(eq=False)
 class _Task(Generic[Item, Result]):
-    """An item and the future of its result, which changes when its pool breaks."""
+    """Some items and the future of their results, which changes when its pool breaks."""
 
     processes: _Processes[Item, Result]
-    item: Item
-    future: "Future[Result]"
+    items: Sequence[Item]
+    future: "Future[list[Result]]"
 
-    def result(self) -> Result | Lost:
+    def result(self) -> Sequence[Result | Lost]:
         return self.processes.read(self)
+
+
+def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
 
 
 def _has_result(future: "Future[Any]") -> bool:

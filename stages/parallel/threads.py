@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from stages.core.runtime import workers
-from stages.parallel.window import in_order
+from stages.parallel.window import in_order, shown
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,6 +18,7 @@ def thread_map(
     n_workers = workers()
     pool = ThreadPoolExecutor(n_workers)
     try:
-        yield from in_order(lambda item: pool.submit(function, item), items, lambda: n_workers, total, doing)
+        results = in_order(lambda item: pool.submit(function, item), items, lambda: n_workers)
+        yield from shown(results, total, doing)
     finally:
         pool.shutdown(cancel_futures=True)

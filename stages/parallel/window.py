@@ -23,10 +23,8 @@ def in_order(
     submit: Callable[[Item], Future[Result]],
     items: Iterable[Item],
     n_workers: Callable[[], int],
-    total: int,
-    doing: str,
 ) -> Iterator[Result]:
-    """Yield the results of all items in the order of `items`, with a progress bar.
+    """Yield the results of all items in the order of `items`.
 
     At most `AHEAD` items per worker are submitted and not yet yielded. So a slow reader holds up the work,
     and neither items nor results pile up.
@@ -39,20 +37,19 @@ def in_order(
         Read only as far as items are submitted.
     n_workers : callable
         Returns the current number of workers.
-    total : int
-        Number of items, for the progress bar.
-    doing : str
-        Name of the progress bar.
     """
-    from tqdm import tqdm
-
     rest = iter(items)
     waiting: deque[Future[Result]] = deque()
-    with tqdm(total=total, desc=doing, unit="track", disable=None) as bar:
-        while True:
-            n_free = AHEAD * max(1, n_workers()) - len(waiting)
-            waiting.extend(submit(item) for item in islice(rest, max(0, n_free)))
-            if not waiting:
-                return
-            yield waiting.popleft().result()
-            bar.update()
+    while True:
+        n_free = AHEAD * max(1, n_workers()) - len(waiting)
+        waiting.extend(submit(item) for item in islice(rest, max(0, n_free)))
+        if not waiting:
+            return
+        yield waiting.popleft().result()
+
+
+def shown(results: Iterable[Result], total: int, doing: str) -> Iterator[Result]:
+    """Yield `results` with a progress bar, whose name is `doing`."""
+    from tqdm import tqdm
+
+    yield from tqdm(results, doing, total, unit="track", disable=None)
