@@ -260,6 +260,14 @@ class TestMeasures:
         cut = decoded(tmp_path, encoded(exact[1:])).info.digest
         assert cut != decoded(tmp_path, files[0]).info.digest
 
+    def test_digests_tell_samples_apart_that_int16_does_not_hold(self, tmp_path):
+        exact = np.rint(MUSIC * 32768).astype(np.float32) / 32768
+        others = [exact.copy() for _ in range(4)]
+        others[1][-1] += 2**-17  # between two steps, after many that are whole
+        others[2][-1], others[3][-1] = 1, -1  # 32768 and -32768 are the same number as int16
+        files = [encoded(samples, subtype="FLOAT") for samples in others]
+        assert len({decoded(tmp_path, file).info.digest for file in files}) == 4
+
     def test_decoding_in_blocks_gives_the_same_samples(self, tmp_path, monkeypatch):
         whole = decoded(tmp_path, encoded(MUSIC, 11025))
         monkeypatch.setattr("stages.audio.waveform.BLOCK", 1000)

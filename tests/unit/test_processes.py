@@ -56,6 +56,15 @@ def test_dead_and_hanging_processes_lose_only_their_items():
     assert hung == Lost("keeps the process that reads it busy for over 1 s")
 
 
+def test_of_items_that_a_process_takes_at_once_only_the_one_that_kills_it_is_lost():
+    items: list[object] = [*range(2 * processes.BATCHES * processes.BATCH)]
+    items[5] = "segfault"
+    found = answers(*items)
+    assert found.pop(5) == Lost("kills the process that reads it (SIGSEGV)")
+    items.pop(5)
+    assert found == items
+
+
 PREPARED = """
 import sys
 from stages.parallel.processes import isolated_map, prepare

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from stages.core.workspace import new_folder, outputs, root, work_cache, written
+from stages.core.workspace import flushed_early, new_folder, outputs, root, work_cache, written
 from tests.synthetic import REPO
 
 
@@ -141,6 +142,24 @@ def test_a_file_system_that_cannot_flush_folders_is_accepted(tmp_path, monkeypat
         write_outputs(tmp_path / "raw", "new")
 
 
+def test_a_file_is_flushed_while_it_grows_and_an_error_is_not_forgotten(tmp_path, monkeypatch):
+    path, told = tmp_path / "rows", Event()
+    path.touch()
+
+    def is_refused(flushed: Path) -> bool:
+        """Once: the kernel tells an error only to the first who asks."""
+        is_first = flushed == path and not told.is_set()
+        told.set()
+        return is_first
+
+    monkeypatch.setattr("stages.core.workspace.EARLY_S", 0.01)
+    refuse(monkeypatch, errno.EIO, is_refused)
+    with pytest.raises(OSError, match="rows"), flushed_early(path):
+        assert told.wait(10)
+    with flushed_early(path):
+        pass
+
+
 def test_everything_is_flushed_before_it_appears(tmp_path, monkeypatch):
     flushed = []
     refuse(
@@ -155,7 +174,8 @@ def test_everything_is_flushed_before_it_appears(tmp_path, monkeypatch):
 KILLED = """
 import os, signal
 from pathlib import Path
-from stages.core.workspace import new_folder
+from threading import Event
+from stages.core.workspace import flushed_early, new_folder
 with new_folder(Path("out")) as folder:
     (folder / "half.txt").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
