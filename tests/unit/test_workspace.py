@@ -174,8 +174,7 @@ def test_everything_is_flushed_before_it_appears(tmp_path, monkeypatch):
 KILLED = """
 import os, signal
 from pathlib import Path
-from threading import Event
-from stages.core.workspace import flushed_early, new_folder
+from stages.core.workspace import new_folder
 with new_folder(Path("out")) as folder:
     (folder / "half.txt").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
