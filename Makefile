@@ -76,10 +76,10 @@ lock: ## write requirements.lock anew from pyproject.toml
 clean: environment ## remove outputs of the pipeline; keeps .venv, runs, DVC's cache and what lies beside the outputs
 	@python -c 'from dvc.repo import Repo; [out.remove() for out in Repo().index.outs if out.use_cache]'
 
-# The environment is current if .venv/made-from has the content of the lock file, torch's version, and the path that
-# its scripts name. It is built beside the old one and replaces it when it is complete. A link to the environment
-# of another checkout is used as long as its content is current; nothing is changed through the link.
-CONTENT = $(shell (cat requirements.lock; echo $(TORCH)) | git hash-object --stdin)
+# The environment is current if .venv/made-from has the content of the lock file and of the patch, torch's version,
+# and the path that its scripts name. It is built beside the old one and replaces it when it is complete. A link to
+# the environment of another checkout is used as long as its content is current; nothing is changed through the link.
+CONTENT = $(shell (cat requirements.lock requirements.patch; echo $(TORCH)) | git hash-object --stdin)
 define RELOCATE
 import sys, pathlib
 folder, old, new = pathlib.Path(sys.argv[1]), *(path.encode() for path in sys.argv[2:])
@@ -119,6 +119,7 @@ build:
 	@$(PYTHON) -m venv "$(NEW)"
 	@"$(NEW)/bin/pip" install -qq --no-compile --no-deps --requirement requirements.lock
 	@"$(NEW)/bin/pip" install -qq --no-compile --constraint requirements.lock $(TORCH)
+	@cd "$(NEW)"/lib/python*/site-packages && GIT_CEILING_DIRECTORIES="$${PWD%/*}" git apply "$(CURDIR)/requirements.patch"
 	@"$(NEW)/bin/python" -m compileall -qq -j 0 "$(NEW)/lib" || true  # on all cores, which pip does not do
 	@"$(NEW)/bin/python" -c 'import librosa.core.audio, librosa.core.pitch, librosa.effects, numpy; \
 	  librosa.effects.time_stretch(numpy.zeros(4096, numpy.float32), rate=2.0)'

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stages.audio import cached
-from stages.audio.files import WORKERS_LOAD, DecodedFiles, decode_files
+from stages.audio.files import DecodedFiles, decode_files
 from stages.audio.params import AudioParams, RenderParams
 from stages.audio.quality import QualityParams
 from stages.core.params import load
@@ -13,7 +13,6 @@ from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows
 from stages.core.workspace import outputs
 from stages.entry.command import run
-from stages.parallel.processes import prepare
 from stages.storage import audio_file, cache
 
 MUSIC = Path("data/raw/music")
@@ -22,8 +21,6 @@ LISTED = 20  # dropped files that are printed; quality.csv has all of them
 
 def main() -> None:
     """Decode all of data/raw/music; write waveforms, the usable tracks, and a verdict on every file."""
-    if runtime().backend == "local":
-        prepare(WORKERS_LOAD)  # while this process reads what is to be done
     audio, render, quality = (
         load("audio", AudioParams),
         load("render", RenderParams),

@@ -1,7 +1,7 @@
 """Know what a file holds by its first bytes, where its name may be wrong."""
 
-from mmap import mmap
-from pathlib import PurePath
+from mmap import ACCESS_READ, mmap
+from pathlib import Path, PurePath
 
 HEAD = 64  # bytes that are enough to tell
 
@@ -43,6 +43,16 @@ MARKS = (
 )
 ID3_HEADER = 10  # bytes
 MPEG_NAMES = {".mp2", ".mp3"}
+
+
+def mapped(path: Path) -> mmap:
+    """Return the content of a file, mapped into memory.
+
+    It closes with the last thing that refers to it. That may be after its reader has returned: a
+    profiler, such as the one in Dask's workers, holds what it has just seen.
+    """
+    with path.open("rb") as file:
+        return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
 def container(content: mmap | bytes, path: PurePath) -> str:

@@ -21,7 +21,7 @@ from stages.core.errors import EncoreError
 from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack
 from stages.parallel.ordered import ordered_map
-from stages.parallel.processes import Lost, isolated_map
+from stages.parallel.processes import Lost, isolated_map, prepare
 
 WORKERS_LOAD = ("stages.audio.cached", "scipy.fft", "soundfile", "soxr")
 TIMEOUT_S = 300.0  # far more than the longest file takes
@@ -90,9 +90,13 @@ def decode_files(
 def _decode_all(
     paths: Sequence[Path], settings: DecodeSettings, written: Callable[[float], None]
 ) -> list[CachedAudio]:
-    answers = _decode_isolated if runtime().backend == "local" else _decode_on_cluster
+    if runtime().backend == "local":
+        prepare(WORKERS_LOAD)
+        answers = _decode_isolated(paths, settings)
+    else:
+        answers = _decode_on_cluster(paths, settings)
     decoded = []
-    for file in answers(paths, settings):
+    for file in answers:
         decoded.append(file)
         written(file.info.duration_s * settings.sample_rate_hz * 4)  # bytes, at most
     return decoded

@@ -1,13 +1,13 @@
 """Find the samples of an uncompressed file in it: they need no copy."""
 
-import mmap
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.audio.content import HEAD, container
+from stages.audio.content import HEAD, container, mapped
 from stages.storage.audio_file import StoredMusic, checks_of
 
 RIFF_HEADER, CHUNK_HEADER = 12, 8  # bytes
@@ -23,23 +23,23 @@ def find(path: Path, samples: NDArray[Any]) -> StoredMusic | None:
     """
     if samples.dtype != np.int16:
         return None
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        kind = container(content[:HEAD], path)
-        if kind == "WAV":
-            offset, dtype = _data_of_wav(content), "<i2"
-        elif kind == "AU":
-            offset, dtype = int.from_bytes(content[4:8], "big"), ">i2"
-        else:
-            return None
-        if offset + samples.nbytes > len(content):
-            return None
-        there = np.frombuffer(content, dtype, len(samples), offset)
-        is_there, checks = np.array_equal(there, samples), checks_of(there)
-        del there  # it would keep the map open
-    return StoredMusic(path, offset, dtype, len(samples), checks) if is_there else None
+    content = mapped(path)
+    kind = container(content[:HEAD], path)
+    if kind == "WAV":
+        offset, dtype = _data_of_wav(content), "<i2"
+    elif kind == "AU":
+        offset, dtype = int.from_bytes(content[4:8], "big"), ">i2"
+    else:
+        return None
+    if offset + samples.nbytes > len(content):
+        return None
+    there = np.frombuffer(content, dtype, len(samples), offset)
+    if not np.array_equal(there, samples):
+        return None
+    return StoredMusic(path, offset, dtype, len(samples), checks_of(there))
 
 
-def _data_of_wav(content: mmap.mmap) -> int:
+def _data_of_wav(content: mmap) -> int:
     """Return where the samples of a RIFF file begin."""
     place = RIFF_HEADER
     while content[place : place + 4] not in (b"data", b""):

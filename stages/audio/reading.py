@@ -1,6 +1,5 @@
 """Read all the music in a file, with the decoder that reads most of it, and say what is left out."""
 
-import mmap
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from stages.audio import mp3, ogg
-from stages.audio.content import container
+from stages.audio.content import container, mapped
 from stages.audio.decoders import DecoderError, Ffmpeg, Libsndfile
 from stages.audio.waveform import Meter, Take, take
 
@@ -123,19 +122,19 @@ def read(path: Path, sample_rate_hz: int, max_duration_s: float) -> Reading:
 
 def _parts(path: Path) -> list[_Part]:
     """Return the file, or the links of a chained one."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        kind = container(content, path)
-        if kind == "MP3":
-            frames = mp3.count(content)
-            return [_Part(path, kind if frames.seconds else "", frames.seconds, frames.is_damaged)]
-        if kind == "FLAC":
-            starts = [found.start() for found in re.finditer(FLAC_START, content)][1:]
-            places = [slice(*ends) for ends in pairwise([0, *starts, len(content)])]
-            return [_Part(path, kind, place=place if starts else None) for place in places]
-        links = ogg.links(content) if kind == "OGG" else []
-        whole = slice(0, len(content))
+    content = mapped(path)
+    kind = container(content, path)
+    if kind == "MP3":
+        frames = mp3.count(content)
+        return [_Part(path, kind if frames.seconds else "", frames.seconds, frames.is_damaged)]
+    if kind == "FLAC":
+        starts = [found.start() for found in re.finditer(FLAC_START, content)][1:]
+        places = [slice(*ends) for ends in pairwise([0, *starts, len(content)])]
+        return [_Part(path, kind, place=place if starts else None) for place in places]
+    links = ogg.links(content) if kind == "OGG" else []
     if not links:
         return [_Part(path, kind)]
+    whole = slice(0, len(content))
     places = [slice(link.start, link.stop) for link in links]
     return [
         _Part(path, kind, 0.0, link.is_damaged, link, None if place == whole else place)

@@ -121,12 +121,11 @@ def _note_written(made: Path, path: Path) -> None:
         return  # a copy below .dvc/tmp is DVC's own
     files = {file.relative_to(made).as_posix(): file.stat() for file in made.rglob("*") if file.is_file()}
     record = _record_of(path)
-    partial = record.with_suffix(f".{os.getpid()}.partial")
     text = json.dumps({name: [is_.st_size, is_.st_mtime_ns] for name, is_ in files.items()})
     with suppress(OSError):  # nobody may be able to write the work cache
         record.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, "utf-8")
-        partial.replace(record)
+        with replaced(record) as unfinished:
+            unfinished.write_text(text, "utf-8")
 
 
 def _record_of(path: Path) -> Path:
@@ -150,6 +149,21 @@ def new_folder(path: Path) -> Iterator[Path]:
     with _temporary(path) as partial:
         yield partial
         _publish({partial: path}, partial)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Yield a name beside `path`; what the block makes there becomes `path` if it ends without an error.
+
+    It is whole even if the process is killed, but not after a power failure; see `publish`.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def publish(made: Path, path: Path) -> None:

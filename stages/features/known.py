@@ -2,14 +2,14 @@
 
 The work cache has a link to each features file, made when the file is created, and a list of what its rows
 are computed from. So a file costs no room while DVC links to it, too, and what a killed run has computed
-counts: a row without its checksum has not been written. Where DVC copies outputs, the link of a complete file
+counts: a row without its checksum was not finished. Where DVC copies outputs, the link of a complete file
 would keep a third copy; only the list stays, and DVC's copy is read.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError
-from stages.core.workspace import cached_output, dvc_copies_outputs
+from stages.core.workspace import cached_output, dvc_copies_outputs, replaced
 from stages.storage import cache
 from stages.storage.feature_file import Features
 
@@ -46,15 +46,27 @@ class Known:
     def __init__(self) -> None:
         self._where: dict[str, list[tuple[Path, Rows]]] = {}
         self._files: dict[Path, Features | None] = {}
+        self._copied = cached_output(OUTPUT)
         for listed in sorted(_folder().glob("*.json")):
             with suppress(
                 OSError, ValueError, TypeError, KeyError
             ):  # another process may trim, or the disk has damaged it
                 content = json.loads(listed.read_bytes())
-                path = _file_of(listed, content)
+                path = self._file_of(listed, content)
                 if path and _name(content["rows"]) == listed.stem:
                     for key, *rows in content["rows"]:
                         self._where.setdefault(key, []).append((path, Rows(*rows)))
+
+    def _file_of(self, listed: Path, content: Mapping[str, Any]) -> Path | None:
+        """Return the file that a list describes: the link to it, or the copy that DVC has of the output."""
+        linked = listed.with_suffix(".h5")
+        if linked.exists() or not self._copied:
+            return linked
+        with suppress(OSError, EncoreError, KeyError):
+            file = self._open(self._copied)
+            if file and _digest(file, content["rows"]) == content["checks"]:
+                return self._copied
+        return None
 
     def has(self, key: str, dtype: np.dtype[Any]) -> bool:
         """Return whether there are rows that are computed from `key`, and can be stored as `dtype`."""
@@ -104,7 +116,8 @@ def link(path: Path, keys: Mapping[str, Rows]) -> Path:
     listed = _folder() / f"{_name(rows)}.json"
     with suppress(OSError):  # the cache only saves time
         _folder().mkdir(parents=True, exist_ok=True)
-        _replace(listed.with_suffix(".h5"), lambda unfinished: os.link(path, unfinished))
+        with replaced(listed.with_suffix(".h5")) as unfinished:
+            os.link(path, unfinished)
         _write_list(listed, rows, "")
     return listed
 
@@ -122,8 +135,8 @@ def complete(path: Path, listed: Path) -> None:
 
 
 def _write_list(listed: Path, rows: Sequence[Any], checks: str) -> None:
-    text = json.dumps({"rows": rows, "checks": checks})
-    _replace(listed, lambda unfinished: unfinished.write_text(text, "utf-8"))
+    with replaced(listed) as unfinished:
+        unfinished.write_text(json.dumps({"rows": rows, "checks": checks}), "utf-8")
 
 
 def _digest(file: Features, rows: Iterable[Sequence[Any]]) -> str:
@@ -132,32 +145,9 @@ def _digest(file: Features, rows: Iterable[Sequence[Any]]) -> str:
     return hashlib.sha256(b"".join(file.checks(place).tobytes() for place in places)).hexdigest()
 
 
-def _file_of(listed: Path, content: Mapping[str, Any]) -> Path | None:
-    """Return the file that a list describes: the link to it, or the copy that DVC has of the output."""
-    linked, copied = listed.with_suffix(".h5"), cached_output(OUTPUT)
-    if linked.exists() or not copied:
-        return linked
-    with suppress(OSError, EncoreError, KeyError), Features(copied) as file:
-        if _digest(file, content["rows"]) == content["checks"]:
-            return copied
-    return None
-
-
 def _name(rows: Sequence[Any]) -> str:
     """Return the name of a list and its file; it tells a list that is damaged."""
     return cache.entry_key(rows)[:32]
-
-
-def _replace(path: Path, make: Callable[[Path], object]) -> None:
-    """Make a file under another name, and give it its own when it is whole."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.unlink(missing_ok=True)
-    try:
-        make(unfinished)
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 def _folder() -> Path:

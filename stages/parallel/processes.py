@@ -53,7 +53,7 @@ def isolated_map(
     function : callable
         Picklable; its exceptions are raised here.
     items : iterable
-        Read a few items ahead; see `stages.parallel.window`.
+        Read a few batches of up to `BATCH` items ahead; see `stages.parallel.window`.
     total : int
         Number of items.
     doing : str

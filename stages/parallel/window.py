@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Protocol, TypeVar
 
-AHEAD = 4  # items per worker that are submitted before their results are read: bounds the memory
+AHEAD = 4  # items, or batches of them, per worker that are submitted before they are read: bounds the memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.core.workspace import work_cache_path
+from stages.core.workspace import replaced, work_cache_path
 from stages.storage.closure import import_closure
 
 if TYPE_CHECKING:
@@ -46,18 +46,13 @@ def save(key: str, arrays: "Mapping[str, NDArray[Any]]", about: Mapping[str, Any
     with suppress(OSError):
         path = _path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{key}.{os.getpid()}")
-        try:
-            with unfinished.open("wb") as file:
-                # small ones with one write: threads wait for each other at each
-                is_small = sum(array.nbytes for array in arrays.values()) < SMALL
-                buffer = io.BytesIO() if is_small else file
-                np.savez(buffer, allow_pickle=False, record=np.array(record), **arrays)
-                if isinstance(buffer, io.BytesIO):
-                    file.write(buffer.getbuffer())
-            unfinished.replace(path)
-        except OSError:
-            unfinished.unlink()
+        with replaced(path) as unfinished, unfinished.open("wb") as file:
+            # small ones with one write: threads wait for each other at each
+            is_small = sum(array.nbytes for array in arrays.values()) < SMALL
+            buffer = io.BytesIO() if is_small else file
+            np.savez(buffer, allow_pickle=False, record=np.array(record), **arrays)
+            if isinstance(buffer, io.BytesIO):
+                file.write(buffer.getbuffer())
 
 
 def load(key: str, names: Sequence[str]) -> "tuple[dict[str, NDArray[Any]], dict[str, Any]] | None":

@@ -6,7 +6,6 @@ time alone: if it cannot be written, or is missing or damaged, the training star
 
 import hashlib
 import io
-import os
 import shutil
 import time
 from contextlib import suppress
@@ -16,7 +15,7 @@ from typing import Any, cast
 import torch
 from filelock import FileLock, Timeout
 
-from stages.core.workspace import flush, work_cache_path
+from stages.core.workspace import flush, replaced, work_cache_path
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 ABANDONED_S = 14 * 24 * 3600.0  # checkpoints that were not used for so long are deleted
@@ -113,14 +112,9 @@ class Checkpoint:
     def _save(self, name: str, value: Any) -> None:
         if not self._lock.is_locked:
             return
-        unfinished = self._folder / f".{name}.{os.getpid()}"
         buffer = io.BytesIO()
         torch.save(value, buffer)
         content = buffer.getvalue()
-        with suppress(OSError):
-            try:
-                unfinished.write_bytes(hashlib.sha256(content).digest() + content)
-                flush(unfinished)
-                unfinished.replace(self._path(name))
-            finally:
-                unfinished.unlink(missing_ok=True)
+        with suppress(OSError), replaced(self._path(name)) as unfinished:
+            unfinished.write_bytes(hashlib.sha256(content).digest() + content)
+            flush(unfinished)

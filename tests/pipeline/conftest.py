@@ -42,9 +42,7 @@ def explored(shared: Path, music: Path) -> Project:
             assert not (clone.folder / ".dvc/cache").exists()
             clone.dvc("config", "--local", "cache.type", "hardlink,copy")  # as `make repro` does where it can
             clone.dvc("exp", "run", "--queue", *clone.settings("model=mlp,cnn,lstm"))
-            # not two at once: DVC's try of a reflink empties a file that the other experiment has just
-            # linked to the cache (dvc_objects/fs/system.py opens its target with O_TRUNC)
-            clone.dvc("queue", "start", "--jobs", "1", timeout_s=560)
+            clone.dvc("queue", "start", "--jobs", "2", timeout_s=560)
             clone.wait_for_queue()
             # for `built`: experiments of one worker change the clone while another copies it
             no_tmp = shutil.ignore_patterns("tmp")

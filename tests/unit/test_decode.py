@@ -12,11 +12,13 @@ import pytest
 import soundfile
 
 from stages import decode as stage
+from stages.audio import pcm
 from stages.audio.cached import DecodeSettings, decode_cached
 from stages.audio.decode import DecodedAudio, decode
 from stages.audio.params import RenderParams
 from stages.audio.waveform import Meter
 from stages.core.tables import AudioTrack, Quality, read_rows
+from stages.storage.audio_file import checks_of
 from tests.synthetic import RATE_HZ, line_of, noise, tone, write_params, write_raw
 
 pytestmark = pytest.mark.slow
@@ -492,3 +494,15 @@ def test_sixteen_bit_samples_have_the_same_measurements_as_floats():
     for name in ("peak", "rms", "dc_offset", "clipped", "not_finite", "duration_s"):
         assert getattr(exact, name) == getattr(floating, name), name
     assert exact.clipped == 3 / 5000
+
+
+def test_a_reference_to_samples_in_the_file_outlives_the_search(tmp_path, monkeypatch):
+    """As a profiler's, which Dask's workers have, may do for a moment."""
+    held = []
+    monkeypatch.setattr(pcm, "checks_of", lambda samples: held.append(samples) or checks_of(samples))
+    samples = (noise(1000) * 32767).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", samples, 22050)
+    found = pcm.find(tmp_path / "a.wav", samples)
+    assert found is not None
+    assert found.n_samples == 1000
+    np.testing.assert_array_equal(held[0], samples)

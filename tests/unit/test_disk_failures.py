@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 
 import stages.audio.cached
 import stages.features.cached
-from stages import decode
 from stages.audio import files
 from stages.entry import command
 from stages.plots import figures, spectrograms
@@ -68,7 +67,7 @@ def project(module_workspace: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         # in this process, which is the one whose disk fails
         patch.setattr(files, "isolated_map", lambda work, items, *_: map(work, items))
-        patch.setattr(decode, "prepare", lambda modules: None)
+        patch.setattr(files, "prepare", lambda modules: None)
         for module in (stages.audio.cached, stages.features.cached):
             patch.setattr(module, "code", functools.cache(module.code))  # slow, and the same each time
         for module, names in (

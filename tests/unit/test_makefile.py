@@ -18,13 +18,16 @@ PIP = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 class Checkout:
-    """A folder with the Makefile and a lock file of one package, which pip finds installed already."""
+    """A folder with the Makefile, a patch, and a lock file of one package, which pip finds installed."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True)
         self.folder = folder
         shutil.copyfile(REPO / "Makefile", folder / "Makefile")
         self.lock("six==1.17.0\n")
+        (folder / "requirements.patch").write_text(
+            "Why.\n\n--- /dev/null\n+++ b/a_package/part.py\n@@ -0,0 +1 @@\n+mended = True\n"
+        )
 
     def lock(self, text: str) -> None:
         (self.folder / "requirements.lock").write_text(text)
@@ -75,7 +78,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 def test_scripts_run_in_the_environment_that_was_put_in_place(built: Checkout) -> None:
     assert built.prefix() == str(built.environment)
-    assert sorted(path.name for path in built.folder.iterdir()) == [".venv", "Makefile", "requirements.lock"]
+    assert sorted(path.name for path in built.folder.iterdir()) == [
+        ".venv", "Makefile", "requirements.lock", "requirements.patch",
+    ]  # fmt: skip
 
 
 def test_the_projects_code_is_found_from_any_folder(built: Checkout, tmp_path: Path) -> None:
@@ -97,6 +102,20 @@ def test_a_build_changes_nothing_through_a_link(built: Checkout) -> None:
 def test_content_of_the_lock_file_decides_and_no_age(built: Checkout) -> None:
     assert built.make() == ""
     os.utime(built.folder / "requirements.lock")
+    assert built.make() == ""
+
+
+def test_packages_are_mended_by_the_patch_of_the_checkout(built: Checkout) -> None:
+    (mended,) = built.environment.glob("lib/python*/site-packages/a_package/part.py")
+    assert mended.read_text() == "mended = True\n"
+
+
+def test_a_patch_that_does_not_fit_stops_the_build(built: Checkout) -> None:
+    right = (patch := built.folder / "requirements.patch").read_text()
+    patch.write_text("--- a/a_package/part.py\n+++ b/a_package/part.py\n@@ -1 +1 @@\n-before\n+after\n")
+    assert "a_package/part.py" in built.make(status=1)
+    assert built.prefix() == str(built.environment)
+    patch.write_text(right)
     assert built.make() == ""
 
 
