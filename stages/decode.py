@@ -6,8 +6,7 @@ from pathlib import Path
 
 from stages.audio import cached
 from stages.audio.files import DecodedFiles, decode_files
-from stages.audio.params import AudioParams, RenderParams
-from stages.audio.quality import QualityParams
+from stages.audio.params import AudioParams, QualityParams, RenderParams
 from stages.core.params import load
 from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack, read_rows, write_rows

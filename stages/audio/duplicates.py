@@ -4,7 +4,7 @@ After J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System", I
 share whole sub-fingerprints at one offset are compared bit by bit at that offset.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,33 +51,6 @@ def near_duplicates(fingerprints: Sequence[NDArray[np.uint32]]) -> list[tuple[in
             if rate is not None:
                 pairs[first, second] = rate
     return [(first, second, rate) for (first, second), rate in sorted(pairs.items())]
-
-
-def groups(n_tracks: int, pairs: Iterable[tuple[int, int, float]]) -> list[int]:
-    """Return the first track of each track's group: the tracks that pairs connect, also indirectly.
-
-    Parameters
-    ----------
-    n_tracks : int
-    pairs : iterable of (first, second, bit_error_rate)
-        From `near_duplicates`.
-
-    Returns
-    -------
-    list of int (n_tracks,)
-        The index of the track itself if it has no duplicates.
-    """
-    above = list(range(n_tracks))  # a track of the same group, no later than the track
-
-    def first_of(track: int) -> int:
-        while above[track] != track:
-            above[track] = track = above[above[track]]
-        return track
-
-    for one, other, _ in pairs:
-        first, second = sorted((first_of(one), first_of(other)))
-        above[second] = first
-    return [first_of(track) for track in range(n_tracks)]
 
 
 def _candidates(fingerprints: Sequence[NDArray[np.uint32]]) -> list[tuple[int, int, int]]:

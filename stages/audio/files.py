@@ -16,7 +16,8 @@ from stages.audio.cached import (
     save,
 )
 from stages.audio.decode import AudioInfo
-from stages.audio.quality import Assessment, QualityParams, assess
+from stages.audio.params import QualityParams
+from stages.audio.quality import Assessment, assess
 from stages.core.errors import EncoreError
 from stages.core.runtime import runtime
 from stages.core.tables import AudioTrack, Quality, RawTrack

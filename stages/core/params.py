@@ -1,11 +1,14 @@
 """Reads params.yaml and checks it; the only module that reads YAML."""
 
+import os
 import re
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
+
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for some in all packages
 
 import pydantic
 from ruamel.yaml import YAML

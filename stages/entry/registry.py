@@ -7,8 +7,7 @@ the stages that it changes.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stages.audio.params import AudioParams, RenderParams
-from stages.audio.quality import QualityParams
+from stages.audio.params import AudioParams, QualityParams, RenderParams
 from stages.core.errors import EncoreError
 from stages.core.numerics import NumericsParams
 from stages.core.params import Params, check, read

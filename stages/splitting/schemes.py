@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.connected import connected
 from stages.core.errors import EncoreError
 
 SPLITS = ("train", "valid", "test")
@@ -75,19 +76,14 @@ def units_of(recordings: Sequence[str], groups: Sequence[str]) -> list[str]:
     list of str (n_tracks,)
         Name of each track's unit: its first group in the alphabet, else its first recording.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     n_tracks = len(recordings)
     keys = [("recording", name) for name in recordings] + [("group", name) for name in groups]
     ties = [(i % n_tracks, key) for i, key in enumerate(keys) if key[1]]
     node_of = {key: n_tracks + place for place, key in enumerate(sorted({key for _, key in ties}))}
-    rows, columns = [track for track, _ in ties], [node_of[key] for _, key in ties]
-    size = n_tracks + len(node_of)
-    _, component = connected_components(coo_array((np.ones(len(ties)), (rows, columns)), (size, size)), False)
+    first = connected(n_tracks + len(node_of), [(track, node_of[key]) for track, key in ties])
     # "group" comes before "recording"
-    name_of = {int(component[node]): key[1] for key, node in sorted(node_of.items(), reverse=True)}
-    return [name_of[int(part)] for part in component[:n_tracks]]
+    name_of = {first[node]: key[1] for key, node in sorted(node_of.items(), reverse=True)}
+    return [name_of[first[track]] for track in range(n_tracks)]
 
 
 def holdout(labels: Sequence[str], units: Sequence[str], valid: float, test: float, seed: int) -> list[str]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from stages.audio.duplicates import MAX_ERROR_RATE, NEIGHBOURS, groups, near_duplicates
+from stages.audio.duplicates import MAX_ERROR_RATE, NEIGHBOURS, near_duplicates
+from stages.core.connected import connected
 
 RNG_SEED = 0
 N_FRAMES = 1276  # 30 s
@@ -22,6 +23,10 @@ def random_words(rng, n_frames=N_FRAMES):
 def with_errors(rng, words, rate):
     flipped = np.packbits(rng.random((len(words), 32)) < rate, axis=1).view(np.uint32)[:, 0]
     return words ^ flipped
+
+
+def group_of(n_tracks, pairs):
+    return connected(n_tracks, [(first, second) for first, second, _ in pairs])
 
 
 def test_unrelated_tracks_make_no_pair(rng):
@@ -81,13 +86,13 @@ def test_a_repeated_word_does_not_hide_a_copy(rng):
     for words in others:
         words[:600] = original[0]
     pairs = near_duplicates([original, *others, original[SECOND:]])
-    assert groups(len(others) + 2, pairs) == [*range(len(others) + 1), 0]
+    assert group_of(len(others) + 2, pairs) == [*range(len(others) + 1), 0]
 
 
 def test_more_copies_than_neighbours_are_one_group(rng):
     original = random_words(rng)
     tracks = [with_errors(rng, original, 0.03) for _ in range(4 * NEIGHBOURS)]
-    assert set(groups(len(tracks), near_duplicates(tracks))) == {0}
+    assert set(group_of(len(tracks), near_duplicates(tracks))) == {0}
 
 
 @pytest.mark.parametrize("fingerprints", [[], [np.empty(0, np.uint32)], [np.empty(0, np.uint32)] * 3])
@@ -99,9 +104,3 @@ def test_lengths_may_differ_and_be_zero(rng):
     long = random_words(rng, 20_000)
     tracks = [np.empty(0, np.uint32), long, random_words(rng, 3), long[15_000:16_000]]
     assert near_duplicates(tracks) == [(1, 3, 0.0)]
-
-
-def test_groups_join_connected_tracks_and_name_the_first():
-    assert groups(7, [(1, 4, 0.0), (4, 6, 0.1), (2, 3, 0.2)]) == [0, 1, 2, 2, 1, 5, 1]
-    assert groups(3, []) == [0, 1, 2]
-    assert groups(0, []) == []

@@ -5,7 +5,8 @@ import pytest
 
 from stages.audio.cached import CachedAudio
 from stages.audio.decode import AudioInfo
-from stages.audio.quality import Assessment, QualityParams, assess
+from stages.audio.params import QualityParams
+from stages.audio.quality import Assessment, assess
 from stages.core.params import check
 from stages.core.tables import RawTrack
 from tests.synthetic import composed_sections
