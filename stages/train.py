@@ -11,7 +11,7 @@ from stages.audio.params import RenderParams
 from stages.core.errors import EncoreError
 from stages.core.numerics import pin_torch
 from stages.core.params import load, read
-from stages.core.runtime import RuntimeParams, prepare_for_torch, runtime
+from stages.core.runtime import RuntimeParams, is_first_process, prepare_for_torch, runtime
 from stages.core.tables import Epoch, write_rows
 from stages.core.workspace import outputs
 from stages.entry.command import run
@@ -64,17 +64,19 @@ def main() -> None:
     prepare_for_torch()
     pin_torch()
     settings = runtime()
-    with Features(examples.FEATURES) as features:
+    mode = settings.tracking if is_first_process() else "off"
+    # tracking first, since it starts as slowly as torch
+    with client.Tracking(mode) as tracking, Features(examples.FEATURES) as features:
         prepared = prepare(features, settings)
         from stages.training.checkpoints import Checkpoint
 
-        key, is_first = prepared.description.content_key, prepared.fabric.is_global_zero
-        with Checkpoint(key, is_first) as checkpoint:
-            with client.Tracking(settings.tracking if is_first else "off") as tracking:
-                tracking.start(key, checkpoint.run_id, checkpoint.run_note)
-                result = fit(prepared, checkpoint, tracking.log_epoch)
-                if result is not None:
-                    save(prepared, result, MODEL)
+        key = prepared.description.content_key
+        with Checkpoint(key, prepared.fabric.is_global_zero) as checkpoint:
+            tracking.start(key, checkpoint.run_id, checkpoint.run_note)
+            result = fit(prepared, checkpoint, tracking.log_epoch)
+            if result is not None:
+                save(prepared, result, MODEL)
+            tracking.wait()
             checkpoint.forget()  # after tracking has ended, so that stopping it loses no training
     if result is not None:
         print(_summary(prepared, result))

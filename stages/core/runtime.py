@@ -85,6 +85,14 @@ def prepare_for_torch() -> None:
     keep_freed_memory()
 
 
+def is_first_process() -> bool:
+    """Whether this process trains alone, or is the first of those that train together.
+
+    Lightning Fabric numbers the others in LOCAL_RANK.
+    """
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 @cache
 def keep_freed_memory() -> None:
     """Keep the memory that a step of training, or a track, frees for the next one.

@@ -43,6 +43,7 @@ class Tracking:
 
     def __init__(self, mode: str):
         self._process: subprocess.Popen[str] | None = None
+        self._has_run = False
         if mode == "on":
             try:
                 self._process = subprocess.Popen(
@@ -62,18 +63,27 @@ class Tracking:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and not self._has_run and self._process is not None:
+            self._process.kill()  # the user shall not wait for it to learn of a mistake
+            self._process.wait()
+            return
         if kind is not None:
             self._send("end", status="KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
-        if self._process is not None and self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
-            try:
-                status = self._process.wait(SILENT_WAIT_S)
-            except subprocess.TimeoutExpired:
-                print("waiting for MLflow to log the rest of this run", file=sys.stderr)
-                status = self._process.wait()
-            if status:
-                print(f"warning: MLflow tracking ended with status {status}", file=sys.stderr)
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until all is logged; nothing can be logged afterwards."""
+        if self._process is None or self._process.stdin is None or self._process.stdin.closed:
+            return
+        with suppress(OSError):
+            self._process.stdin.close()
+        try:
+            status = self._process.wait(SILENT_WAIT_S)
+        except subprocess.TimeoutExpired:
+            print("waiting for MLflow to log the rest of this run", file=sys.stderr)
+            status = self._process.wait()
+        if status:
+            print(f"warning: MLflow tracking ended with status {status}", file=sys.stderr)
 
     def start(self, content_key: str, killed: str = "", note: Path | None = None) -> None:
         """Start the run of a training; `complete` completes it.
@@ -87,6 +97,7 @@ class Tracking:
         note : Path or None
             File to write the run's id to.
         """
+        self._has_run = True
         self._send("start", content_key=content_key, killed=killed, note=note and str(note))
 
     def log_epoch(self, epoch: "Epoch", seconds: float | None = None) -> None:
@@ -103,6 +114,7 @@ class Tracking:
         evaluation, pictures, model : Path
             Folders whose files become artifacts, the last one a pyfunc model.
         """
+        self._has_run = True
         folders = {"evaluation": str(evaluation), "pictures": str(pictures), "model": str(model)}
         self._send("complete", metrics=dict(metrics), **folders)
 
@@ -110,6 +122,6 @@ class Tracking:
         self._write(json.dumps([method, arguments, int(time.time() * 1000)]))
 
     def _write(self, line: str) -> None:
-        if self._process is not None and self._process.stdin is not None:
+        if self._process is not None and self._process.stdin is not None and not self._process.stdin.closed:
             with suppress(OSError):  # the process has ended, and has printed why
                 print(line, file=self._process.stdin, flush=True)

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from stages import ui
+from stages.core.errors import EncoreError
 from stages.core.tables import Epoch, write_rows
 from stages.entry.registry import SECTIONS
 from stages.tracking import client as tracking_client
@@ -347,6 +348,18 @@ class TestProcess:
         with pytest.raises(error):
             train()
         assert run_of(key).info.status == status
+
+    def test_a_mistake_before_the_run_waits_for_nothing(self, capfd):
+        def train():
+            with Tracking("on") as tracking:
+                processes.append(tracking._process)
+                raise EncoreError("wrong")
+
+        processes: list[subprocess.Popen[str]] = []
+        with pytest.raises(EncoreError):
+            train()
+        assert processes[0].returncode == -signal.SIGKILL
+        assert capfd.readouterr() == ("", "")
 
     def test_process_continues_the_run_of_a_killed_training(self, tmp_path):
         killed = started("ppp2", epochs=MANY[:2]).run_id
