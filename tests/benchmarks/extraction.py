@@ -1,7 +1,9 @@
 """From music files to features in HDF5, against librosa's functions one by one for each segment."""
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -12,22 +14,20 @@ import soxr
 from joblib import Parallel, delayed
 
 from stages import decode, extract, segment
+from stages.audio import files
 from stages.core.params import check, load
 from stages.core.tables import Segment, read_rows
-from stages.features import cached, catalogue
-from stages.features.extraction import WORKERS_LOAD
+from stages.features import cached, catalogue, extraction
 from stages.features.params import FeaturesParams, build
 from stages.features.variants import Variant
 from stages.features.writing import stored_as
 from stages.parallel.ordered import ordered_map
 from stages.parallel.processes import prepare
 from stages.storage import audio_file, feature_file
+from tests.benchmarks.peers import Peer, installed
 from tests.benchmarks.timing import compare
 from tests.benchmarks.workspace import configure, forget, music, quietly
-from tests.campaigns.scale import write_tracks
 from tests.synthetic import composed_sections, noise
-
-N_TRACKS = 500  # enough for the start of processes not to matter
 
 Values = dict[str, np.ndarray]
 
@@ -35,9 +35,10 @@ Values = dict[str, np.ndarray]
 def run() -> None:
     """Time all ways in turn, in one run."""
     warnings.filterwarnings("ignore", module="librosa")
-    prepare(WORKERS_LOAD)  # the stage's process does it while it starts, which is not timed here
-    with music() as files:
-        ways = Ways(files)
+    # the stages' processes do it while they start, which is not timed here
+    prepare([*files.WORKERS_LOAD, *extraction.WORKERS_LOAD])
+    with music() as paths:
+        ways = Ways(paths)
         compare(
             "mel and MFCC, from files to HDF5",
             {
@@ -45,32 +46,23 @@ def run() -> None:
                 "floor: decode, transform, 2 threads": ways.floor,
                 "stages, verdicts and cache, 2 workers": ways.stages,
                 "librosa for each segment": ways.librosa_mel_and_mfcc,
+                **ways.of_peers(),
             },
-            5,
+            3,
             ways.music_s(),
         )
         configure("features.include=[timbre33]")
-        ways = Ways(files)
+        ways = Ways(paths)
         compare(
             "timbre33, from files to HDF5",
             {
                 "decode, extract, write, 2 workers": ways.straight,
-                "four STFTs, tuned to 440 Hz": ways.librosa_timbre33,
-                "four STFTs, tuning estimated": ways.librosa_timbre33_estimated,
+                "librosa, four STFTs a segment": ways.librosa_timbre33,
             },
             3,
             ways.music_s(),
         )
         variants()
-        configure()
-        write_tracks(Path(), N_TRACKS, seconds=30.0, seed=0)
-        quietly(segment.main)
-        compare(
-            f"stage extract, mel and MFCC of {N_TRACKS} made-up tracks of 30 s",
-            {"2 workers": lambda: stage_extract(2), "1 worker": lambda: stage_extract(1)},
-            5,
-            N_TRACKS * 30.0,
-        )
 
 
 def variants() -> None:
@@ -88,12 +80,6 @@ def variants() -> None:
     made = [Variant(kind, amount) for kind, amount in asked]
     ways = {"as it is": of(None), **{variant.name: of(variant) for variant in made}}
     compare("mel and MFCC of a track of 30 s, 1 thread", ways, 9, 30.0)
-
-
-def stage_extract(workers: int) -> None:
-    forget()
-    configure(f"runtime.workers={workers}")
-    quietly(extract.main)
 
 
 class Ways:
@@ -154,20 +140,35 @@ class Ways:
 
         self.write(of_segment(y) for y in self.segments())
 
-    def librosa_timbre33(self, tuning: float | None = 0.0) -> None:
+    def librosa_timbre33(self) -> None:
         def of_segment(y: np.ndarray) -> Values:
             parts = [
                 librosa.feature.mfcc(y=y, sr=self.rate_hz, n_mfcc=13),
                 librosa.feature.spectral_centroid(y=y, sr=self.rate_hz),
-                librosa.feature.chroma_stft(y=y, sr=self.rate_hz, tuning=tuning),
+                librosa.feature.chroma_stft(y=y, sr=self.rate_hz, tuning=0.0),
                 librosa.feature.spectral_contrast(y=y, sr=self.rate_hz),
             ]
             return {"timbre33": np.concatenate(parts)}
 
         self.write(of_segment(y) for y in self.segments())
 
-    def librosa_timbre33_estimated(self) -> None:
-        self.librosa_timbre33(None)
+    def of_peers(self) -> dict[str, Callable[[], None]]:
+        """Other libraries, a track at a time."""
+        peers = installed(self.rate_hz) if os.environ.get("BENCH_PEERS") else {}
+        return {name: partial(self.of_peer, peer) for name, peer in peers.items()}
+
+    def of_peer(self, compute: Peer) -> None:
+        def of_tracks() -> Iterator[Values]:
+            for path in self.files:
+                samples, _ = librosa.load(path, sr=self.rate_hz)
+                starts = self.starts(samples)
+                yield compute(np.stack([samples[start : start + self.length] for start in starts]))
+
+        self.write(
+            {name: values[i] for name, values in track.items()}
+            for track in of_tracks()
+            for i in range(len(track["mel"]))
+        )
 
     def segments(self) -> Iterator[np.ndarray]:
         for path in self.files:

@@ -17,7 +17,7 @@ from tests.benchmarks.workspace import configure, music, quietly
 
 BATCH = 32
 N_BATCHES = 40
-N_ROUNDS = 5
+N_ROUNDS = 3
 LAYOUTS = {  # dtype, compression
     "float32 *": ("float32", "none"),
     "float32, lzf": ("float32", "lzf"),

@@ -28,7 +28,7 @@ def music(shared: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def explored(shared: Path, music: Path) -> Project:
-    """A fresh clone with dvc.lock and an empty cache, in which three experiments were queued first of all.
+    """A fresh clone with dvc.lock and an empty cache, in which four experiments were queued first of all.
 
     It is made once for all workers, since it takes minutes. What `dvc queue status` then says is in the file
     queue.txt beside it.
@@ -41,7 +41,7 @@ def explored(shared: Path, music: Path) -> Project:
             assert (clone.folder / "dvc.lock").is_file()
             assert not (clone.folder / ".dvc/cache").exists()
             clone.dvc("config", "--local", "cache.type", "hardlink,copy")  # as `make repro` does where it can
-            clone.dvc("exp", "run", "--queue", *clone.settings("model=mlp,cnn,lstm"))
+            clone.dvc("exp", "run", "--queue", *clone.settings("model=mlp,cnn,lstm,encore_cnn"))
             clone.dvc("queue", "start", "--jobs", "2", timeout_s=560)
             clone.wait_for_queue()
             # for `built`: experiments of one worker change the clone while another copies it

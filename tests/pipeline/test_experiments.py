@@ -81,10 +81,10 @@ def figures_of(client: MlflowClient, run: Run) -> list[str]:
 
 def test_queued_experiments_succeed_in_a_fresh_clone_and_are_tracked(clone: Project) -> None:
     status = (clone.folder.parent / "queue.txt").read_text()
-    assert status.count("Success") == 3, status
+    assert status.count("Success") == 4, status
     client, runs = runs_of(clone)
-    assert sorted(run.data.tags["model"] for run in runs) == ["CNN", "LSTM", "MLP"]
-    assert len({run.data.tags["dvc.exp_name"] for run in runs}) == 3
+    assert sorted(run.data.tags["model"] for run in runs) == ["CNN", "EncoreCNN", "LSTM", "MLP"]
+    assert len({run.data.tags["dvc.exp_name"] for run in runs}) == 4
     for run in runs:
         assert run.info.status == "FINISHED"
         assert "test.track.accuracy" in run.data.metrics
