@@ -7,15 +7,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from mlflow import MlflowClient
 
 from tests.benchmarks.timing import compare
+from tests.campaigns.growth import STAGES
 from tests.pipeline.project import Project
 
-STAGES = ("fetch", "decode", "segment", "split", "extract", "pictures", "baseline", "train", "evaluate")
 N_ROUNDS = 2
 FEW = ("dataset.tracks_per_class=4", "train.epochs=2")  # their number hardly counts
 
@@ -30,14 +31,15 @@ def run() -> None:
         project.dvc("exp", "run", *_settings(), timeout_s=3600)
         project.commit("all has been run")
         _make_bare(bare)
-        ways = {"this pipeline": lambda: _repro(project.folder), "as many empty stages": lambda: _repro(bare)}
+        folders = {"this pipeline": project.folder, "as many empty stages": bare}
+        ways = {name: partial(_dvc, folder, "repro", "--quiet") for name, folder in folders.items()}
         compare("dvc repro with nothing to do", ways, 3)
         print(f"\ndvc exp run -S model=lstm ({N_ROUNDS} rounds in turn)")
         rounds = []
         for seed in range(1, N_ROUNDS + 1):
             whole, epochs = _seconds(project, seed)
             started = time.perf_counter()
-            _exp_run(bare, f"seed={seed}")
+            _dvc(bare, "exp", "run", "-S", f"seed={seed}")
             rounds.append((whole, epochs, whole - epochs, time.perf_counter() - started))
     names = ("whole command", "its epochs", "the rest", "DVC with as many empty stages, two import torch")
     for what, times in zip(names, zip(*rounds, strict=True), strict=True):
@@ -90,12 +92,8 @@ def _make_bare(folder: Path) -> None:
         subprocess.run(command.split(), cwd=folder, check=True)
 
 
-def _repro(folder: Path) -> None:
-    subprocess.run(["dvc", "repro", "--quiet"], cwd=folder, check=True, capture_output=True)
-
-
-def _exp_run(folder: Path, setting: str) -> None:
-    subprocess.run(["dvc", "exp", "run", "-S", setting], cwd=folder, check=True, capture_output=True)
+def _dvc(folder: Path, *words: str) -> None:
+    subprocess.run(["dvc", *words], cwd=folder, check=True, capture_output=True)
 
 
 if __name__ == "__main__":

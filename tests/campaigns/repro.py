@@ -1,8 +1,8 @@
 """`dvc repro` on many tracks of PCM: bytes on the disk with links and with copies, and one more track.
 
-``python -m tests.campaigns.repro [--tracks 1000] [--rounds 3] [--epochs 2]``. The tracks last 30 s. Each way
-has a project of its own. A round runs decode and extract again with nothing changed, then adds a track and
-runs them once more.
+``python -m tests.campaigns.repro [--tracks 1000] [--rounds 3] [--epochs 2]``. The tracks last 30 s. Links
+and copies have a project each. A round times decode and extract twice: with nothing changed, and after one
+track has been added.
 """
 
 import argparse
