@@ -12,6 +12,7 @@ from models.conv_blocks import BlocksCNN
 from models.embedding_cnn import EmbeddingCNN
 from models.encore_cnn import EncoreCNN
 from models.flat_cnn import FlatCNN
+from models.linear import Linear
 from models.lstm import LSTM
 from models.mlp import MLP
 
@@ -26,4 +27,5 @@ __all__ = [
     "EmbeddingCNN",
     "EncoreCNN",
     "FlatCNN",
+    "Linear",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.documents import read_document
-from stages.core.numerics import pin_torch
+from stages.core.numerics import pin_models
 from stages.core.params import load, read
 from stages.core.runtime import prepare_for_torch, runtime
 from stages.core.tables import (
@@ -46,7 +46,7 @@ EVALUATION = Path("data/evaluation")
 def main() -> None:
     """Score the trained model and the baseline on every split, and say which tracks are new to the model."""
     prepare_for_torch()
-    pin_torch()
+    pin_models()
     params = load("evaluate", EvaluateParams)
     settings = runtime()
     with client.Tracking(settings.tracking) as tracking:  # first, since it starts as slowly as torch

@@ -32,6 +32,8 @@ def _report(params: FeaturesParams, extraction: Extraction, arrays: Mapping[str,
             f"extract: {n_empty} of {n_mels} bands of mel hold no bin and stay at the floor; "
             "choose a larger features.n_fft or a smaller features.mel.n_mels"
         )
+    for remark in filter(None, (feature.remark() for feature in extraction.features.values())):
+        print(f"extract: {remark}")
     n_segments = len(extraction.index.track_id)
     for name, stored in arrays.items():
         print(

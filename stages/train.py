@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stages.audio.params import RenderParams
+from stages.core.documents import read_document
 from stages.core.errors import EncoreError
-from stages.core.numerics import pin_torch
+from stages.core.numerics import pin_models
 from stages.core.params import load, read
 from stages.core.runtime import RuntimeParams, is_first_process, prepare_for_torch, runtime
 from stages.core.tables import Epoch, write_rows
@@ -19,7 +20,7 @@ from stages.splitting import examples
 from stages.storage.feature_file import Features
 from stages.tracking import client
 from stages.training.content_key import content_key
-from stages.training.description import Description, InputFeature
+from stages.training.description import Description, ModelInput
 from stages.training.loss_params import MetricLossParams
 from stages.training.model_params import check_model
 from stages.training.recipe import SECTIONS, check_augmentation, load_recipe
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from stages.training.checkpoints import Checkpoint
     from stages.training.loop import FitResult, Training
 
+SOURCE = Path("data/raw/source.json")
 MODEL = Path("data/model")
 
 
@@ -62,7 +64,7 @@ class Prepared:
 def main() -> None:
     """Train the model that params.yaml names."""
     prepare_for_torch()
-    pin_torch()
+    pin_models()
     settings = runtime()
     mode = settings.tracking if is_first_process() else "off"
     # tracking first, since it starts as slowly as torch
@@ -98,27 +100,37 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
     """
     recipe, rendering = load_recipe(), load("render", RenderParams)
     model = check_model(read("model"))
-    name = model.feature
+    wanted = model.feature
     split = examples.read_split()
-    examples.assert_there(features, name, "model.feature")
-    feature = InputFeature.read(features, name)
-    check_augmentation(recipe, name, features.unit(name), feature.is_codes)
-    train = examples.load(features, name, split, "train", feature.variants if recipe.train.variants else [])
-    valid = examples.load(features, name, split, "valid")
+    examples.assert_there(features, wanted, "model.feature")
+    given = ModelInput.read(features, wanted)
+    unit = features.unit(wanted) if isinstance(wanted, str) else ""
+    check_augmentation(recipe, given.name, unit, given.is_codes)
+    _warn_of_leak(given)
+    train = examples.load(features, wanted, split, "train", given.variants if recipe.train.variants else [])
+    valid = examples.load(features, wanted, split, "valid")
     labels = examples.known_labels(split)
     n_outputs = recipe.loss.embedding_size if isinstance(recipe.loss, MetricLossParams) else len(labels)
     description = Description(
         model=model.name,
-        kwargs={"input_shape": features.shape(name), "n_classes": n_outputs, **model.kwargs},
+        kwargs={"input_shape": examples.shape(features, wanted), "n_classes": n_outputs, **model.kwargs},
         labels=labels,
-        feature=feature,
+        input=given,
         rendering=rendering,
-        scaler=Scaler.fit("none" if feature.is_codes else recipe.train.scaler, train.blocks),
+        scaler=Scaler.fit("none" if given.is_codes else recipe.train.scaler, train.blocks),
         recipe=recipe,
         kept_epoch=0,
         content_key=content_key({section: read(section) for section in ("model", "render", *SECTIONS)}),
     )
     return _start(description, train, valid, settings)
+
+
+def _warn_of_leak(given: ModelInput) -> None:
+    """Say so if a feature is a network that was trained on the dataset at hand."""
+    dataset = str(read_document(SOURCE)["name"])
+    for name, heard in given.trained_on.items():
+        if dataset in heard:
+            print(f"train: {name} was trained on {dataset}, which this music is from: results are optimistic")
 
 
 def _start(

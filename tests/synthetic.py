@@ -21,9 +21,11 @@ from stages.core.documents import write_document
 from stages.core.errors import EncoreError
 from stages.core.params import check
 from stages.core.tables import Assignment, AudioTrack, Quality, RawTrack, SegmentedTrack, write_rows
+from stages.features.catalogue import CATALOGUE
+from stages.features.feature import FramedFeature
 from stages.storage import audio_file, feature_file
 from stages.training.augment_params import AugmentParams
-from stages.training.description import Description, InputFeature
+from stages.training.description import Description, ModelInput
 from stages.training.loss_params import check_loss
 from stages.training.recipe import Recipe, TrainParams
 from stages.training.scaler import Scaler
@@ -42,8 +44,14 @@ RATE_HZ = 8000
 GTZAN = Path(os.environ["ENCORE_GTZAN"]) if "ENCORE_GTZAN" in os.environ else None
 NO_GTZAN = "needs real music: set ENCORE_GTZAN to the folder genres_original of GTZAN"
 needs_gtzan = pytest.mark.skipif(GTZAN is None, reason=NO_GTZAN)
+FRAMED = [name for name, feature in CATALOGUE.items() if issubclass(feature, FramedFeature)]
 CLASSES = ("blues", "jazz", "rock")
 GROUPS = {path.name for path in (REPO / "conf").iterdir() if path.is_dir()}
+# A network and a baseline without what makes them good and slow.
+BARE = (
+    "model=bare/mlp",
+    "baseline.features=[mfcc]",
+)
 # What fits audio of a few seconds at 8 kHz, and touches nothing outside the test's folder.
 SMALL = (
     f"audio.sample_rate_hz={RATE_HZ}",
@@ -51,6 +59,7 @@ SMALL = (
     "features.n_fft=512",
     "features.hop_length=256",
     "features.mel.n_mels=32",
+    *BARE,
     "evaluate.bootstrap_samples=200",
     "runtime.device=cpu",
     "runtime.workers=1",
@@ -76,9 +85,13 @@ def composed(*overrides: str) -> str:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from omegaconf import OmegaConf
 
-    choices = [override for override in overrides if override.partition("=")[0].lstrip("+") in GROUPS]
-    values = [override for override in overrides if override not in choices]
-    config = deepcopy(_composed_choices(*choices))
+    choices = {
+        group: override
+        for override in overrides
+        if (group := override.partition("=")[0].lstrip("+")) in GROUPS
+    }  # of two the last
+    values = [override for override in overrides if override.partition("=")[0].lstrip("+") not in GROUPS]
+    config = deepcopy(_composed_choices(*choices.values()))
     ConfigLoaderImpl._apply_overrides_to_config(to_hydra_overrides(values), config)
     OmegaConf.resolve(config)
     return OmegaConf.to_yaml(config)
@@ -100,7 +113,7 @@ def recipe(
     augment: dict[str, Any] | None = None,
 ) -> Recipe:
     """The recipe of conf/ with other values; a `schedule` is given whole, but for its warm-up."""
-    sections = composed_sections()
+    sections = composed_sections(*BARE)
     return Recipe(
         train=check({**sections["train"], **(train or {})}, TrainParams, "train"),
         schedule=check_schedule({"warmup_epochs": 0.0, **(schedule or sections["schedule"])}),
@@ -120,9 +133,9 @@ def description(
         "model": "MLP",
         "kwargs": {"input_shape": (13, 16), "n_classes": 3, "hidden": [8], "dropout": 0.0, "l2": 0.0},
         "labels": list(CLASSES),
-        "feature": InputFeature(
-            name="mfcc",
-            settings={"n_fft": 512, "hop_length": 256, **(settings or {})},
+        "input": ModelInput(
+            feature="mfcc",
+            settings={"mfcc": {"n_fft": 512, "hop_length": 256, **(settings or {})}},
             sample_rate_hz=RATE_HZ,
             segment_length=RATE_HZ,
             variants=[],

@@ -59,9 +59,15 @@ def kernels() -> str:
     return "pinned" if _numpy_is_pinned else "of this machine"
 
 
-def pin_torch() -> None:
+def pin_models() -> None:
     """Pin the kernels of torch if params.yaml says so; call it before torch is loaded."""
-    if load("numerics", NumericsParams).exact and has_avx2():
+    if load("numerics", NumericsParams).exact:
+        pin_torch()
+
+
+def pin_torch() -> None:
+    """Pin the kernels of torch; call it before torch is loaded."""
+    if has_avx2():
         os.environ.update(OF_TORCH)
 
 

@@ -33,6 +33,18 @@ def _name_of(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
+def allows(what: str) -> pydantic.WrapValidator:
+    """Say what a union allows, where pydantic would name one of its members."""
+
+    def validate(value: Any, inner: pydantic.ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return inner(value)
+        except pydantic.ValidationError:
+            raise ValueError(f"should be {what}") from None
+
+    return pydantic.WrapValidator(validate)
+
+
 # In [1990, rock] YAML takes the first name for a number.
 ClassName = Annotated[str, pydantic.BeforeValidator(_name_of)]
 P = TypeVar("P", bound=Params)

@@ -18,6 +18,7 @@ from stages.features.params import FeaturesParams, build
 from stages.features.segments import SegmentParams
 from stages.plots.pages import PicturesParams, page_features
 from stages.sources.choices import check_dataset
+from stages.splitting.inputs import names_of
 from stages.splitting.params import check_split
 from stages.training import recipe
 from stages.training.augment_params import AugmentParams
@@ -81,8 +82,8 @@ def check_all(values: Mapping[str, Any]) -> None:
         If a section is wrong, or two sections do not fit together.
     """
     sections = {name: check_section(name, values[name]) for name in SECTIONS}
-    wanted = Recipe(**{name: sections[name] for name in recipe.SECTIONS})
-    recipe.check_together(wanted)
+    training = Recipe(**{name: sections[name] for name in recipe.SECTIONS})
+    recipe.check_together(training)
     recipe.check_precision(sections["train"].precision, sections["runtime"].device)
     if sections["split"].name == "published" and not sections["dataset"].publishes_split:
         raise EncoreError(
@@ -90,15 +91,23 @@ def check_all(values: Mapping[str, Any]) -> None:
             "split; choose another, such as grouped"
         )
     features = _features(sections)
-    for section in ("baseline", "model"):
-        name = sections[section].feature
-        if name not in features:
+    given = {"baseline.features": sections["baseline"].features, "model.feature": sections["model"].feature}
+    for key, wanted in given.items():
+        if missing := set(names_of(wanted)) - set(features):
             raise EncoreError(
-                f"params.yaml: {section}.feature is {name!r}, but features.include has only "
-                f"{', '.join(features)}; add it to features.include"
+                f"params.yaml: {key} is {wanted!r}, but features.include has only "
+                f"{', '.join(features)}; add {min(missing)} to features.include"
+            )
+        if isinstance(wanted, list) and (codes := [name for name in wanted if features[name].is_codes]):
+            raise EncoreError(
+                f"params.yaml: {key} has {codes[0]!r}, whose values are codes, which have no mean; "
+                "model.feature can be that feature alone"
             )
     name = sections["model"].feature
-    recipe.check_augmentation(wanted, name, features[name].unit, features[name].is_codes)
+    if isinstance(name, str):
+        recipe.check_augmentation(training, name, features[name].unit, features[name].is_codes)
+    else:
+        recipe.check_augmentation(training, "statistics", "", is_codes=False)
 
 
 def _features(sections: Mapping[str, Any]) -> dict[str, Feature]:

@@ -13,20 +13,6 @@ from stages.splitting import examples
 from stages.storage.feature_file import Features
 
 
-def statistics(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Compute mean and standard deviation over time.
-
-    Parameters
-    ----------
-    x : ndarray (n_segments, n_bins, n_frames)
-
-    Returns
-    -------
-    ndarray of float64 (n_segments, 2 * n_bins)
-    """
-    return np.concatenate([x.mean(axis=2, dtype=np.float64), x.std(axis=2, dtype=np.float64)], axis=1)
-
-
 def fit(x: NDArray[np.float64], label: NDArray[np.int64], params: BaselineParams) -> Any:
     """Fit logistic regression, and before it a scaler.
 
@@ -77,15 +63,15 @@ def predict(
     Raises
     ------
     EncoreError
-        If the features file lacks `params.feature`, or train or test is empty.
+        If the features file lacks one of `params.features`, or train or test is empty.
     """
-    examples.assert_there(features, params.feature, "baseline.feature")
-    train = examples.load(features, params.feature, split, "train")
+    examples.assert_there(features, params.features, "baseline.features")
+    train = examples.load(features, params.features, split, "train")
     model = fit(_inputs(train), train.label, params)
     n_classes = len(examples.known_labels(split))
     predictions = {}
     for name in predicted_splits(split):
-        data = examples.load(features, params.feature, split, name)
+        data = examples.load(features, params.features, split, name)
         probability = np.zeros((len(data), n_classes))
         probability[:, model.classes_] = model.predict_proba(_inputs(data))
         predictions[name] = Predictions.of_classifier(data.track_id, data.label, probability)
@@ -93,4 +79,4 @@ def predict(
 
 
 def _inputs(data: examples.Examples) -> NDArray[np.float64]:
-    return np.concatenate([statistics(x) for x in data.blocks()])
+    return np.concatenate([x[:, :, 0] for x in data.blocks()]).astype(np.float64)

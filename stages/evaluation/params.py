@@ -12,8 +12,8 @@ class BaselineParams(Params):
 
     Attributes
     ----------
-    feature : str
-        Which feature of features.h5.
+    features : list of str
+        Which features of features.h5.
     C : float
         Inverse strength of the L2 penalty, as in scikit-learn.
     class_weights : {'none', 'balanced'}
@@ -21,11 +21,12 @@ class BaselineParams(Params):
     """
 
     renamed: ClassVar[dict[str, str]] = {
+        "feature": "features",
         "bootstrap_samples": "evaluate.bootstrap_samples",
         "seed": "evaluate.seed",
     }
 
-    feature: str
+    features: list[str] = Field(min_length=1)
     C: float = Field(gt=0)
     class_weights: Literal["none", "balanced"]
 

@@ -60,7 +60,7 @@ def preview(
     variants = features.variants if description.recipe.train.variants else []
     if not (augment.active or variants):
         return None
-    train = examples.load(features, description.feature.name, split, "train", variants)
+    train = examples.load(features, description.input.feature, split, "train", variants)
     n_originals = len(train) // (1 + len(variants))
     by_class = np.argsort(train.label[:n_originals], kind="stable")
     chosen = np.sort(by_class[np.linspace(0, len(by_class) - 1, n_segments).round().astype(int)])

@@ -90,7 +90,7 @@ def predict(
 
     predictions = {}
     for name in tqdm(_names(split), desc="evaluate", unit="split", disable=None):
-        data = examples.load(features, trained.description.feature.name, split, name)
+        data = examples.load(features, trained.description.input.feature, split, name)
         parts = zip(*(trained.predict_with_novelty(x) for x in data.blocks()), strict=True)
         probability, novelty = (np.concatenate(part) for part in parts)
         predictions[name] = Predictions(data.track_id, data.label, probability, novelty)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,8 @@ def settings_key(feature: Feature, variant: Variant | None, length: int, code: s
         See `code`.
     """
     altered = None if variant is None else asdict(variant)
-    return cache.entry_key(type(feature).__name__, feature.model_dump(), altered, length, code)
+    own = [(package, version(package)) for package in feature.packages]
+    return cache.entry_key(type(feature).__name__, feature.model_dump(), altered, length, code, own)
 
 
 def key(digest: str, starts: Sequence[int], stop: int, settings_key: str) -> str:

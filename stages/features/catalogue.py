@@ -11,11 +11,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import AfterValidator, Field
 
+from stages.core.params import allows
 from stages.features import filters
-from stages.features.feature import Feature
+from stages.features.feature import Feature, FramedFeature
 from stages.features.filters import N_CHROMA, N_NOTES
+from stages.features.musicnn import Musicnn
 from stages.features.spectra import FilterBank, Framing, Segments
 
 AMIN = 1e-10  # the least power in decibels, -100 dB
@@ -25,18 +27,6 @@ TOP_DB = 80.0
 SAMPLES_PER_CALL = 1 << 20  # few calls and large ones, since threads wait for each other in between
 
 
-def _allows(what: str) -> WrapValidator:
-    """Say what a union allows, where pydantic would name one of its members."""
-
-    def validate(value: Any, inner: ValidatorFunctionWrapHandler) -> Any:
-        try:
-            return inner(value)
-        except ValidationError:
-            raise ValueError(f"should be {what}") from None
-
-    return WrapValidator(validate)
-
-
 def _assert_odd(value: int) -> int:
     if value % 2 == 0:
         raise ValueError("should be odd")
@@ -44,10 +34,10 @@ def _assert_odd(value: int) -> int:
 
 
 TopDb = Annotated[float, Field(gt=0, le=1000)] | None
-Ref = Annotated[Literal["max"] | Annotated[float, Field(gt=0)], _allows("'max' or a number greater than 0")]
+Ref = Annotated[Literal["max"] | Annotated[float, Field(gt=0)], allows("'max' or a number greater than 0")]
 Tuning = Annotated[
     Literal["estimate"] | Annotated[float, Field(ge=-0.5, le=0.5)],
-    _allows("'estimate' or a number from -0.5 to 0.5"),
+    allows("'estimate' or a number from -0.5 to 0.5"),
 ]
 
 
@@ -76,7 +66,7 @@ def decibels(power: NDArray[np.float32], top_db: float | None, ref: float | str 
     return level
 
 
-class Mel(Feature):
+class Mel(FramedFeature):
     """Mel spectrum: `librosa.feature.melspectrogram` in decibels by `librosa.power_to_db`.
 
     Attributes
@@ -142,7 +132,7 @@ def _mel_filters(mel: Mel) -> FilterBank:
     return FilterBank(filters.mel(mel._edges_hz(), bins_hz, mel.norm == "slaney"))
 
 
-class Mfcc(Feature):
+class Mfcc(FramedFeature):
     """Mel-frequency cepstral coefficients: `librosa.feature.mfcc`, the orthonormal DCT-II of mel decibels.
 
     Attributes
@@ -197,7 +187,7 @@ def _dct(n_mels: int, n_mfcc: int) -> NDArray[np.float64]:
     return transform
 
 
-class MelLevels(Feature):
+class MelLevels(FramedFeature):
     """Mel levels in equal steps of decibels, as codes for a one-hot input layer.
 
     Code 0 is `range_db` and more below the segment's maximum, ``n_levels - 1`` the step that ends there.
@@ -226,7 +216,7 @@ class MelLevels(Feature):
         return codes
 
 
-class Chroma(Feature):
+class Chroma(FramedFeature):
     """Energy of the twelve pitch classes, the strongest of a frame at 1: `librosa.feature.chroma_stft`.
 
     Attributes
@@ -274,7 +264,7 @@ def _chroma_filters(sample_rate_hz: int, framing: Framing, tuning: float) -> Fil
     return FilterBank(filters.chroma(framing.frequency_hz(sample_rate_hz), tuning))
 
 
-class Pitch(Feature):
+class Pitch(FramedFeature):
     """Power of the 128 MIDI notes.
 
     Note p takes the sum over all bins k with F(p - 1/2) <= f(k) <= F(p + 1/2), where F(p) is
@@ -327,7 +317,7 @@ def _note_filters(sample_rate_hz: int, framing: Framing) -> FilterBank:
     return FilterBank(filters.notes(framing.frequency_hz(sample_rate_hz)))
 
 
-class Contrast(Feature):
+class Contrast(FramedFeature):
     """Peaks against valleys in bands of an octave: `librosa.feature.spectral_contrast` (Jiang et al., 2002).
 
     Attributes
@@ -382,7 +372,7 @@ class Contrast(Feature):
         return decibels(peak, TOP_DB) - decibels(valley, TOP_DB)
 
 
-class _OneNumber(Feature):
+class _OneNumber(FramedFeature):
     """A feature of one number per frame."""
 
     def bins(self) -> tuple[str, NDArray[np.float64]]:
@@ -478,7 +468,7 @@ class Rms(_OneNumber):
         return _column(np.sqrt(energy / np.float32(self.framing.n_fft)))
 
 
-class Timbre33(Feature):
+class Timbre33(FramedFeature):
     """13 MFCC, centroid, 12 chroma and 7 contrast bands, side by side: the input of a widely used LSTM."""
 
     mfcc: Mfcc
@@ -518,6 +508,7 @@ CATALOGUE: dict[str, type[Feature]] = {
     "zcr": ZeroCrossingRate,
     "rms": Rms,
     "timbre33": Timbre33,
+    "musicnn": Musicnn,
 }
 
 
@@ -546,7 +537,7 @@ def extract(
         samples = np.pad(samples, (0, beyond))
     results = {}
     for name, feature in features.items():
-        shape = (len(starts), len(feature.bins()[1]), feature.framing.n_frames(length))
+        shape = (len(starts), len(feature.bins()[1]), len(feature.time_s(length)))
         results[name] = np.empty(shape, feature.dtype)
     at_once = max(1, SAMPLES_PER_CALL // length)
     for first in range(0, len(starts), at_once):
@@ -569,4 +560,6 @@ def rebuild(name: str, settings: Mapping[str, Any]) -> Feature:
     """
     feature = CATALOGUE[name]
     given = {key: settings[key] for key in feature.model_fields if key in settings}
-    return feature.model_validate(given | {"framing": {key: settings[key] for key in Framing.model_fields}})
+    if issubclass(feature, FramedFeature):
+        given["framing"] = {key: settings[key] for key in Framing.model_fields}
+    return feature.model_validate(given)

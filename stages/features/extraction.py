@@ -14,6 +14,7 @@ from stages.core.runtime import runtime
 from stages.core.workspace import flushed_early
 from stages.features import cached
 from stages.features.cached import Chunk
+from stages.features.catalogue import CATALOGUE
 from stages.features.known import Known, Rows, complete, link
 from stages.features.params import FeaturesParams, build, build_variants
 from stages.features.segments import Index
@@ -60,7 +61,8 @@ class Extraction:
 
     def __init__(self, params: FeaturesParams, index: Index, audio: Path):
         if takes_processes(len(index.tracks)):
-            prepare(WORKERS_LOAD)  # while this process finds out what is to be done
+            needed = filter(None, (CATALOGUE[name].module for name in params.include))
+            prepare([*WORKERS_LOAD, *needed])  # while this process finds out what is to be done
         self.index = index
         self.sample_rate_hz = audio_file.read_sample_rate_hz(audio)
         self.features = build(params, self.sample_rate_hz, index.length)

@@ -1,7 +1,7 @@
 """The base class of all features: checked, immutable settings, and how values are computed with them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,26 +17,27 @@ class Feature(Params, ABC):
     """A feature with its settings; two features with equal settings are equal, and computed once.
 
     The fields of a class are its settings, with the values that are allowed. Fields whose type is a feature
-    are its parts; the others are keys of the feature's section of params.yaml, next to ``framing``.
+    are its parts; the others are keys of the feature's section of params.yaml.
 
     Attributes
     ----------
     sample_rate_hz : int
-    framing : Framing
-        Also that of all parts.
+        Of the music.
     dtype : type
         Of the values.
-    uses_pad_mode : bool
-        Whether the values depend on the framing's `pad_mode`.
     fixed : mapping of str to mapping
         Settings of parts that do not come from the part's section, by the part's name.
+    module : str
+        A module that the computation loads, beside this one; empty: none.
+    packages : sequence of str
+        Whose versions may change the values, beside those that all features need.
     """
 
     sample_rate_hz: int = Field(ge=1)
-    framing: Framing
     dtype: ClassVar[type[np.generic]] = np.float32
-    uses_pad_mode: ClassVar[bool] = True
     fixed: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    module: ClassVar[str] = ""
+    packages: ClassVar[Sequence[str]] = ()
 
     @property
     @abstractmethod
@@ -49,8 +50,16 @@ class Feature(Params, ABC):
         return self.dtype is np.uint8
 
     @abstractmethod
-    def bins(self) -> tuple[str, NDArray[np.float64]]:
-        """Return name and values of the axis that is not time, one value for each of the feature's bins."""
+    def bins(self) -> tuple[str, NDArray[Any]]:
+        """Return name and values of the axis that is not time: a number or a name for each of the bins."""
+
+    @abstractmethod
+    def time_s(self, length: int) -> NDArray[np.float64]:
+        """Return where the frames of a segment of `length` samples are centred, from the segment's start."""
+
+    def remark(self) -> str:
+        """Return what a user should know of the feature of this music; empty: nothing."""
+        return ""
 
     def n_empty_bands(self) -> int:
         """Count the mel bands, here or in a part, that are so narrow that they contain no bin."""
@@ -86,10 +95,8 @@ class Feature(Params, ABC):
             getattr(self, part).check_music(length)
 
     def stored_settings(self) -> dict[str, Any]:
-        """Return all settings except the sample rate as plain values; those of the framing are not nested."""
-        settings = self.model_dump(exclude={"sample_rate_hz"})
-        framing: dict[str, Any] = settings.pop("framing")
-        return framing | settings
+        """Return all settings except the sample rate as plain values."""
+        return self.model_dump(exclude={"sample_rate_hz"})
 
     @classmethod
     def parts(cls) -> dict[str, type["Feature"]]:
@@ -101,6 +108,30 @@ class Feature(Params, ABC):
 
     @classmethod
     def own_settings(cls) -> dict[str, FieldInfo]:
-        """Return the fields that are keys of the feature's section of params.yaml."""
-        others = {*Feature.model_fields, *cls.parts()}
+        """Return the fields that are keys of the feature's section of params.yaml, next to ``framing``."""
+        others = {*FramedFeature.model_fields, *cls.parts()}
         return {name: field for name, field in cls.model_fields.items() if name not in others}
+
+
+class FramedFeature(Feature):
+    """A feature of frames of samples; a key, ``framing``, says how they differ from the common ones.
+
+    Attributes
+    ----------
+    framing : Framing
+        Also that of all parts.
+    uses_pad_mode : bool
+        Whether the values depend on the framing's `pad_mode`.
+    """
+
+    framing: Framing
+    uses_pad_mode: ClassVar[bool] = True
+
+    def time_s(self, length: int) -> NDArray[np.float64]:
+        return self.framing.time_s(length, self.sample_rate_hz)
+
+    def stored_settings(self) -> dict[str, Any]:
+        """Return all settings except the sample rate as plain values; those of the framing are not nested."""
+        settings = super().stored_settings()
+        framing: dict[str, Any] = settings.pop("framing")
+        return framing | settings

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, GetPydanticSchema, create_model, mod
 from stages.core.errors import EncoreError
 from stages.core.params import Params
 from stages.features.catalogue import CATALOGUE
-from stages.features.feature import Feature
+from stages.features.feature import Feature, FramedFeature
 from stages.features.spectra import Framing, HopLength, NFft, PadMode, Window
 from stages.features.variants import Variant
 
@@ -56,19 +56,18 @@ class FramingParams(Params):
     """Settings of a feature's framing that replace the common ones: any of the fields of `Framing`."""
 
 
-class FeatureSection(Params):
+class FramedSection(Params):
     """The section of one feature: its settings, and how its framing differs from the common one."""
 
     framing: FramingParams | None
 
 
-def _section(feature: type[Feature]) -> type[FeatureSection]:
+def _section(feature: type[Feature]) -> type[Params]:
     settings: dict[str, Any] = {
         name: (field.annotation, field) for name, field in feature.own_settings().items()
     }
-    return create_model(
-        f"{feature.__name__}Section", __base__=FeatureSection, __module__=__name__, **settings
-    )
+    base: type[Params] = FramedSection if issubclass(feature, FramedFeature) else Params
+    return create_model(f"{feature.__name__}Section", __base__=base, __module__=__name__, **settings)
 
 
 class VariantsParams(Params):
@@ -119,37 +118,45 @@ class FeaturesParams(Params):
         for name in self.include:
             if self.include.count(name) > 1:
                 raise ValueError(f"include has {name!r} twice")
-            framing = self.framing_of(name)
-            if framing.hop_length > framing.n_fft:
+            feature = self.feature(name, SOME_RATE_HZ)
+            framing = feature.framing if isinstance(feature, FramedFeature) else None
+            if framing and framing.hop_length > framing.n_fft:
                 key = self.key_of(name, "hop_length")
                 raise ValueError(
                     f"{key} is {framing.hop_length}, should be at most n_fft, {framing.n_fft} for {name}"
                 )
-            self.feature(name, SOME_RATE_HZ).check_settings()
+            feature.check_settings()
         return self
 
-    def section(self, name: str) -> FeatureSection:
+    def section(self, name: str) -> Params:
         """Return the section of a feature."""
-        section: FeatureSection = getattr(self, name)
+        section: Params = getattr(self, name)
         return section
 
     def framing_of(self, name: str) -> Framing:
-        """Return a feature's framing: the common settings, replaced by those of its section."""
+        """Return the framing of a feature: the common settings, replaced by those of its section."""
         common = {key: getattr(self, key) for key in Framing.model_fields}
-        section = self.section(name).framing
-        return Framing(**common | ({} if section is None else section.model_dump(exclude_none=True)))
+        given = self._given_framing(name)
+        return Framing(**common | ({} if given is None else given.model_dump(exclude_none=True)))
 
     def key_of(self, name: str, key: str) -> str:
-        """Return the key, below ``features``, from which `framing_of` takes `key`."""
-        section = self.section(name).framing
-        return key if section is None or getattr(section, key) is None else f"{name}.framing.{key}"
+        """Return the key, below ``features``, from which a feature's framing takes `key`."""
+        given = self._given_framing(name)
+        return key if given is None or getattr(given, key) is None else f"{name}.framing.{key}"
+
+    def _given_framing(self, name: str) -> FramingParams | None:
+        framing: FramingParams | None = getattr(self.section(name), "framing", None)
+        return framing
 
     def feature(self, name: str, sample_rate_hz: int) -> Feature:
         """Return a feature with these settings.
 
         Its parts take their settings from their sections, but have the framing of the feature.
         """
-        return self._feature(name, {"sample_rate_hz": sample_rate_hz, "framing": self.framing_of(name)}, {})
+        common: dict[str, Any] = {"sample_rate_hz": sample_rate_hz}
+        if issubclass(CATALOGUE[name], FramedFeature):
+            common["framing"] = self.framing_of(name)
+        return self._feature(name, common, {})
 
     def _feature(self, name: str, common: Mapping[str, Any], fixed: Mapping[str, Any]) -> Feature:
         kind = CATALOGUE[name]
@@ -169,19 +176,23 @@ def build(params: FeaturesParams, sample_rate_hz: int, length: int) -> dict[str,
     features = {}
     for name in params.include:
         feature = params.feature(name, sample_rate_hz)
-        n_fft = feature.framing.n_fft
-        if feature.uses_pad_mode and feature.framing.pad_mode == "reflect" and n_fft // 2 >= length:
-            n_fft_key, pad_mode_key = (params.key_of(name, key) for key in ("n_fft", "pad_mode"))
-            raise EncoreError(
-                f"params.yaml: features.{n_fft_key} is {n_fft}, but a segment has {length} samples, too few "
-                f"to reflect half a window; choose a smaller n_fft or features.{pad_mode_key}=constant"
-            )
+        if isinstance(feature, FramedFeature) and feature.uses_pad_mode:
+            _check_padding(params, name, feature.framing, length)
         try:
             feature.check_music(length)
         except ValueError as misfit:
             raise EncoreError(f"params.yaml: features.{misfit}") from None
         features[name] = feature
     return features
+
+
+def _check_padding(params: FeaturesParams, name: str, framing: Framing, length: int) -> None:
+    if framing.pad_mode == "reflect" and framing.n_fft // 2 >= length:
+        n_fft_key, pad_mode_key = (params.key_of(name, key) for key in ("n_fft", "pad_mode"))
+        raise EncoreError(
+            f"params.yaml: features.{n_fft_key} is {framing.n_fft}, but a segment has {length} samples, "
+            f"too few to reflect half a window; choose a smaller n_fft or features.{pad_mode_key}=constant"
+        )
 
 
 def build_variants(params: VariantsParams) -> list[Variant]:

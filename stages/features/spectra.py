@@ -129,9 +129,14 @@ def _power(samples: NDArray[np.float32], framing: Framing) -> NDArray[np.float32
 
 @lru_cache(maxsize=8)
 def _window(name: str, n_fft: int) -> NDArray[np.float32]:
+    return periodic_window(name, n_fft).astype(np.float32)
+
+
+def periodic_window(name: str, n_fft: int) -> NDArray[np.float64]:
+    """Return a window (n_fft,), as `scipy.signal.get_window` does."""
     angle = 2 * np.pi / n_fft * np.arange(n_fft)
     terms = [share * np.cos(order * angle) for order, share in enumerate(COSINES[name])]
-    window: NDArray[np.float32] = np.sum(terms, axis=0).astype(np.float32)
+    window: NDArray[np.float64] = np.sum(terms, axis=0)
     return window
 
 

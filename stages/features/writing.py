@@ -7,21 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from stages.features.extraction import Extraction
-from stages.features.feature import Feature
+from stages.features.feature import Feature, FramedFeature
 from stages.features.params import FeaturesParams
 from stages.storage import feature_file
 
 
 def stored_as(name: str, feature: Feature, params: FeaturesParams, length: int) -> feature_file.Array:
     """Return how a feature of segments of `length` samples is stored."""
-    framing = feature.framing
-    time_s = framing.time_s(length, feature.sample_rate_hz)
-    shares_time = (framing.n_fft, framing.hop_length) == (params.n_fft, params.hop_length)
+    framing = feature.framing if isinstance(feature, FramedFeature) else None
+    shares_time = framing and (framing.n_fft, framing.hop_length) == (params.n_fft, params.hop_length)
     return feature_file.Array(
         np.dtype(params.dtype if feature.dtype == np.float32 else feature.dtype),
         feature.unit,
         feature_file.Axis(*feature.bins()),
-        feature_file.Axis("time_s" if shares_time else f"time_s_{name}", time_s),
+        feature_file.Axis("time_s" if shares_time else f"time_s_{name}", feature.time_s(length)),
         feature.stored_settings(),
     )
 

@@ -8,6 +8,7 @@ from stages.core.errors import EncoreError
 from stages.core.runtime import prepare_for_numba
 from stages.features.catalogue import extract, rebuild
 from stages.features.segments import cut
+from stages.splitting.inputs import as_one_frame
 from stages.storage.audio_file import at_full_scale
 from stages.training.trained import TrainedModel
 
@@ -44,7 +45,7 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     prepare_for_numba()
     trained = TrainedModel.load(model)
     about = trained.description
-    rate_hz, length = about.feature.sample_rate_hz, about.feature.segment_length
+    rate_hz, length = about.input.sample_rate_hz, about.input.segment_length
     try:
         decoded = decode(path, rate_hz, MAX_DURATION_S, about.rendering)
     except OSError as error:
@@ -65,6 +66,11 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
             f"{path} lasts {len(samples) / n_windows / rate_hz:.3g} s, but the model takes segments of "
             f"{length / rate_hz:g} s"
         )
-    feature = rebuild(about.feature.name, {**about.feature.settings, "sample_rate_hz": rate_hz})
-    probability = trained.predict(extract(samples, starts, length, {"": feature})[""])
+    features = {
+        name: rebuild(name, {**settings, "sample_rate_hz": rate_hz})
+        for name, settings in about.input.settings.items()
+    }
+    values = extract(samples, starts, length, features)
+    is_one = isinstance(about.input.feature, str)
+    probability = trained.predict(values[about.input.name] if is_one else as_one_frame(values.values()))
     return dict(zip(about.labels, probability.mean(axis=0).tolist(), strict=True))

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import cast
 
 from pydantic import Field
 
 from stages.core.errors import EncoreError
 from stages.core.params import Params
 from stages.core.tables import AudioTrack
-from stages.features.feature import Feature
+from stages.features.feature import FramedFeature
 from stages.features.params import FeaturesParams, build
 from stages.plots import spectrograms
 
@@ -82,12 +83,12 @@ def plan(tracks: Sequence[AudioTrack], wanted: Sequence[str]) -> Plan:
     )
 
 
-def page_features(params: FeaturesParams, sample_rate_hz: int) -> dict[str, Feature]:
+def page_features(params: FeaturesParams, sample_rate_hz: int) -> dict[str, FramedFeature]:
     """Return the features of a page, even if `features.include` lacks them; MFCC without derivatives."""
     mfcc = params.section("mfcc").model_copy(update={"deltas": 0})
     shown = params.model_copy(update={"include": [*spectrograms.PAGE], "mfcc": mfcc})
     shortest = max(shown.framing_of(name).n_fft for name in shown.include)  # shorter excerpts are padded
-    return build(shown, sample_rate_hz, shortest)
+    return cast("dict[str, FramedFeature]", build(shown, sample_rate_hz, shortest))
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
     from stages.features.catalogue import Mel
-    from stages.features.feature import Feature
+    from stages.features.feature import FramedFeature
 
 PAGE = ("mel", "mfcc", "chroma")  # the features of a page
 FLOOR_DB = -80.0  # relative to a picture's maximum; lower values have the same shade
@@ -110,7 +110,7 @@ def overview(excerpts: Mapping[str, NDArray[np.float32]], mel: "Mel", columns: i
     return figure
 
 
-def _values(samples: NDArray[np.float32], features: Mapping[str, "Feature"]) -> dict[str, NDArray[Any]]:
+def _values(samples: NDArray[np.float32], features: Mapping[str, "FramedFeature"]) -> dict[str, NDArray[Any]]:
     """Compute each feature of an excerpt as one segment, (n_bins, n_frames)."""
     from stages.features.catalogue import extract
 
@@ -151,7 +151,7 @@ def _draw_mel(axes: "Axes", values: NDArray[np.float32], mel: "Mel", apart: floa
     return image
 
 
-def _draw_mfcc(axes: "Axes", values: NDArray[np.float32], mfcc: "Feature") -> "AxesImage":
+def _draw_mfcc(axes: "Axes", values: NDArray[np.float32], mfcc: "FramedFeature") -> "AxesImage":
     std = values.std(axis=1, keepdims=True)
     std[std < 1e-3] = 1  # rounding errors of a constant coefficient
     # each coefficient is standardised, else the lowest would leave the others in one shade
@@ -162,7 +162,7 @@ def _draw_mfcc(axes: "Axes", values: NDArray[np.float32], mfcc: "Feature") -> "A
     return image
 
 
-def _draw_chroma(axes: "Axes", values: NDArray[np.float32], chroma: "Feature") -> "AxesImage":
+def _draw_chroma(axes: "Axes", values: NDArray[np.float32], chroma: "FramedFeature") -> "AxesImage":
     image = _draw(axes, values, chroma, (-0.5, len(values) - 0.5), "viridis", 10, (0, 1))
     axes.set_yticks(range(len(values)), PITCH_CLASSES)
     return image
@@ -171,7 +171,7 @@ def _draw_chroma(axes: "Axes", values: NDArray[np.float32], chroma: "Feature") -
 def _draw(
     axes: "Axes",
     values: NDArray[np.float32],
-    feature: "Feature",
+    feature: "FramedFeature",
     ends: tuple[float, float],
     colours: str,
     n_shades: int,

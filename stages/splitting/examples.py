@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError
 from stages.core.tables import Assignment, read_rows
+from stages.splitting.inputs import as_one_frame, names_of
 from stages.splitting.schemes import SPLITS, assert_apart
 from stages.storage.feature_file import Features
 
@@ -69,18 +70,25 @@ def known_labels(assignments: Sequence[Assignment]) -> list[str]:
     return sorted({row.label for row in assignments if row.split in SPLITS})
 
 
-def assert_there(features: Features, feature: str, key: str) -> None:
-    """Raise `EncoreError` if the features file lacks the feature that the parameter `key` names."""
-    if feature not in features.names:
+def assert_there(features: Features, wanted: str | list[str], key: str) -> None:
+    """Raise `EncoreError` if the features file lacks a feature that the parameter `key` names."""
+    if missing := set(names_of(wanted)) - set(features.names):
         raise EncoreError(
-            f"params.yaml: {key} is {feature!r}, but {FEATURES} has only {', '.join(features.names)}; "
-            "add it to features.include"
+            f"params.yaml: {key} is {wanted!r}, but {FEATURES} has only {', '.join(features.names)}; "
+            f"add {min(missing)} to features.include"
         )
+
+
+def shape(features: Features, wanted: str | list[str]) -> tuple[int, int]:
+    """Return (n_bins, n_frames) of what `Examples.read` gives."""
+    if isinstance(wanted, str):
+        return features.shape(wanted)
+    return as_one_frame(np.zeros((1, *features.shape(name)), np.float32) for name in wanted).shape[1], 1
 
 
 def load(
     features: Features,
-    feature: str,
+    wanted: str | list[str],
     assignments: Sequence[Assignment],
     split: str,
     variants: Sequence[str] = (),
@@ -91,8 +99,8 @@ def load(
     ----------
     features : Features
         Open features file.
-    feature : str
-        Which of its features.
+    wanted : str or list of str
+        A feature, whose frames are read, or several, of which statistics are: `stages.splitting.inputs`.
     assignments : sequence of Assignment
         From `read_split`.
     split : {'train', 'valid', 'test', 'unknown', 'unlabelled'}
@@ -108,12 +116,12 @@ def load(
     """
     if variants and split != "train":
         raise ValueError(f"{split} is evaluated without variants")
-    wanted = {row.track_id for row in assignments if row.split == split}
-    if not wanted:
+    in_split = {row.track_id for row in assignments if row.split == split}
+    if not in_split:
         raise EncoreError(f"{SPLIT}: no track is in {split}")
-    rows = np.flatnonzero([track_id in wanted for track_id in features.track_id])
+    rows = np.flatnonzero([track_id in in_split for track_id in features.track_id])
     track_id = features.track_id[rows].astype(str)
-    lost = sorted(wanted - set(track_id.tolist()))
+    lost = sorted(in_split - set(track_id.tolist()))
     if lost:
         raise EncoreError(f"{SPLIT}: {lost[0]!r} is in {split}, but {FEATURES} has no segment of it")
     index = {label: i for i, label in enumerate(known_labels(assignments))}
@@ -122,6 +130,14 @@ def load(
     return Examples(
         np.tile(known[features.label[rows]], n_versions),
         np.tile(track_id, n_versions),
-        partial(features.read, feature, variants=variants),
+        partial(_read, features, wanted, variants),
         (rows + np.arange(n_versions)[:, None] * len(features.track_id)).ravel(),
     )
+
+
+def _read(
+    features: Features, wanted: str | list[str], variants: Sequence[str], rows: NDArray[np.intp]
+) -> NDArray[Any]:
+    if isinstance(wanted, str):
+        return features.read(wanted, rows, variants)
+    return as_one_frame(features.read(name, rows, variants) for name in wanted)

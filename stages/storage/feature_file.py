@@ -35,11 +35,11 @@ class Axis:
     Attributes
     ----------
     name : str
-    values : ndarray (n,)
+    values : ndarray of float64 or str (n,)
     """
 
     name: str
-    values: NDArray[np.float64]
+    values: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,9 @@ def _describe(file: NewFile, dataset: h5py.Dataset, array: Array) -> None:
     dataset.dims[0].label = "segment"
     for dimension, axis in ((1, array.bins), (2, array.time)):
         if axis.name not in file:
-            store(file, axis.name, axis.values).make_scale(axis.name)
+            is_text = axis.values.dtype.kind == "U"
+            values = strings(axis.values.tolist()) if is_text else axis.values
+            store(file, axis.name, values).make_scale(axis.name)
         dataset.dims[dimension].label = axis.name
         dataset.dims[dimension].attach_scale(file[axis.name])
 

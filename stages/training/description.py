@@ -10,6 +10,7 @@ from stages.audio.params import RenderParams
 from stages.core.documents import read_document, write_document
 from stages.core.errors import EncoreError
 from stages.core.params import Params
+from stages.splitting.inputs import names_of
 from stages.training.loss_params import MetricLossParams
 from stages.training.recipe import Recipe
 from stages.training.scaler import Scaler
@@ -17,7 +18,7 @@ from stages.training.scaler import Scaler
 if TYPE_CHECKING:
     from stages.storage.feature_file import Features
 
-SCHEMA = "encore-model/3"
+SCHEMA = "encore-model/4"
 OF_FILE = (
     "sample_rate_hz",
     "segment_length",
@@ -26,15 +27,16 @@ OF_FILE = (
 )  # common to all features of a file
 
 
-class InputFeature(Params):
-    """The feature that a model takes, as features.h5 describes it.
+class ModelInput(Params):
+    """What a model takes of a segment, as features.h5 describes it.
 
     Attributes
     ----------
-    name : str
-        As in the catalogue.
-    settings : dict
-        How it was made: ``n_fft``, ``hop_length``, ``window``, ``pad_mode`` and what only this feature has.
+    feature : str or list of str
+        As in the catalogue: a feature, or several, of which the model takes statistics.
+    settings : dict of str to dict
+        How each feature was made: ``n_fft``, ``hop_length``, ``window``, ``pad_mode`` and what only this
+        feature has.
     sample_rate_hz : int
         Of the audio that it was made from.
     segment_length : int
@@ -48,8 +50,8 @@ class InputFeature(Params):
         Names and versions of the libraries.
     """
 
-    name: str
-    settings: dict[str, Any]
+    feature: str | list[str]
+    settings: dict[str, dict[str, Any]]
     sample_rate_hz: int
     segment_length: int
     variants: list[str]
@@ -57,15 +59,26 @@ class InputFeature(Params):
     made_with: str
 
     @classmethod
-    def read(cls, features: "Features", name: str) -> "InputFeature":
-        """Read the description of the feature `name` from an open features file."""
+    def read(cls, features: "Features", feature: str | list[str]) -> "ModelInput":
+        """Read the description of features from an open features file."""
         of_file = {key: features.attributes[key] for key in OF_FILE}
-        return cls(name=name, settings=features.settings(name), variants=features.variants, **of_file)
+        settings = {name: features.settings(name) for name in names_of(feature)}
+        return cls(feature=feature, settings=settings, variants=features.variants, **of_file)
+
+    @property
+    def name(self) -> str:
+        """What to call it: the feature's name, or all names."""
+        return " + ".join(self.settings)
 
     @property
     def n_levels(self) -> int | None:
         """Number of codes of a feature of codes; None for other features."""
-        return self.settings.get("n_levels")
+        return self.settings[self.feature].get("n_levels") if isinstance(self.feature, str) else None
+
+    @property
+    def trained_on(self) -> dict[str, list[str]]:
+        """What each feature that is itself a trained network was trained on, by feature."""
+        return {name: made["trained_on"] for name, made in self.settings.items() if made.get("trained_on")}
 
     @property
     def is_codes(self) -> bool:
@@ -85,7 +98,7 @@ class Description(Params):
         one for each class, or the size of the embedding.
     labels : list of str
         Class names in the order of the logits, or prototypes.
-    feature : InputFeature
+    input : ModelInput
     rendering : RenderParams
         How MIDI files were played for the training, and are to be played for a prediction.
     scaler : Scaler
@@ -102,7 +115,7 @@ class Description(Params):
     model: str
     kwargs: dict[str, Any]
     labels: list[str]
-    feature: InputFeature
+    input: ModelInput
     rendering: RenderParams
     scaler: Scaler
     recipe: Recipe
@@ -141,7 +154,7 @@ class Description(Params):
     @property
     def n_levels(self) -> int | None:
         """Number of codes of a feature of codes, which the input layer expands; None for other features."""
-        return self.feature.n_levels
+        return self.input.n_levels
 
     @property
     def embedding_size(self) -> int | None:
@@ -152,4 +165,4 @@ class Description(Params):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the feature as the model takes it: float32, or uint8 for codes."""
-        return np.dtype(np.uint8 if self.feature.is_codes else np.float32)
+        return np.dtype(np.uint8 if self.input.is_codes else np.float32)

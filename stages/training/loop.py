@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, cast
@@ -26,6 +26,8 @@ from stages.training.losses import Loss
 from stages.training.recipe import Recipe, TrainParams
 from stages.training.schedules import LRSchedule
 from stages.training.validation import place_prototypes, validate
+
+LINES = 50  # along which a step of L-BFGS searches, at most
 
 Weights = dict[str, Tensor]
 
@@ -199,7 +201,43 @@ class Training:
         x, label, weight = self._share(x, label)
         cuts = sizes(len(x), math.ceil(params.batch_size / fabric.world_size))
         batches = list(zip(split(x, cuts), split(label, cuts), strict=True))
+        if params.optimizer == "lbfgs":
+            return self._search(batches, weight)
+        sums, _ = self._differentiate(batches, weight)
+        if params.clip_norm is not None:
+            fabric.clip_gradients(
+                self._network, self._fabric_optimizer, max_norm=params.clip_norm, error_if_nonfinite=False
+            )
+        self._fabric_optimizer.step()
+        self._fabric_optimizer.zero_grad()
+        return sums
+
+    def _search(self, batches: Sequence[tuple[Tensor, Tensor]], weight: float) -> Tensor:
+        """Take a step of L-BFGS, which evaluates loss and gradient several times; return the last sums."""
+        last = torch.zeros(2)
+
+        def evaluate() -> Tensor:
+            nonlocal last
+            self._optimizer.zero_grad()
+            last, minimised = self._differentiate(batches, weight)
+            for group in self._model.parameter_groups():  # it has none of its own, so that decay is a penalty
+                decay = group.get("weight_decay", self._params.weight_decay)
+                if decay:
+                    penalty = decay / 2 * sum(p.square().sum() for p in group["params"])
+                    penalty.backward()
+                    minimised = minimised + penalty.detach()
+            return minimised
+
+        self._fabric_optimizer.step(evaluate)  # type: ignore[arg-type]
+        return last
+
+    def _differentiate(
+        self, batches: Sequence[tuple[Tensor, Tensor]], weight: float
+    ) -> tuple[Tensor, Tensor]:
+        """Add the gradients of batches up; return the sums of loss and hits (2,), and what is minimised."""
+        fabric, params = self._fabric, self._params
         sums = torch.zeros(2, device=fabric.device)
+        total = torch.zeros((), dtype=torch.float64, device=fabric.device)
         for i, batch in enumerate(batches):
             is_last = i == len(batches) - 1
             with fabric.no_backward_sync(self._network, enabled=not is_last):
@@ -208,15 +246,10 @@ class Training:
                 if params.l1 and is_last:
                     minimised = minimised + params.l1 * sum(kernel.abs().sum() for kernel in self._kernels)
                 fabric.backward(minimised)
+            total += minimised.detach()
             if weight:
                 sums += torch.stack([loss.detach(), hits])
-        if params.clip_norm is not None:
-            fabric.clip_gradients(
-                self._network, self._fabric_optimizer, max_norm=params.clip_norm, error_if_nonfinite=False
-            )
-        self._fabric_optimizer.step()
-        self._fabric_optimizer.zero_grad()
-        return sums
+        return sums, total
 
     def _share(self, x: Tensor, label: Tensor) -> tuple[Tensor, Tensor, float]:
         """Return this process's segments of a step, their labels, and the weight of each in the loss.
@@ -237,7 +270,7 @@ class Training:
         x, target = self._augmentation(x, target)
         output = self._network(x)
         hits = (output.detach().argmax(1) == target.argmax(1)).sum()
-        return self._loss(output, target).sum(), hits
+        return self._loss(output, target.to(output.dtype)).sum(), hits
 
     def _save(self, row: Epoch, checkpoint: Checkpoint) -> None:
         """Keep what a resumed training needs: the weights before the state that refers to them."""
@@ -318,6 +351,15 @@ def make_optimizer(model: Classifier, params: TrainParams) -> torch.optim.Optimi
         "adamw": torch.optim.AdamW,
         "sgd": partial(torch.optim.SGD, momentum=params.momentum),
     }
+    if params.optimizer == "lbfgs":
+        return torch.optim.LBFGS(
+            list(model.parameters()),
+            lr=params.learning_rate,
+            max_iter=LINES,
+            tolerance_grad=1e-9,
+            tolerance_change=0.0,
+            line_search_fn="strong_wolfe",
+        )
     # a fused one unscales float16 gradients itself, too late to clip them
     fused = params.precision != "16-mixed" or params.clip_norm is None
     return optimizers[params.optimizer](

@@ -13,6 +13,7 @@ from pydantic import Field, create_model
 
 from stages.core.errors import EncoreError
 from stages.core.params import Params, check
+from stages.splitting.inputs import NAMES
 
 ROOT = Path(__file__).parents[2]
 GIVEN_BY_DATA = ("self", "input_shape", "n_classes")
@@ -36,14 +37,14 @@ class ModelParams:
     ----------
     name : str
         Class in the `models` package.
-    feature : str
-        Name of its input feature.
+    feature : str or list of str
+        Its input: a feature, or statistics of several; `stages.splitting.inputs`.
     kwargs : dict
         Arguments of the constructor; the others follow from the data.
     """
 
     name: str
-    feature: str
+    feature: str | list[str]
     kwargs: dict[str, Any]
 
 
@@ -66,7 +67,7 @@ def check_model(values: Any) -> ModelParams:
         for key, annotation in constructor(modules[name], name).items()
         if key not in GIVEN_BY_DATA
     }
-    fields |= {"target": (str, Field(alias="_target_")), "feature": (str, ...)}
+    fields |= {"target": (str, Field(alias="_target_")), "feature": (NAMES, ...)}
     checked = check(values, create_model("ModelSection", __base__=Params, **fields), "model").model_dump()
     del checked["target"]
     return ModelParams(name, checked.pop("feature"), checked)

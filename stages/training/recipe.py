@@ -26,7 +26,9 @@ class TrainParams(Params):
         Each round starts from the weights of the previous one, with a new optimiser and schedule.
     batch_size, accumulate : int
         An optimiser step uses the mean gradient of `accumulate` batches.
-    optimizer : {'adam', 'adamw', 'sgd'}
+    optimizer : {'adam', 'adamw', 'sgd', 'lbfgs'}
+        'lbfgs' is for all segments in one batch, without chance: dropout, augmentation. A step of it searches
+        along up to `stages.training.loop.LINES` directions.
     learning_rate, weight_decay, momentum : float
         `weight_decay` as the optimiser defines it; a model's own value takes precedence. `momentum` is SGD's.
     l1 : float
@@ -57,7 +59,7 @@ class TrainParams(Params):
     rounds: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     accumulate: int = Field(ge=1)
-    optimizer: Literal["adam", "adamw", "sgd"]
+    optimizer: Literal["adam", "adamw", "sgd", "lbfgs"]
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     momentum: float = Field(ge=0, lt=1)

@@ -112,7 +112,7 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "features.mel.framing": [None, {"n_fft": 256}],
     "features.mel.top_db": [80.0, 30.0],
     "features.mel.n_mels": [16, 20],
-    "baseline.feature": ["mfcc", "mel"],
+    "baseline.features": [["mfcc"], ["mel"], ["mfcc", "mel"]],
     "baseline.C": [1.0, 0.1],
     "model.feature": ["mfcc", "mel"],
     "model.hidden": [[8], [4, 4]],

@@ -10,10 +10,10 @@ from sklearn.preprocessing import StandardScaler
 from stages import baseline
 from stages.core.params import check
 from stages.core.tables import Assignment
-from stages.evaluation.baseline import statistics
 from stages.evaluation.params import BaselineParams
 from stages.evaluation.predictions import Predictions, read_segments
 from stages.splitting import examples
+from stages.splitting.inputs import as_one_frame, statistics
 from stages.storage.feature_file import Features
 from tests.synthetic import CLASSES, line_of, write_features, write_params, write_split
 
@@ -32,14 +32,15 @@ def _features(workspace):
 
 def test_statistics_are_mean_and_standard_deviation_over_time():
     x = np.random.default_rng(0).standard_normal((6, 3, 20)).astype(np.float32)
-    values = statistics(x)
+    values = statistics([x, x[:, :2, :1]])
     np.testing.assert_allclose(values[:, :3], x.mean(axis=2), atol=1e-6)
-    np.testing.assert_allclose(values[:, 3:], x.std(axis=2), atol=1e-6)
+    np.testing.assert_allclose(values[:, 3:6], x.std(axis=2), atol=1e-6)
+    np.testing.assert_allclose(values[:, 6:], x[:, :2, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("key", ["bootstrap_samples", "seed"])
 def test_keys_that_evaluate_has_now_are_named(key):
-    values = {"feature": "mfcc", "C": 1.0, "class_weights": "none", key: 500}
+    values = {"features": ["mfcc"], "C": 1.0, "class_weights": "none", key: 500}
     line = line_of(lambda: check(values, BaselineParams, "baseline"))
     assert line.startswith(f"params.yaml: baseline.{key} is now ")
     assert f"evaluate.{key}; " in line
@@ -53,12 +54,12 @@ class TestStage:
     def test_predictions_are_those_of_logistic_regression_fitted_on_train(self, weights, capsys):
         rare = [row for row in examples.read_split() if (row.label, row.split) == ("jazz", "train")][1:]
         write_split([row for row in examples.read_split() if row not in rare])
-        write_params(f"baseline.class_weights={weights}")
+        write_params(f"baseline.class_weights={weights}", "baseline.features=[mfcc]")
         baseline.main()
         split = examples.read_split()
         with Features(examples.FEATURES) as features:
             train, test = (examples.load(features, "mfcc", split, name) for name in ("train", "test"))
-            x_train, x_test = statistics(train.read()), statistics(test.read())
+            x_train, x_test = (as_one_frame([data.read()])[:, :, 0] for data in (train, test))
         scaler = StandardScaler().fit(x_train)
         counts = np.bincount(train.label)
         assert len(set(counts)) > 1

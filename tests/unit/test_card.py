@@ -15,7 +15,7 @@ from stages.reports import card
 from stages.reports.card.limits import limits
 from stages.reports.card.markup import code, escaped
 from stages.sources.sample import Sample
-from stages.training.description import Description, InputFeature
+from stages.training.description import Description, ModelInput
 from stages.training.scaler import Scaler
 from tests.synthetic import composed_sections, good, recipe
 
@@ -31,15 +31,17 @@ SCORES = {
     "balanced_accuracy": 0.59,
 }
 AREA = {"auroc": 0.8, "auroc_ci95_low": 0.7, "auroc_ci95_high": 0.9}
-FEATURE = InputFeature(
-    name="mfcc",
+FEATURE = ModelInput(
+    feature="mfcc",
     settings={
-        "n_fft": 2048,
-        "hop_length": 512,
-        "window": "hann",
-        "pad_mode": "constant",
-        "n_mfcc": 13,
-        "mel": {"sample_rate_hz": 22050, "framing": {"n_fft": 2048}, "n_mels": 64, "fmax_hz": None},
+        "mfcc": {
+            "n_fft": 2048,
+            "hop_length": 512,
+            "window": "hann",
+            "pad_mode": "constant",
+            "n_mfcc": 13,
+            "mel": {"sample_rate_hz": 22050, "framing": {"n_fft": 2048}, "n_mels": 64, "fmax_hz": None},
+        }
     },
     sample_rate_hz=22050,
     segment_length=66150,

@@ -23,10 +23,10 @@ import pytest
 from stages import extract, segment
 from stages.core.tables import AudioTrack, Segment, read_rows, write_rows
 from stages.features import cached, known
-from stages.features.catalogue import CATALOGUE
 from stages.features.variants import Variant
 from stages.parallel import ordered
 from tests.synthetic import (
+    FRAMED,
     RATE_HZ,
     REPO,
     SMALL,
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.slow
 
 FEATURES = Path("data/features/features.h5")
 ENTRIES = Path(".encore/entries")
-EVERY = {"features.include": [*CATALOGUE], "features.contrast.fmin_hz": 50.0}  # whose octaves fit into 4 kHz
+EVERY = {"features.include": [*FRAMED], "features.contrast.fmin_hz": 50.0}  # whose octaves fit into 4 kHz
 VARIANTS = {"pitch_shift": [2.0], "time_stretch": [1.25, 0.8]}
 
 
@@ -245,7 +245,7 @@ class TestFile:
     def test_every_feature_is_written_with_its_axes(self, cut):
         written(EVERY)
         with h5py.File(FEATURES) as file:
-            for name in CATALOGUE:
+            for name in FRAMED:
                 n_segments, n_bins, n_frames = file[name].shape
                 assert (n_segments, n_frames) == (10, 32)
                 assert file[name].dtype == (np.uint8 if name == "mel_levels" else np.float32)
@@ -314,7 +314,7 @@ class TestStorage:
         for name, values in values_under({**EVERY, "features.compression": compression}).items():
             assert values.tobytes() == before[name].tobytes()
         with h5py.File(FEATURES) as file:
-            assert {file[name].compression for name in CATALOGUE} == {compression}
+            assert {file[name].compression for name in FRAMED} == {compression}
 
     def test_float16_is_float32_rounded(self, cut):
         before = values_under(EVERY)
@@ -454,7 +454,7 @@ class TestIncremental:
 
     def test_a_second_run_computes_nothing(self, cut, computed):
         first = written(EVERY)
-        assert computed == of_each_track(CATALOGUE)
+        assert computed == of_each_track(FRAMED)
         computed.clear()
         assert written(EVERY) == first
         assert computed == []
@@ -501,7 +501,7 @@ class TestIncremental:
             ("features.pitch.scale", "power", ["pitch"]),
             ("features.mel.htk", True, ["mfcc", "mel", "mel_levels", "timbre33"]),
             ("features.mel.framing", {"pad_mode": "reflect"}, ["mel"]),
-            ("features.window", "hamming", [*CATALOGUE]),
+            ("features.window", "hamming", [*FRAMED]),
             ("features.dtype", "float16", []),
             ("features.compression", "gzip", []),
             ("runtime.workers", 2, []),
@@ -524,7 +524,7 @@ class TestIncremental:
         clear_cache()
         computed.clear()
         assert written(EVERY) == first
-        assert computed == of_each_track(CATALOGUE)
+        assert computed == of_each_track(FRAMED)
         assert entries() == before
 
     @pytest.mark.parametrize("row", [0, 4, 9])
@@ -634,7 +634,7 @@ class TestIncremental:
         assert entries() == []
         computed.clear()
         assert written({**EVERY, "runtime.cache_gb": 0.0}) == first
-        assert computed == of_each_track(CATALOGUE)
+        assert computed == of_each_track(FRAMED)
         assert entries() == []
 
     def test_changed_code_that_extracts_computes_again_other_code_does_not(self, cut):
@@ -645,7 +645,7 @@ class TestIncremental:
             shutil.copytree(REPO / package, package, ignore=shutil.ignore_patterns("__pycache__"))
         # a stage that is run checks all sections
         write_sections(
-            composed_sections(*SMALL), {**wanted, "model.feature": "mel", "baseline.feature": "mel"}
+            composed_sections(*SMALL), {**wanted, "model.feature": "mel", "baseline.features": ["mel"]}
         )
         with Path("stages/summarize.py").open("a") as report:
             report.write("# changed\n")
@@ -712,7 +712,7 @@ class TestVariants:
         assert set(variants) == {*self.NAMES}
         with h5py.File(FEATURES) as file:
             for variant, values in variants.items():
-                assert set(values) == {*CATALOGUE}
+                assert set(values) == {*FRAMED}
                 for name, array in values.items():
                     assert array.shape == file[name].shape
                     assert array.dtype == file[name].dtype

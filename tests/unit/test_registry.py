@@ -42,12 +42,12 @@ def test_missing_section_is_named(section, monkeypatch):
         (
             ["model.feature=chroma"],
             "params.yaml: model.feature is 'chroma', but features.include has only mfcc, mel; "
-            "add it to features.include",
+            "add chroma to features.include",
         ),
         (
             ["features.include=[mel]", "model.feature=mel"],
-            "params.yaml: baseline.feature is 'mfcc', but features.include has only mel; "
-            "add it to features.include",
+            "params.yaml: baseline.features is ['mfcc'], but features.include has only mel; "
+            "add mfcc to features.include",
         ),
         (
             ["schedule.warmup_epochs=3", "train.epochs=3"],
@@ -101,7 +101,7 @@ def test_missing_section_is_named(section, monkeypatch):
             [
                 "features.include=[rms]",
                 "model.feature=rms",
-                "baseline.feature=rms",
+                "baseline.features=[rms]",
                 "features.mel.fmax_hz=5000",
             ],
             "params.yaml: features.mel.fmax_hz is 5000.0, but at 8000 Hz there is nothing above 4000",

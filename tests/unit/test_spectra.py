@@ -8,10 +8,10 @@ import pytest
 import scipy.fft
 
 from stages.core.params import check
-from stages.features.catalogue import CATALOGUE, extract
+from stages.features.catalogue import extract
 from stages.features.params import FeaturesParams, build
 from stages.features.spectra import FRAMES_PER_CALL, FilterBank, Framing, Segments
-from tests.synthetic import composed_sections, noise
+from tests.synthetic import FRAMED, composed_sections, noise
 
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # librosa's, of short segments
 
@@ -195,20 +195,20 @@ class TestOneTransform:
         assert len(np.unique(rows, axis=0)) == len(rows), "some frame was transformed twice"
 
     def test_with_every_feature_each_frame_is_transformed_once(self, transformed):
-        self.extract(CATALOGUE)
+        self.extract(FRAMED)
         self.assert_each_once(transformed, framing_of(2048, 512))
         assert len(transformed) * FRAMES_PER_CALL < 2 * sum(map(len, transformed)), "frames go in blocks"
 
     def test_an_estimated_tuning_needs_no_further_transform(self, transformed):
         chroma = composed_sections()["features"]["chroma"]
-        self.extract(CATALOGUE, chroma={**chroma, "tuning": "estimate"})
+        self.extract(FRAMED, chroma={**chroma, "tuning": "estimate"})
         self.assert_each_once(transformed, framing_of(2048, 512))
 
     def test_with_two_framings_each_frame_of_either_is_transformed_once(self, transformed):
         section = composed_sections()["features"]
         own = {"n_fft": 1000, "hop_length": 250}
         others = {name: {**section[name], "framing": own} for name in ("mel", "chroma", "timbre33", "zcr")}
-        self.extract(CATALOGUE, **others)
+        self.extract(FRAMED, **others)
         self.assert_each_once(transformed, framing_of(2048, 512))
         self.assert_each_once(transformed, framing_of(1000, 250))
         assert {given.shape[1] for given in transformed} == {2048, 1000}

@@ -63,14 +63,14 @@ class Facts:
     @property
     def segment_s(self) -> float:
         """Length of a segment."""
-        feature = self.description.feature
-        return feature.segment_length / feature.sample_rate_hz
+        given = self.description.input
+        return given.segment_length / given.sample_rate_hz
 
     @property
     def has_augmentation(self) -> bool:
         """Whether training segments were altered, or variants of the music were added to them."""
         recipe = self.description.recipe
-        return bool(recipe.augment.active or (recipe.train.variants and self.description.feature.variants))
+        return bool(recipe.augment.active or (recipe.train.variants and self.description.input.variants))
 
     @property
     def evaluated(self) -> list[Assignment]:

@@ -1,9 +1,10 @@
 """What the numbers do not show, as far as the run itself can tell."""
 
 from collections import Counter
+from itertools import chain
 
 from stages.reports.card.facts import Facts
-from stages.reports.card.markup import counted, named
+from stages.reports.card.markup import counted, escaped, named
 
 WIDE = 0.1  # a wider interval of accuracy is a limit
 
@@ -20,7 +21,22 @@ def limits(facts: Facts) -> list[str]:
     list of str
         Sentences in Markdown, those of the music first.
     """
-    return [*_of_split(facts), *_of_music(facts), *_of_test(facts), *_of_classes(facts), *_of_training(facts)]
+    found = [_of_weights(facts), _of_split(facts), _of_music(facts), _of_test(facts), _of_classes(facts)]
+    return [*chain.from_iterable(found), *_of_training(facts)]
+
+
+def _of_weights(facts: Facts) -> list[str]:
+    found = []
+    for name, heard in facts.description.input.trained_on.items():
+        if (dataset := facts.source["name"]) in heard:
+            found.append(
+                f"{escaped(name)} was trained on {escaped(dataset)}, which this music is from: it may know the "
+                "test tracks, and accuracy is optimistic."
+            )
+        else:
+            datasets = escaped(", ".join(heard))
+            found.append(f"{escaped(name)} is pre-trained on {datasets}; overlap with this music unknown.")
+    return found
 
 
 def _of_split(facts: Facts) -> list[str]:

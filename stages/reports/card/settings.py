@@ -7,6 +7,7 @@ from typing import Any
 
 from stages.reports.card.facts import Facts
 from stages.reports.card.markup import assignments, code, counted, escaped, in_brackets
+from stages.training.description import ModelInput
 from stages.training.loss_params import LossParams, MetricLossParams
 from stages.training.recipe import TrainParams
 from stages.training.schedule_params import Schedule
@@ -55,24 +56,46 @@ def example_path(facts: Facts) -> str:
 
 
 def _model(facts: Facts) -> dict[str, str]:
-    about, feature = facts.description, facts.description.feature
+    about, given = facts.description, facts.description.input
     own = {key: value for key, value in about.kwargs.items() if key not in ("input_shape", "n_classes")}
     n_bins, n_frames = about.kwargs["input_shape"]
-    made, rate_hz = feature.settings, feature.sample_rate_hz
+    rate_hz = given.sample_rate_hz
     return {
         "model": f"{code(f'models.{about.model}')}{in_brackets(assignments(own))}, "
         f"{facts.n_parameters:,} parameters",
-        "input": f"[{escaped(feature.name)}](../README.md#featuresh5), {n_bins} bins by {n_frames} frames, "
+        "input": f"[{escaped(given.name)}](../README.md#featuresh5), {_shape(given, n_bins, n_frames)}, "
         f"of {facts.segment_s:g} s of mono audio at {rate_hz:,} Hz",
-        "frames": f"{_duration(made['n_fft'], rate_hz)} every {_duration(made['hop_length'], rate_hz)}, "
-        f"window {escaped(made['window'])}, padding {escaped(made['pad_mode'])}",
-        "feature": assignments(_own(made)),
+        "frames": "; ".join(
+            {_frames(made, rate_hz): 0 for made in given.settings.values() if "n_fft" in made}
+        ),
+        "feature": "; ".join(_settings_of(given)),
         "MIDI": _midi(facts),
     }
 
 
 def _duration(n_samples: int, rate_hz: int) -> str:
     return f"{n_samples:,} samples ({1000 * n_samples / rate_hz:.0f} ms)"
+
+
+def _shape(given: ModelInput, n_bins: int, n_frames: int) -> str:
+    if isinstance(given.feature, str):
+        return f"{n_bins} bins by {n_frames} frames"
+    return f"{n_bins} means and standard deviations over time"
+
+
+def _frames(made: Mapping[str, Any], rate_hz: int) -> str:
+    return (
+        f"{_duration(made['n_fft'], rate_hz)} every {_duration(made['hop_length'], rate_hz)}, "
+        f"window {escaped(made['window'])}, padding {escaped(made['pad_mode'])}"
+    )
+
+
+def _settings_of(given: ModelInput) -> list[str]:
+    """Return the settings of each feature; where there are several, after its name."""
+    texts = {name: assignments(_own(made)) for name, made in given.settings.items()}
+    if isinstance(given.feature, str):
+        return [text for text in texts.values() if text]
+    return [f"{escaped(name)}: {text}" for name, text in texts.items() if text]
 
 
 def _own(made: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,14 +117,14 @@ def _midi(facts: Facts) -> str:
 
 def _training(facts: Facts) -> dict[str, str]:
     recipe, train = facts.description.recipe, facts.description.recipe.train
-    feature = facts.description.feature
-    variants = feature.variants if train.variants else []
+    given = facts.description.input
+    variants = given.variants if train.variants else []
     return {
         "optimiser": _optimizer(train),
         "schedule": _schedule(recipe.schedule),
         "loss": _loss(recipe.loss),
         "batch": _batch(train),
-        "input scaling": "none: codes, one-hot" if feature.is_codes else SCALERS[train.scaler],
+        "input scaling": "none: codes, one-hot" if given.is_codes else SCALERS[train.scaler],
         "augmentation": assignments(recipe.augment.model_dump()) or "none",
         "variants": ", ".join(map(code, variants)),
         "L1 penalty": f"{train.l1:g}" if train.l1 else "",
@@ -157,7 +180,7 @@ def _origin(facts: Facts) -> dict[str, str]:
     """Return what identifies the training, and how its scores were made."""
     about = facts.description
     return {
-        "made with": escaped(about.feature.made_with),
+        "made with": escaped(about.input.made_with),
         "content key": f"{code(about.content_key)}, a tag of its MLflow run",
         "intervals": "percentile bootstrap over tracks",
         "linear baseline": "logistic regression on a feature's mean and standard deviation per segment",
