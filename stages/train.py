@@ -127,8 +127,8 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
 
 def _warn_of_leak(given: ModelInput) -> None:
     """Say so if a feature is a network that was trained on the dataset at hand."""
-    dataset = str(read_document(SOURCE)["name"])
     for name, heard in given.trained_on.items():
+        dataset = str(read_document(SOURCE)["name"])
         if dataset in heard:
             print(f"train: {name} was trained on {dataset}, which this music is from: results are optimistic")
 

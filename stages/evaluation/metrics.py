@@ -1,6 +1,7 @@
 """How good predictions are, per segment and per track."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,19 @@ def score_both(predictions: Predictions, n_resamples: int, seed: int) -> dict[st
         "track": score(predictions.by_track(), n_resamples, seed),
         "segment": score(predictions, n_resamples, seed),
     }
+
+
+def largest_class(train: Iterable[str], test: Sequence[str]) -> tuple[str, float]:
+    """Return the class with the most tracks in train, and the accuracy of always predicting it.
+
+    Parameters
+    ----------
+    train, test : iterable of str
+        The class of each track.
+    """
+    count = Counter(train)
+    largest = min(count, key=lambda label: (-count[label], label))
+    return largest, list(test).count(largest) / len(test)
 
 
 def confusion(predictions: Predictions) -> NDArray[np.int64]:

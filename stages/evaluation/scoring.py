@@ -31,6 +31,8 @@ class Evaluation:
     scores : mapping
         By split, or "baseline" for the baseline's on test, and level: what `metrics.score_both` gives.
         `scores["baseline"]` has the level "open_set" too if there are unknown classes.
+    largest_class : (str, float)
+        The class with the most training tracks, and the accuracy on test of always predicting it.
     limit : float
         The novelty up to which tracks count as known.
     open_set : mapping
@@ -45,6 +47,7 @@ class Evaluation:
 
     tracks: Mapping[str, Predictions]
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    largest_class: tuple[str, float]
     limit: float
     open_set: Mapping[str, float]
     classes: Sequence[metrics.ClassScores]
@@ -58,6 +61,7 @@ class Evaluation:
             "test": self.scores["test"],
             "valid": {"track": self.scores["valid"]["track"]},
             "baseline": {"track": self.scores["baseline"]["track"]},
+            "largest_class": dict(zip(("label", "accuracy"), self.largest_class, strict=True)),
             "open_set": self.open_set,
         }
 
@@ -133,6 +137,9 @@ def evaluate(
     return Evaluation(
         tracks=tracks,
         scores=scores,
+        largest_class=metrics.largest_class(
+            *([row.label for row in split if row.split == name] for name in ("train", "test"))
+        ),
         limit=limit,
         open_set=open_set.score(tracks, limit, *bootstrap),
         classes=metrics.class_table(tracks["test"], labels),

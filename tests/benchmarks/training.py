@@ -53,7 +53,7 @@ class PerItem(Dataset):
 
 def with_dataloader(name: str) -> None:
     """Print the seconds of each epoch with a DataLoader."""
-    chosen = check_model(composed_sections(f"model={name}")["model"])
+    chosen = check_model(composed_sections(f"model=bare/{name}")["model"])
     train_set, valid_set = (PerItem(chosen.feature, split) for split in ("train", "valid"))
     train_loader = DataLoader(train_set, batch_size=32, shuffle=True)
     valid_loader = DataLoader(valid_set, batch_size=32)
@@ -95,7 +95,7 @@ def run() -> None:
 
 def write_data(name: str, n_train: int) -> None:
     """Write features of tracks with ten segments each, their split, and params.yaml."""
-    feature = composed_sections(f"model={name}")["model"]["feature"]
+    feature = composed_sections(f"model=bare/{name}")["model"]["feature"]
     tracks = [
         ("train" if i < n_train // 10 else "valid", f"{i}", f"{i % 10}") for i in range(n_train * 12 // 100)
     ]
@@ -111,7 +111,7 @@ def write_data(name: str, n_train: int) -> None:
         "runtime.tracking='off'",
         "runtime.device=cpu",
     )
-    Path("params.yaml").write_text(composed(f"model={name}", *settings), "utf-8")
+    Path("params.yaml").write_text(composed(f"model=bare/{name}", *settings), "utf-8")
 
 
 def compare(name: str, n_segments: int) -> None:

@@ -31,7 +31,7 @@ SCORES = {
     "balanced_accuracy": 0.59,
 }
 AREA = {"auroc": 0.8, "auroc_ci95_low": 0.7, "auroc_ci95_high": 0.9}
-FEATURE = ModelInput(
+INPUT = ModelInput(
     feature="mfcc",
     settings={
         "mfcc": {
@@ -57,7 +57,7 @@ def description(labels: list[str] = LABELS, **train: object) -> Description:
         model="LSTM",
         kwargs={"input_shape": [13, 130], "n_classes": len(labels), "hidden": 64},
         labels=labels,
-        feature=FEATURE,
+        input=INPUT,
         rendering=RenderParams(window_s=30.0, windows=1, control=False),
         scaler=Scaler(name="bins", mean=[0.0] * 13, std=[1.0] * 13),
         recipe=recipe(train, **others),

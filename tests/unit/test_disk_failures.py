@@ -34,7 +34,7 @@ OUTPUTS = {  # in the order of the pipeline
     "evaluate": "evaluation",
 }
 TINY = (
-    "model=mlp",
+    "model=bare/mlp",
     "model.hidden=[4]",
     "train.epochs=1",
     "features.include=[mfcc]",

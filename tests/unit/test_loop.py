@@ -46,8 +46,8 @@ def embedding() -> Classifier:
 
 MODELS: dict[str, Callable[[], Classifier]] = {
     "mlp": mlp,
-    "cnn": lambda: CNN(input_shape=SHAPE, n_classes=3, channels=[4, 4], dropout=0.2),
-    "lstm": lambda: LSTM(input_shape=SHAPE, n_classes=3, hidden_size=6, num_layers=2, dropout=0.2),
+    "cnn": lambda: CNN(SHAPE, 3, [4, 4], 0.2, "both", "mean"),
+    "lstm": lambda: LSTM(SHAPE, 3, 6, 2, 0.2, False, "last"),
 }
 Data = tuple[Tensor, Tensor]
 
@@ -470,7 +470,11 @@ class TestSteps:
             assert length > 10 * bounded
 
     def test_l1_pulls_kernels_by_their_sign_and_not_biases_and_norms(self):
-        for make in (lambda: mlp(0.0), lambda: CNN(SHAPE, 3, [4], 0.0), lambda: LSTM(SHAPE, 3, 4, 1, 0.0)):
+        for make in (
+            lambda: mlp(0.0),
+            lambda: CNN(SHAPE, 3, [4], 0.0, "both", "mean"),
+            lambda: LSTM(SHAPE, 3, 4, 1, 0.0, False, "last"),
+        ):
             settings = {"epochs": 1, "batch_size": 30, "optimizer": "sgd", "learning_rate": 0.1}
             torch.manual_seed(7)
             before = make()

@@ -25,8 +25,8 @@ N_LEVELS, CODES = 8, (12, 16)  # of the small features of codes
 
 
 def configured(name: str, input_shape: tuple[int, ...] | None = None, n_classes: int = 10, **changes):
-    """Build the model of conf/model/NAME.yaml, for the feature that it takes."""
-    chosen = check_model(composed_sections(f"model={name}")["model"])
+    """Build the model of conf/model/bare/NAME.yaml, for the feature that it takes."""
+    chosen = check_model(composed_sections(f"model=bare/{name}")["model"])
     torch.manual_seed(0)
     return getattr(models, chosen.name)(
         input_shape=input_shape or SHAPES[chosen.feature],
@@ -123,7 +123,7 @@ def test_one_channel_equals_none(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_segments_do_not_affect_each_other(name):
     model = configured(name).eval()
-    x = torch.randn(6, *SHAPES[composed_sections(f"model={name}")["model"]["feature"]])
+    x = torch.randn(6, *SHAPES[composed_sections(f"model=bare/{name}")["model"]["feature"]])
     torch.testing.assert_close(model(x)[2:3], model(x[2:3]), rtol=1e-4, atol=1e-5)
 
 
@@ -185,7 +185,7 @@ class TestEncoreCNN:
 @pytest.mark.parametrize("input_shape", [(13, 130), (64, 13, 130)])
 def test_cnn_too_deep_for_its_input_is_refused(input_shape):
     with pytest.raises(ValueError, match="too often for 13 bins x 130 frames"):
-        models.CNN(input_shape=input_shape, n_classes=10, channels=[8] * 4, dropout=0.0)
+        configured("cnn", input_shape, channels=[8] * 4)
 
 
 def on_codes(name: str) -> OneHotInput:

@@ -77,7 +77,7 @@ def outputs(folder: Path, machine: Mapping[str, str], cores: set[int]) -> dict[s
 def write_both(folder: Path, music: Path) -> None:
     """The parameters of a convolutional network, and of a recurrent one that comes after it."""
     for model, name in (("lstm", "lstm.yaml"), ("encore_cnn", "params.yaml")):
-        write_params(f"model={model}", f"dataset.path={music}", *SETTINGS)
+        write_params(f"model=bare/{model}", f"dataset.path={music}", *SETTINGS)
         Path("params.yaml").rename(folder / name)
 
 
@@ -108,8 +108,8 @@ def test_inexact_models_leave_the_libraries_to_choose(workspace, monkeypatch):
         monkeypatch.setenv(name, "")  # so that it is restored, whatever comes
         monkeypatch.delenv(name)
     write_params("numerics.exact=false")
-    numerics.pin_torch()
+    numerics.pin_models()
     assert not numerics.OF_TORCH.keys() & os.environ.keys()
     write_params("numerics.exact=true")
-    numerics.pin_torch()
+    numerics.pin_models()
     assert numerics.OF_TORCH.items() <= os.environ.items()

@@ -13,13 +13,13 @@ from stages.entry.registry import SECTIONS, check_section
 from stages.features.segments import SegmentParams
 from stages.training.recipe import load_recipe
 from stages.training.schedule_params import SCHEDULES
-from tests.synthetic import composed_sections, edit_params, line_of, write_params
+from tests.synthetic import BARE, composed_sections, edit_params, line_of, write_params
 
 
 @pytest.fixture
 def sections():
     """Every section as conf/ composes it."""
-    return composed_sections()
+    return composed_sections(*BARE)
 
 
 def refusal(section: str, values: object) -> str:

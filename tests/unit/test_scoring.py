@@ -111,6 +111,7 @@ def test_the_summary_is_of_test_valid_and_baseline(model, linear, split):
         "test": evaluation.scores["test"],
         "valid": {"track": evaluation.scores["valid"]["track"]},
         "baseline": {"track": evaluation.scores["baseline"]["track"]},
+        "largest_class": {"label": "blues", "accuracy": 0.5},
         "open_set": evaluation.open_set,
     }
 

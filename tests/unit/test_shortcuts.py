@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 STAGES = ("fetch", "decode", "segment", "split", "extract", "pictures", "baseline", "train", "evaluate")
 TINY = (
-    "model=mlp",
+    "model=bare/mlp",
     "train.epochs=2",
     "features.include=[mfcc,mel]",
     "pictures.duration_s=1.0",

@@ -17,16 +17,21 @@ TRACK = {
     "balanced_accuracy": 0.59,
 }
 LINEAR = {**TRACK, "accuracy": 0.71}
-METRICS = {"test": {"track": TRACK}, "baseline": {"track": LINEAR}}
+METRICS = {
+    "test": {"track": TRACK},
+    "baseline": {"track": LINEAR},
+    "largest_class": {"label": "a class of a long name", "accuracy": 0.1},
+}
 SOURCE = {"name": "sample", "licence": "MIT", "citation": "us", "caveat": "A toy: no evidence about models."}
 
 
 def test_headline_sets_the_baseline_beside_the_model():
-    header, model, linear = summarize.headline(METRICS, "LSTM")
+    header, model, linear, largest = summarize.headline(METRICS, "LSTM")
     assert "95 % interval" in header
     assert model.split() == ["LSTM", "0.612", "0.550", "to", "0.670", "0.600", "0.590"]
     assert linear.startswith("linear baseline")
     assert "0.710" in linear
+    assert largest == "always a class o…     0.100"
 
 
 class TestStage:

@@ -75,7 +75,7 @@ def test_two_fresh_workspaces_give_the_same_bytes(tmp_path, monkeypatch, model):
         write_features({"train": 4, "valid": 1, "test": 1})
         torch.manual_seed(len(runs))  # earlier random numbers must not matter
         np.random.seed(len(runs))  # noqa: NPY002
-        runs.append(trained(f"model={model}"))
+        runs.append(trained(f"model=bare/{model}"))
     assert set(runs[0]) == {"model.json", "weights.safetensors", "rounds.safetensors", "history.csv"}
     assert runs[0] == runs[1]
 
@@ -167,12 +167,12 @@ class TestCheckpoint:
         assert not list(Path("data/model").glob("*"))
 
     def test_stopped_training_resumes_to_the_same_bytes_and_deletes_its_checkpoint(self, data, monkeypatch):
-        whole = trained(*self.HOW, "model=lstm")
+        whole = trained(*self.HOW, "model=bare/lstm")
         shutil.rmtree("data/model")
         for at in (1, 5, 6, 7, 12):
-            self.stop(monkeypatch, at, "model=lstm")
+            self.stop(monkeypatch, at, "model=bare/lstm")
             assert len(list(Path(".encore/checkpoints").iterdir())) == 1
-        assert trained(*self.HOW, "model=lstm") == whole
+        assert trained(*self.HOW, "model=bare/lstm") == whole
         assert list(Path(".encore/checkpoints").iterdir()) == []
 
     def test_resume_with_streaming_gives_the_same_bytes(self, data, monkeypatch):
@@ -345,8 +345,8 @@ def test_model_json_has_all_that_is_needed(data):
     assert described["recipe"]["loss"]["name"] == "cross_entropy"
     assert set(described["recipe"]["augment"].values()) == {None}
     assert described["kept_epoch"] == 3
-    assert described["feature"]["name"] == "mfcc"
-    assert described["feature"]["settings"]["hop_length"] == 256
+    assert described["input"]["feature"] == "mfcc"
+    assert described["input"]["settings"]["mfcc"]["hop_length"] == 256
     assert len(described["scaler"]["mean"]) == len(described["scaler"]["std"]) == 13
     assert len(read_rows(Path("data/model/history.csv"), Epoch)) == 3
 
@@ -523,7 +523,7 @@ class TestVariants:
             x = np.concatenate([file[place][rows] for place in places]).astype(np.float64)
         np.testing.assert_allclose(described["scaler"]["mean"], x.mean(axis=(0, 2)), rtol=1e-9)
         np.testing.assert_allclose(described["scaler"]["std"], x.std(axis=(0, 2)), rtol=1e-9)
-        assert described["feature"]["variants"] == [*self.NAMES]
+        assert described["input"]["variants"] == [*self.NAMES]
 
     def test_variants_with_class_weights_streaming_and_resume_give_the_same_bytes(self, varied, monkeypatch):
         how = ("loss.class_weights=balanced", "train.batch_size=7", "augment=mixup", "train.epochs=4")
@@ -576,11 +576,13 @@ class TestCodes:
         ("model", "precision"), [("mlp", "bf16-mixed"), ("cnn", "32-true"), ("lstm", "bf16-mixed")]
     )
     def test_every_model_trains_on_codes(self, codes, model, precision):
-        options = (f"model={model}", "model.feature=mel_levels", f"train.precision={precision}")
+        options = (f"model=bare/{model}", "model.feature=mel_levels", f"train.precision={precision}")
         described = json.loads(trained(*options)["model.json"])
         assert described["kwargs"]["input_shape"] == [13, 16]
-        assert described["feature"]["settings"]["n_levels"] == 11
-        assert described["feature"]["settings"]["hop_length"] == 128, "the hop length of this feature"
+        assert described["input"]["settings"]["mel_levels"]["n_levels"] == 11
+        assert described["input"]["settings"]["mel_levels"]["hop_length"] == 128, (
+            "the hop length of this feature"
+        )
         assert described["scaler"] == {"name": "none", "mean": [], "std": []}
         first = next(iter(TrainedModel.load(Path("data/model")).model.parameters()))
         assert first[0].numel() == 11 * {"mlp": 13 * 16, "cnn": 3 * 3, "lstm": 13}[model]
@@ -671,7 +673,7 @@ class TestRefusals:
         assert "model.feature" in line
 
     def test_model_too_deep_for_the_input(self, data):
-        line = self.refused("model=cnn", "model.channels=[4,4,4,4,4]")
+        line = self.refused("model=bare/cnn", "model.channels=[4,4,4,4,4]")
         assert "model" in line
         assert "13 bins x 16 frames" in line
 
@@ -693,7 +695,7 @@ class TestRefusals:
             "params.yaml: train.batch_size is 2, should be at least 3 with loss=supcon, which compares "
             "segments of a batch"
         )
-        assert self.refused("model=cnn", "model.channels=[4]", "train.batch_size=1") == (
+        assert self.refused("model=bare/cnn", "model.channels=[4]", "train.batch_size=1") == (
             "params.yaml: train.batch_size is 1, should be at least 2 for CNN, which normalises over a batch"
         )
 
@@ -852,5 +854,5 @@ def test_two_failing_processes_report_one_error(workspace):
 @pytest.mark.parametrize("model", ["encore_cnn", "cnn"])
 def test_batch_norm_works_with_one_segment_too_many(workspace, model):
     write_features({"train": 3, "valid": 1, "test": 1}, shape=(96, 130), segments=1)
-    write_params("train.epochs=1", f"model={model}", "model.feature=mfcc", "train.batch_size=8")
+    write_params("train.epochs=1", f"model=bare/{model}", "model.feature=mfcc", "train.batch_size=8")
     train.main()

@@ -30,8 +30,8 @@ def _of_weights(facts: Facts) -> list[str]:
     for name, heard in facts.description.input.trained_on.items():
         if (dataset := facts.source["name"]) in heard:
             found.append(
-                f"{escaped(name)} was trained on {escaped(dataset)}, which this music is from: it may know the "
-                "test tracks, and accuracy is optimistic."
+                f"{escaped(name)} was trained on {escaped(dataset)}, which this music is from: it may know "
+                "the test tracks, and accuracy is optimistic."
             )
         else:
             datasets = escaped(", ".join(heard))

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from stages.evaluation.metrics import largest_class
 from stages.reports.card.facts import Facts
 from stages.reports.card.markup import escaped
 
@@ -73,11 +74,9 @@ def comparison(facts: Facts) -> str:
 
 def majority(facts: Facts) -> str:
     """Return the accuracy of always predicting the largest class of train."""
-    train = Counter(row.label for row in facts.of("train"))
-    commonest = min(train, key=lambda label: (-train[label], label))
-    test = [row.label for row in facts.of("test")]
-    score = test.count(commonest) / len(test)
-    return f"Always predicting the largest class of train ({escaped(commonest)}) would score {score:.3f}."
+    train, test = ([row.label for row in facts.of(name)] for name in ("train", "test"))
+    label, score = largest_class(train, test)
+    return f"Always predicting the largest class of train ({escaped(label)}) would score {score:.3f}."
 
 
 def class_tables(facts: Facts) -> ClassTables:

@@ -1,0 +1,66 @@
+"""musicnn on GTZAN's fault-filtered split: `python -m tests.campaigns.taggrams FOLDER`.
+
+FOLDER has training.npz and evaluation.npz: tags of GTZAN, a row a second, as musicnn's authors published them
+(jordipons/sklearn-audio-transfer-learning). The split, the baseline and the scores are the project's own.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy.special import logit
+
+from stages.core.user_tables import read_pairs
+from stages.evaluation import baseline
+from stages.evaluation.metrics import score
+from stages.evaluation.params import BaselineParams
+from stages.evaluation.predictions import Predictions
+
+PARAMS = BaselineParams(features=["musicnn"], C=1.0, class_weights="none")
+SPLIT = Path("data/facts/gtzan_fault_filtered.csv")
+EXPECTED = {"the mean of tag logits a track": 0.772, "a row a second, averaged a track": 0.786}
+BOUND = 0.005
+
+
+def main(folder: Path) -> int:
+    """Print the accuracies; return 1 if one is not what is expected."""
+    split = read_pairs(SPLIT, "track_id", "split", "split.path")
+    train, test = (read(folder / f"{name}.npz") for name in ("training", "evaluation"))
+    for name, (track_id, _, _) in (("train", train), ("test", test)):
+        assert set(track_id.tolist()) == {track for track, where in split.items() if where == name}, name
+    status = 0
+    for title, prepare in zip(EXPECTED, (mean_by_track, lambda *rows: rows), strict=True):
+        _, x, label = prepare(*train)
+        model = baseline.fit(x, label, PARAMS)
+        track_id, x, label = prepare(*test)
+        tracks = Predictions.of_classifier(track_id, label, model.predict_proba(x)).by_track()
+        scores = score(tracks, 2000, 0)
+        interval = f"{scores['accuracy_ci95_low']:.3f} to {scores['accuracy_ci95_high']:.3f}"
+        is_right = abs(scores["accuracy"] - EXPECTED[title]) <= BOUND
+        print(
+            f"{title:<34}{scores['accuracy']:.3f}  ({interval}) over {len(tracks.label)} tracks, "
+            f"expected {EXPECTED[title]:.3f}: {'as it should be' if is_right else 'NOT SO'}"
+        )
+        status |= not is_right
+    return int(status)
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return track, tag logits and class of each row."""
+    with np.load(path) as file:
+        track_id = np.array([name.split("/")[-1].removesuffix(".au") for name in file["IDS"].tolist()])
+        return track_id, logit(file["X"].astype(np.float64)), file["Y"]
+
+
+def mean_by_track(
+    track_id: np.ndarray, x: np.ndarray, label: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return one row for each track."""
+    names, first, track = np.unique(track_id, return_index=True, return_inverse=True)
+    return names, np.stack([x[track == i].mean(axis=0) for i in range(len(names))]), label[first]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(Path(sys.argv[1])))
