@@ -220,6 +220,8 @@ class Training:
             nonlocal last
             self._optimizer.zero_grad()
             last, minimised = self._differentiate(batches, weight)
+            # all processes must take the same way
+            minimised = cast(Tensor, self._fabric.all_reduce(minimised, reduce_op="mean"))
             for group in self._model.parameter_groups():  # it has none of its own, so that decay is a penalty
                 decay = group.get("weight_decay", self._params.weight_decay)
                 if decay:

@@ -69,7 +69,7 @@ def variants() -> None:
     """Time the features of one track as it is, and of its variants, on one thread."""
     rate_hz, length = 22050, 3 * 22050
     starts, samples = range(0, 10 * length, length), noise(10 * length)
-    params = check(composed_sections()["features"], FeaturesParams, "features")
+    params = check(composed_sections("model=bare/mlp")["features"], FeaturesParams, "features")
     built = build(params, rate_hz, length)
 
     def of(variant: Variant | None) -> Callable[[], object]:

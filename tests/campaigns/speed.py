@@ -38,7 +38,9 @@ for path in files:
         segment = samples[start : start + 66150]
         power = librosa.feature.melspectrogram(y=segment, sr=rate_hz)
         mel.append(librosa.power_to_db(power))
-        mfcc.append(librosa.feature.mfcc(S=mel[-1], n_mfcc=13))
+        static = librosa.feature.mfcc(S=mel[-1], n_mfcc=20)
+        derivatives = [librosa.feature.delta(static, order=order) for order in (1, 2)]
+        mfcc.append(np.concatenate([static, *derivatives]))
 with h5py.File(sys.argv[2], "w") as file:
     file["mel"], file["mfcc"] = np.stack(mel), np.stack(mfcc)
 """

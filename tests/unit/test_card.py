@@ -3,6 +3,7 @@
 import html
 import re
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from jinja2 import UndefinedError
@@ -16,6 +17,7 @@ from stages.reports.card.limits import limits
 from stages.reports.card.markup import code, escaped
 from stages.sources.sample import Sample
 from stages.training.description import Description, ModelInput
+from stages.training.recipe import TrainParams
 from stages.training.scaler import Scaler
 from tests.synthetic import composed_sections, good, recipe
 
@@ -30,6 +32,7 @@ SCORES = {
     "macro_f1": 0.6,
     "balanced_accuracy": 0.59,
 }
+HEARD = {"layer": "max_pool", "trained_on": ["tags", "sample"]}
 AREA = {"auroc": 0.8, "auroc_ci95_low": 0.7, "auroc_ci95_high": 0.9}
 INPUT = ModelInput(
     feature="mfcc",
@@ -49,15 +52,23 @@ INPUT = ModelInput(
     audio_sha256="abc",
     made_with="librosa 1",
 )
+SEVERAL = INPUT.model_copy(
+    update={"feature": ["mfcc", "musicnn"], "settings": {**INPUT.settings, "musicnn": HEARD}}
+)
 
 
-def description(labels: list[str] = LABELS, **train: object) -> Description:
+def description(
+    labels: list[str] = LABELS,
+    given: ModelInput = INPUT,
+    input_shape: tuple[int, int] = (13, 130),
+    **train: object,
+) -> Description:
     others = {name: train.pop(name, None) for name in ("schedule", "loss", "augment")}
     return Description(
         model="LSTM",
-        kwargs={"input_shape": [13, 130], "n_classes": len(labels), "hidden": 64},
+        kwargs={"input_shape": input_shape, "n_classes": len(labels), "hidden": 64},
         labels=labels,
-        input=INPUT,
+        input=given,
         rendering=RenderParams(window_s=30.0, windows=1, control=False),
         scaler=Scaler(name="bins", mean=[0.0] * 13, std=[1.0] * 13),
         recipe=recipe(train, **others),
@@ -378,6 +389,19 @@ class TestTraining:
         assert f"\n- MIDI: {said}\n" in card.markdown(facts(description=about, quality=quality))
         assert "\n- MIDI:" not in card.markdown(facts(description=about))
 
+    @pytest.mark.parametrize("optimizer", get_args(TrainParams.model_fields["optimizer"].annotation))
+    def test_every_optimiser_has_a_name(self, optimizer):
+        assert self.rows(optimizer=optimizer)["optimiser"].lower().replace("-", "").startswith(optimizer)
+
+    def test_statistics_of_several_features_are_said_with_the_settings_of_each(self):
+        rows = self.rows(given=SEVERAL, input_shape=(776, 1))
+        assert (
+            "[mfcc + musicnn](../README.md#featuresh5), 776 means and standard deviations over time"
+            in rows["input"]
+        )
+        assert rows["frames"].count("every") == 1
+        assert rows["feature"] == "mfcc: `mel.n_mels=64`, `n_mfcc=13`; musicnn: `layer=max_pool`"
+
     def test_augmentations_have_their_picture(self):
         assert "augmentations.png" not in card.markdown(facts())
         augment = {**SECTIONS["augment"], "noise": 0.1}
@@ -441,6 +465,25 @@ class TestClasses:
     def test_without_confusions_it_says_so(self):
         text = card.markdown(facts(confused=[Confused("test", "blues", "blues", 20)]))
         assert "Every test track is predicted as its own class." in text
+
+
+class TestPretrained:
+    """What a feature may have heard before."""
+
+    @pytest.mark.parametrize(
+        ("dataset", "said"),
+        [
+            ("other", "musicnn is pre-trained on tags, sample; overlap with this music unknown."),
+            (
+                "sample",
+                "musicnn was trained on sample, which this music is from: it may know the test tracks",
+            ),
+        ],
+    )
+    def test_it_is_a_limit(self, dataset, said):
+        about = facts(description=description(given=SEVERAL))
+        assert said in limits(replace(about, source={**about.source, "name": dataset}))[0]
+        assert "trained on" not in " ".join(limits(facts()))
 
 
 class TestLimits:

@@ -16,6 +16,11 @@ from stages.features.catalogue import extract as features_of
 from stages.features.musicnn import TAGS, Musicnn
 from stages.features.params import FeaturesParams, build
 from stages.features.spectra import Segments
+from stages.inference.prediction import predict
+from stages.splitting import examples
+from stages.splitting.inputs import as_one_frame
+from stages.storage.feature_file import Features
+from stages.training.trained import TrainedModel
 from tests.musicnn_signals import RATE_HZ, signals
 from tests.synthetic import BARE, REPO, composed_sections, line_of, noise, write_music, write_params
 
@@ -192,6 +197,13 @@ class TestStages:
         out = capsys.readouterr().out
         assert "train: musicnn was trained on folder, which this music is from" in out
         assert "validation accuracy 1.000" in out
+        with Features(examples.FEATURES) as features:
+            track_id = str(features.track_id[0])
+            rows = np.flatnonzero(features.track_id == features.track_id[0])
+            x = as_one_frame(features.read(name, rows) for name in ("mfcc", "musicnn"))
+        expected = TrainedModel.load(Path("data/model")).predict(x).mean(axis=0)
+        found = predict(Path("data/raw/music", track_id))
+        assert list(found.values()) == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 def test_every_layer_can_be_asked_for():

@@ -12,7 +12,7 @@ from stages.training.loss_params import LossParams, MetricLossParams
 from stages.training.recipe import TrainParams
 from stages.training.schedule_params import Schedule
 
-OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "lbfgs": "L-BFGS"}
 LOSSES = {
     "cross_entropy": "cross-entropy",
     "binary_cross_entropy": "binary cross-entropy, a sigmoid for each class",
@@ -24,8 +24,16 @@ SCALERS = {
     "example": "each segment standardised",
     "none": "none",
 }
-# Of a feature's settings, what the rows `input` and `frames` say.
-SHOWN_ELSEWHERE = ("framing", "hop_length", "n_fft", "pad_mode", "sample_rate_hz", "window")
+# Of a feature's settings, what the rows `input` and `frames` say, and the limits.
+SHOWN_ELSEWHERE = (
+    "framing",
+    "hop_length",
+    "n_fft",
+    "pad_mode",
+    "sample_rate_hz",
+    "trained_on",
+    "window",
+)
 
 
 def settings(facts: Facts) -> list[tuple[str, str]]:
