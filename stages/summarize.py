@@ -24,7 +24,10 @@ def main() -> None:
     if source["caveat"]:
         print(source["caveat"])
     print()
-    print("\n".join(headline(metrics, description.model)))
+    try:
+        print("\n".join(headline(metrics, description.model)))
+    except KeyError:
+        raise EncoreError(f"{METRICS}: of another version; run `dvc repro`") from None
     print("\nreport and figures: data/evaluation/   runs: make ui   another model: dvc exp run -S model=lstm")
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stages.audio.params import RenderParams
-from stages.core.documents import read_document
 from stages.core.errors import EncoreError
 from stages.core.numerics import pin_models
 from stages.core.params import load, read
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from stages.training.checkpoints import Checkpoint
     from stages.training.loop import FitResult, Training
 
-SOURCE = Path("data/raw/source.json")
 MODEL = Path("data/model")
 
 
@@ -106,7 +104,7 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
     given = ModelInput.read(features, wanted)
     unit = features.unit(wanted) if isinstance(wanted, str) else ""
     check_augmentation(recipe, given.name, unit, given.is_codes)
-    _warn_of_leak(given)
+    _say_what_was_heard(given)
     train = examples.load(features, wanted, split, "train", given.variants if recipe.train.variants else [])
     valid = examples.load(features, wanted, split, "valid")
     labels = examples.known_labels(split)
@@ -125,12 +123,10 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
     return _start(description, train, valid, settings)
 
 
-def _warn_of_leak(given: ModelInput) -> None:
-    """Say so if a feature is a network that was trained on the dataset at hand."""
-    for name, heard in given.trained_on.items():
-        dataset = str(read_document(SOURCE)["name"])
-        if dataset in heard:
-            print(f"train: {name} was trained on {dataset}, which this music is from: results are optimistic")
+def _say_what_was_heard(given: ModelInput) -> None:
+    """Say so if a feature is a network that was itself trained on music."""
+    for name, heard in given.trained_on.items() if is_first_process() else ():
+        print(f"train: {name} is pre-trained on {', '.join(heard)}; overlap with this music unknown")
 
 
 def _start(

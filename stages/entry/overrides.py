@@ -35,8 +35,10 @@ class Conf:
     compose: Callable[[Sequence[str]], Any]
 
     def choices(self, group: str) -> list[str]:
-        """Return the choices of a group; none if there is no such group."""
-        return sorted(path.stem for path in self.folder.glob(f"{group}/*.yaml"))
+        """Return the choices of a group, such as lstm or bare/lstm; none if there is no such group."""
+        folder = self.folder / group
+        found = [path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")]
+        return sorted(found, key=lambda choice: (choice.count("/"), choice))
 
     def choices_with(self, key: str) -> list[str]:
         """Return the choices, such as split=kfold, that have a key such as split.fold."""
@@ -44,10 +46,11 @@ class Conf:
         files = {
             choice: OmegaConf.load(self.folder / group / f"{choice}.yaml") for choice in self.choices(group)
         }
+        keys = {choice: flat(OmegaConf.to_container(file, resolve=False)) for choice, file in files.items()}
         return [
             f"{group}={choice}"
-            for choice, file in files.items()
-            if name in flat(OmegaConf.to_container(file, resolve=False))
+            for choice, of_choice in keys.items()
+            if {name, key} & {*of_choice, *keys.get(f"bare/{choice}", ())}
         ]
 
     def keys(self, *words: str) -> list[str]:

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from stages.core.params import Params
+from stages.splitting.inputs import LIST
 
 
 class BaselineParams(Params):
@@ -26,7 +27,7 @@ class BaselineParams(Params):
         "seed": "evaluate.seed",
     }
 
-    features: list[str] = Field(min_length=1)
+    features: LIST
     C: float = Field(gt=0)
     class_weights: Literal["none", "balanced"]
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.errors import EncoreError
 from stages.core.runtime import keep_freed_memory
 from stages.features.catalogue import extract
 from stages.features.feature import Feature
@@ -108,7 +109,10 @@ def settings_key(feature: Feature, variant: Variant | None, length: int, code: s
         See `code`.
     """
     altered = None if variant is None else asdict(variant)
-    own = [(package, version(package)) for package in feature.packages]
+    try:
+        own = [(package, version(package)) for package in feature.packages]
+    except PackageNotFoundError as missing:
+        raise EncoreError(f"the package {missing.name} is missing; `make repro` installs it") from None
     return cache.entry_key(type(feature).__name__, feature.model_dump(), altered, length, code, own)
 
 

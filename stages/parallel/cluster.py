@@ -31,14 +31,12 @@ PACKAGES = (
     "av",
     "distributed",
     "librosa",
-    "musicnn",
     "numpy",
     "pretty_midi",
     "scipy",
     "soundfile",
     "soxr",
     "tinysoundfont",
-    "torch",
 )
 ANSWER_S = 10.0  # for a scheduler to answer
 PATIENCE_S = 60.0  # for a cluster that has lost its workers to get new ones

@@ -131,7 +131,11 @@ def augmentations(
             axes = rows[row][column]
             axes.imshow(values[row], origin="lower", aspect="auto", cmap="magma", vmin=low, vmax=high)
             if column == 0:
-                axes.set_ylabel(f"{label}\nbin", parse_math=False)
-            if row == len(labels) - 1:
+                axes.set_ylabel(
+                    f"{label}\n{'bin' if before.shape[-1] > 1 else 'statistic'}", parse_math=False
+                )
+            if values.shape[-1] == 1:
+                axes.set_xticks([])
+            elif row == len(labels) - 1:
                 axes.set_xlabel("frame")
     return figure

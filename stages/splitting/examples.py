@@ -140,4 +140,9 @@ def _read(
 ) -> NDArray[Any]:
     if isinstance(wanted, str):
         return features.read(wanted, rows, variants)
-    return as_one_frame(features.read(name, rows, variants) for name in wanted)
+    blocks = np.split(
+        rows, np.arange(BLOCK, len(rows), BLOCK)
+    )  # all frames may be far more than their statistics
+    return np.concatenate(
+        [as_one_frame(features.read(name, block, variants) for name in wanted) for block in blocks]
+    )

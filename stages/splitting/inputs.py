@@ -5,13 +5,21 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from stages.core.params import allows
 
-NAMES = Annotated[
-    str | Annotated[list[str], Field(min_length=1)], allows("the name of a feature, or a list of names")
-]  # a name: the feature's frames; a list: statistics of each
+
+def _once_each(names: list[str]) -> list[str]:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"should have {name} once")
+    return names
+
+
+LIST = Annotated[list[str], Field(min_length=1), AfterValidator(_once_each)]
+# a name: the feature's frames; a list: statistics of each
+NAMES = Annotated[str | LIST, allows("the name of a feature, or a list of names, each once")]
 
 
 def names_of(given: str | list[str]) -> list[str]:

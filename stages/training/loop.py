@@ -239,7 +239,7 @@ class Training:
         """Add the gradients of batches up; return the sums of loss and hits (2,), and what is minimised."""
         fabric, params = self._fabric, self._params
         sums = torch.zeros(2, device=fabric.device)
-        total = torch.zeros((), dtype=torch.float64, device=fabric.device)
+        total = torch.zeros((), device=fabric.device)
         for i, batch in enumerate(batches):
             is_last = i == len(batches) - 1
             with fabric.no_backward_sync(self._network, enabled=not is_last):
@@ -248,7 +248,7 @@ class Training:
                 if params.l1 and is_last:
                     minimised = minimised + params.l1 * sum(kernel.abs().sum() for kernel in self._kernels)
                 fabric.backward(minimised)
-            total += minimised.detach()
+            total = total + minimised.detach()  # in double precision if the model is
             if weight:
                 sums += torch.stack([loss.detach(), hits])
         return sums, total

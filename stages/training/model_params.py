@@ -26,6 +26,7 @@ ALLOWED: dict[str, Any] = {  # by annotation: sizes are positive, strengths are 
     "list[int]": Annotated[list[SIZE], Field(min_length=1)],
     "list[list[int]]": Annotated[list[list[SIZE]], Field(min_length=1)],
 }
+OF_STATISTICS, OF_EITHER = ("Linear",), ("MLP",)  # models that take them; the others take frames
 MAY_BE_EMPTY = ("hidden", "pool_after")
 
 
@@ -70,7 +71,22 @@ def check_model(values: Any) -> ModelParams:
     fields |= {"target": (str, Field(alias="_target_")), "feature": (NAMES, ...)}
     checked = check(values, create_model("ModelSection", __base__=Params, **fields), "model").model_dump()
     del checked["target"]
+    _check_input(name, checked["feature"])
     return ModelParams(name, checked.pop("feature"), checked)
+
+
+def _check_input(name: str, feature: str | list[str]) -> None:
+    """Refuse statistics for a model of frames, and the other way round."""
+    if isinstance(feature, list) and name not in (*OF_EITHER, *OF_STATISTICS):
+        raise EncoreError(
+            f"params.yaml: model.feature is {feature!r}, a list, of which a model takes statistics, but {name} "
+            "takes the frames of one feature. Choose model=mlp or model=linear, or one feature without []"
+        )
+    if isinstance(feature, str) and name in OF_STATISTICS:
+        raise EncoreError(
+            f"params.yaml: model.feature is {feature!r}, should be a list, such as [{feature}]: {name} takes "
+            "statistics over time"
+        )
 
 
 def model_modules() -> dict[str, Path]:

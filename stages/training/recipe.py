@@ -124,6 +124,8 @@ def check_together(recipe: Recipe) -> None:
             f"params.yaml: schedule.warmup_epochs is {warmup_epochs}, should be under train.epochs, "
             f"which is {epochs}"
         )
+    if recipe.train.optimizer == "lbfgs":
+        _check_lbfgs(recipe)
     if not isinstance(recipe.loss, MetricLossParams):
         return
     if recipe.train.batch_size < 3:
@@ -135,6 +137,20 @@ def check_together(recipe: Recipe) -> None:
         raise EncoreError(
             f"params.yaml: augment.mixup does not work with loss={recipe.loss.name}, "
             "since a mixture is of no class"
+        )
+
+
+def _check_lbfgs(recipe: Recipe) -> None:
+    """Refuse what L-BFGS cannot use, or what changes the loss while it searches."""
+    unfit = {
+        "train.precision": recipe.train.precision != "32-true",
+        "train.clip_norm": recipe.train.clip_norm is not None,
+        **{f"augment.{name}": True for name in recipe.augment.active},
+    }
+    if found := [key for key, is_unfit in unfit.items() if is_unfit]:
+        raise EncoreError(
+            f"params.yaml: {found[0]} does not work with train.optimizer=lbfgs, which takes whole steps on a "
+            "loss that stays the same; leave it at its default, or choose another optimiser"
         )
 
 

@@ -96,9 +96,8 @@ def test_each_stage_feeds_those_that_need_it_and_no_other(project: Project) -> N
             "decode",
             "extract",
             "pictures",
-            "train",
             "evaluate",
-        },  # audio.h5 refers to music, train and the card name its source,
+        },  # audio.h5 refers to music, the card names its source,
         "decode": {"segment", "extract", "pictures", "evaluate"},  # what became of every file,
         "segment": {"split", "extract", "evaluate"},  # and the groups
         "split": {"baseline", "train", "evaluate"},

@@ -35,7 +35,8 @@ from stages.features.catalogue import (
 from stages.features.feature import Feature
 from stages.features.spectra import Framing, Segments
 from stages.training.description import ModelInput
-from tests.synthetic import FRAMED, GTZAN, needs_gtzan, noise, tone
+from tests.synthetic import FRAMED as OF_FRAMES
+from tests.synthetic import GTZAN, needs_gtzan, noise, tone
 
 pytestmark = [
     pytest.mark.slow,
@@ -148,7 +149,7 @@ def features(of: Settings) -> dict[str, Feature]:
         "rms": Rms(**every),
         "timbre33": Timbre33(**every, mfcc=mfcc13, centroid=centroid, chroma=chroma, contrast=contrast),
     }
-    assert list(found) == FRAMED
+    assert list(found) == OF_FRAMES
     assert all(type(feature) is CATALOGUE[name] for name, feature in found.items())
     return found
 
@@ -322,7 +323,7 @@ PURE = {"tone between bins", "tone on a bin"}
 @cache
 def ours(sound: str, of: Settings, *names: str) -> dict[str, np.ndarray]:
     y = SOUNDS[sound]
-    extracted = extract(y, [0], len(y), {name: features(of)[name] for name in names or FRAMED})
+    extracted = extract(y, [0], len(y), {name: features(of)[name] for name in names or OF_FRAMES})
     return {name: values[0] for name, values in extracted.items()}
 
 
@@ -331,7 +332,7 @@ PADDED = [*((sound, "constant") for sound in SOUNDS), *((sound, "reflect") for s
 
 
 @pytest.mark.parametrize(("sound", "pad_mode"), PADDED)
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_equal_to_librosa(name, sound, pad_mode):
     of, y = Settings(pad_mode=pad_mode), SOUNDS[sound]
     assert_equal(name, ours(sound, of)[name], THEIRS[name](y, of), y, of, sound in PURE)
@@ -390,7 +391,7 @@ OWN = [
 ]
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 @pytest.mark.parametrize(("changes", "sound"), FRAMED, ids=str)
 def test_equal_to_librosa_with_other_framings(changes, sound, name):
     of, y = Settings(**changes), SOUNDS[sound]
@@ -416,7 +417,7 @@ def test_without_top_db_values_are_accurate_100_db_below_a_tone(name):
     assert off[theirs > theirs.max() - 100].max() < 0.1
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_equal_to_librosa_for_30_seconds(name):
     y = noise(30 * RATE_HZ)
     values = extract(y, [0], len(y), {name: features(Settings())[name]})[name][0]
@@ -437,7 +438,7 @@ def test_equal_to_librosa_on_real_music(path: Path, segment: int):
         assert_equal(name, values[segment], THEIRS[name](y, of), y, of)
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_arrays_have_a_row_per_bin_and_a_column_per_frame(name):
     feature = features(Settings())[name]
     values = extract(noise(5 * 8000), range(0, 5 * 8000, 8000), 8000, {name: feature})[name]
@@ -474,7 +475,7 @@ def test_empty_bands_are_those_with_a_zero_filter(n_mels, changes):
     assert found == {name: n_empty if name in of_mel else 0 for name in found}
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_a_model_sees_from_the_stored_settings_whether_they_are_codes(name):
     feature = features(Settings())[name]
     stored = ModelInput(
@@ -593,7 +594,7 @@ def test_silence_gives_the_lowest_values():
         assert (known[name] == 0).all(), name
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_segments_do_not_influence_each_other(name, monkeypatch):
     monkeypatch.setattr("stages.features.catalogue.SAMPLES_PER_CALL", 15 * 8000)  # several batches
     feature = {name: features(Settings(tuning="estimate", ref="max"))[name]}
@@ -606,7 +607,7 @@ def test_segments_do_not_influence_each_other(name, monkeypatch):
         np.testing.assert_allclose(together[index], alone, rtol=0, atol=BATCH_TOLERANCE)
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_equal_features_are_computed_once(name):
     segments = Segments(noise(8000)[None])
     assert features(Settings())[name].of(segments) is features(Settings())[name].of(segments)
@@ -641,7 +642,7 @@ def test_other_features_change_no_byte():
         assert alone.tobytes() == together[name].tobytes(), name
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_silence_follows_the_end_of_the_samples(name):
     feature = {name: features(Settings())[name]}
     samples = noise(9700)
@@ -652,7 +653,7 @@ def test_silence_follows_the_end_of_the_samples(name):
     assert np.array_equal(nothing, extract(np.zeros(8000, np.float32), [0], 8000, feature)[name][0])
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_samples_are_not_changed(name):
     samples = noise(8000)
     samples.flags.writeable = False
@@ -660,7 +661,7 @@ def test_samples_are_not_changed(name):
     np.testing.assert_array_equal(samples, noise(8000))
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_features_with_equal_settings_are_equal(name):
     feature, again = features(Settings())[name], features(Settings())[name]
     assert feature is not again
@@ -671,7 +672,7 @@ def test_features_with_equal_settings_are_equal(name):
     assert feature not in others
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_a_feature_can_be_pickled(name):
     feature, y = features(Settings(tuning="estimate"))[name], noise(8000)
     copy = pickle.loads(pickle.dumps(feature))
@@ -680,7 +681,7 @@ def test_a_feature_can_be_pickled(name):
     assert values.tobytes() == copied.tobytes()
 
 
-@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("name", OF_FRAMES)
 def test_settings_are_frozen(name):
     with pytest.raises(ValidationError, match="frozen"):
         features(Settings())[name].sample_rate_hz = 8000

@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 
 from models import CNN, LSTM, Linear
+from stages.core.errors import EncoreError
 from stages.core.params import flat
+from stages.entry.overrides import Conf, check_words
+from stages.entry.registry import check_all
 from stages.training.checkpoints import Checkpoint
 from tests.synthetic import REPO, class_patterns, composed_sections, recipe, training
 
@@ -54,6 +58,39 @@ def test_every_value_can_still_be_overridden(name):
     assert sections["train"]["epochs"] == 3
     assert sections["features"]["mfcc"]["n_mfcc"] == 13
     assert sections["model"]["dropout"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["model.feature=[mfcc,mel]"], "Choose model=mlp or model=linear"),
+        (["model=linear", "model.feature=mfcc"], "should be a list, such as [mfcc]"),
+        (["model=mlp", "model.feature=[mfcc,mfcc]"], "each once"),
+        (["baseline.features=[mel,mel]"], "should have mel once"),
+        (["model=linear", "augment=mixup"], "augment.mixup does not work with train.optimizer=lbfgs"),
+        (["model=linear", "train.clip_norm=1.0"], "train.clip_norm does not work with train.optimizer=lbfgs"),
+        (["model=linear", "train.precision=16-mixed"], "train.precision does not work"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_runs(words, line):
+    with pytest.raises(EncoreError) as refused:
+        check_all(composed_sections(*words))
+    assert line in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "lstm", "encore_cnn"])
+def test_a_bare_network_can_be_chosen_by_name(name):
+    conf = Conf(REPO / "conf", lambda words: OmegaConf.create(composed_sections(*words)))
+    config = check_words([f"model=bare/{name}"], conf)
+    assert config["train"]["epochs"] == 50
+    with pytest.raises(EncoreError, match="did you mean bare/lstm"):
+        check_words(["model=bare/lstn"], conf)
+
+
+def test_keys_of_recipes_name_their_choices():
+    conf = Conf(REPO / "conf", lambda words: OmegaConf.create(composed_sections(*words)))
+    assert {"model=mlp", "model=bare/mlp"} <= set(conf.choices_with("model.hidden"))
+    assert {"model=lstm", "model=bare/lstm"} <= set(conf.choices_with("model.bidirectional"))
 
 
 def fitted(model, how, x, label):

@@ -48,6 +48,14 @@ class TestStage:
         for part in ("LSTM on sample", "A toy", "0.612", "0.710", "data/evaluation/", "make ui"):
             assert part in printed
 
+    def test_metrics_of_another_version_are_told(self, workspace):
+        for folder in ("evaluation", "model", "raw"):
+            Path("data", folder).mkdir(parents=True)
+        Path("data/evaluation/metrics.json").write_text(json.dumps({"test": {"track": TRACK}}))
+        description(model="LSTM").save(Path("data/model"))
+        write_document(Path("data/raw/source.json"), SOURCE)
+        assert "of another version; run `dvc repro`" in line_of(summarize.main)
+
     def test_before_the_first_run_it_says_so(self, workspace):
         assert "make repro" in line_of(summarize.main)
 

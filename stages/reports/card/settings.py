@@ -88,7 +88,7 @@ def _duration(n_samples: int, rate_hz: int) -> str:
 def _shape(given: ModelInput, n_bins: int, n_frames: int) -> str:
     if isinstance(given.feature, str):
         return f"{n_bins} bins by {n_frames} frames"
-    return f"{n_bins} means and standard deviations over time"
+    return f"{n_bins} statistics over time"
 
 
 def _frames(made: Mapping[str, Any], rate_hz: int) -> str:
@@ -191,5 +191,5 @@ def _origin(facts: Facts) -> dict[str, str]:
         "made with": escaped(about.input.made_with),
         "content key": f"{code(about.content_key)}, a tag of its MLflow run",
         "intervals": "percentile bootstrap over tracks",
-        "linear baseline": "logistic regression on a feature's mean and standard deviation per segment",
+        "linear baseline": "logistic regression on means and standard deviations over time",
     }
