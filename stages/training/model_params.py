@@ -79,7 +79,7 @@ def _check_input(name: str, feature: str | list[str]) -> None:
     """Refuse statistics for a model of frames, and the other way round."""
     if isinstance(feature, list) and name not in (*OF_EITHER, *OF_STATISTICS):
         raise EncoreError(
-            f"params.yaml: model.feature is {feature!r}, a list, of which a model takes statistics, but {name} "
+            f"params.yaml: model.feature is {feature!r}, a list, of which models take statistics; {name} "
             "takes the frames of one feature. Choose model=mlp or model=linear, or one feature without []"
         )
     if isinstance(feature, str) and name in OF_STATISTICS:

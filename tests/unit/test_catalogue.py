@@ -149,7 +149,7 @@ def features(of: Settings) -> dict[str, Feature]:
         "rms": Rms(**every),
         "timbre33": Timbre33(**every, mfcc=mfcc13, centroid=centroid, chroma=chroma, contrast=contrast),
     }
-    assert list(found) == OF_FRAMES
+    assert found.keys() == {*OF_FRAMES}
     assert all(type(feature) is CATALOGUE[name] for name, feature in found.items())
     return found
 
