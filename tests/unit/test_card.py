@@ -180,7 +180,7 @@ def test_result_picture_and_limits_come_first_settings_last():
     assert places == sorted(places)
     assert headings[0] == "Limits"
     assert headings[-1] == "Training and settings"
-    assert text.endswith("per segment\n")
+    assert text.endswith("deviations over time\n")
 
 
 def test_caveat_is_quoted_and_may_be_absent():

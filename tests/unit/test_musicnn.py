@@ -71,7 +71,7 @@ def test_at_another_rate_the_tags_are_nearly_the_same():
         at_44 = soxr.resample(SIGNALS[name], RATE_HZ, 44_100)[None]
         different = np.abs(sigmoid(of(at_44, 44_100, "tag_logits")) - expected)
         assert different.max() < 0.15
-        assert different.mean() < 0.005
+        assert different.mean() < 0.01
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ class TestRun:
         started("aaa1", epochs=HISTORY)
         found = run_of("aaa1")
         assert found.info.status == "RUNNING"
-        assert found.data.params["model.hidden"] == "[512, 256, 64]"
+        assert found.data.params["model.channels"] == "[32, 64, 64]"
         assert found.data.params["features.mel.n_mels"] == "128"
         assert found.data.params["train.learning_rate"] == "0.001"
         assert found.data.params["schedule.name"] == "constant"

@@ -28,7 +28,14 @@ BINS = {"mean": [float(i) for i in range(8)], "std": [1.0 + i for i in range(8)]
 def model():
     description = synthetic.description(
         model="CNN",
-        kwargs={"input_shape": SHAPE, "n_classes": 3, "channels": [4, 8], "dropout": 0.5},
+        kwargs={
+            "input_shape": SHAPE,
+            "n_classes": 3,
+            "channels": [4, 8],
+            "dropout": 0.5,
+            "over": "both",
+            "pooling": "mean",
+        },
         labels=["blues", "jazz", "рок"],
         scaler=Scaler(name="bins", **BINS),
         kept_epoch=7,
