@@ -126,7 +126,7 @@ class TestRun:
         assert found.data.params["train.learning_rate"] == "0.003"
         assert found.data.params["schedule.name"] == "cosine"
         assert found.data.params["loss.name"] == "cross_entropy"
-        assert found.data.params["augment.mixup"] == "None"
+        assert found.data.params["augment.mixup"] == "0.3"
         assert found.data.params["runtime.device"] == "auto"
         assert found.data.tags["model"] == "MLP"
         assert found.data.tags["dataset"] == "sample"
