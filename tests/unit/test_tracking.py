@@ -128,7 +128,7 @@ class TestRun:
         assert found.data.params["loss.name"] == "cross_entropy"
         assert found.data.params["augment.mixup"] == "0.3"
         assert found.data.params["runtime.device"] == "auto"
-        assert found.data.tags["model"] == "MLP"
+        assert found.data.tags["model"] == "CNN"
         assert found.data.tags["dataset"] == "sample"
         assert len(found.data.tags["data.features.h5.md5"]) == 32
         assert len(found.data.tags["data.split.csv.md5"]) == 32
