@@ -51,9 +51,7 @@ def model():
 def model_on_codes(model):
     """Return the same model on codes 0 to 6."""
     on_codes = synthetic.description(settings={"n_levels": 7})
-    description = model.description.model_copy(
-        update={"input": on_codes.input, "scaler": on_codes.scaler}
-    )
+    description = model.description.model_copy(update={"input": on_codes.input, "scaler": on_codes.scaler})
     torch.manual_seed(0)
     network = build(description)
     with torch.no_grad():
