@@ -3,10 +3,10 @@
 from itertools import pairwise
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from models.classifier import Classifier
+from models.pooling import mean_and_std
 
 
 class CNN(Classifier):
@@ -64,12 +64,7 @@ class CNN(Classifier):
             maps = self.blocks(x.flatten(1, -2))
         else:
             maps = self.blocks(x.unsqueeze(1) if x.ndim == 3 else x).flatten(2)
-        if self.pools:
-            std, mean = torch.std_mean(maps, dim=2, correction=0)
-            values = torch.cat([mean, std], dim=1)
-        else:
-            values = maps.mean(dim=2)
-        logits: Tensor = self.head(values)
+        logits: Tensor = self.head(mean_and_std(maps, dim=2) if self.pools else maps.mean(dim=2))
         return logits
 
 

@@ -3,10 +3,10 @@
 from itertools import pairwise
 from math import prod
 
-import torch
 from torch import Tensor, nn
 
 from models.classifier import Classifier
+from models.pooling import mean_and_std
 
 
 class EncoreCNN(Classifier):
@@ -58,8 +58,8 @@ class EncoreCNN(Classifier):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
-        std, mean = torch.std_mean(self.blocks(self.first(x.flatten(1, -2))), dim=-1, correction=0)
-        logits: Tensor = self.head(torch.cat([mean, std], dim=1))
+        maps = self.blocks(self.first(x.flatten(1, -2)))
+        logits: Tensor = self.head(mean_and_std(maps, dim=2))
         return logits
 
 

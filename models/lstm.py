@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.classifier import Classifier
+from models.pooling import mean_and_std
 
 
 class LSTM(Classifier):
@@ -55,8 +56,7 @@ class LSTM(Classifier):
         """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
         outputs, (state, _) = self.lstm(x.flatten(1, -2).transpose(1, 2))
         if self.pools:
-            std, mean = torch.std_mean(outputs, dim=1, correction=0)
-            values = torch.cat([mean, std], dim=1)
+            values = mean_and_std(outputs, dim=1)
         else:
             values = torch.cat(state[-self.n_directions :].unbind(), dim=1)
         logits: Tensor = self.head(values)

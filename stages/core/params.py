@@ -45,6 +45,17 @@ def allows(what: str) -> pydantic.WrapValidator:
     return pydantic.WrapValidator(validate)
 
 
+V = TypeVar("V", str, float)
+
+
+def once_each(values: list[V]) -> list[V]:
+    """Refuse a list that has a value twice; for pydantic's AfterValidator."""
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"should have {value if isinstance(value, str) else f'{value:g}'} once")
+    return values
+
+
 # In [1990, rock] YAML takes the first name for a number.
 ClassName = Annotated[str, pydantic.BeforeValidator(_name_of)]
 P = TypeVar("P", bound=Params)

@@ -29,8 +29,6 @@ BINS: dict[str, NDArray[Any]] = {
     "penultimate": np.arange(200, dtype=np.float64),
     "tag_logits": np.array(TAGS),
 }
-
-
 TRAINED_ON = ["genre tags of the Million Song Dataset"]
 
 

@@ -26,7 +26,7 @@ SHA256 = {  # of version 0.1.0
     ".index": "87f3e0f3550c8d3bafc840374003e5c8af5eeb5ecf6add61af09a7822d3282c8",
     ".data-00000-of-00001": "8579734ee6388f799ed0def4bbd0d1fdcbeaf213ef2a9dc860917bd76a303de6",
 }
-N_MELS, N_TAGS = 96, 50
+N_TAGS = 50
 N_TIMBRAL, N_TEMPORAL, N_MIDDLE, N_HIDDEN = 204, 51, 64, 200  # channels of a branch or layer
 TIMBRAL, TEMPORAL, MIDDLE = ((7, 38), (7, 67)), (128, 64, 32), 7  # kernels: frames and bands, or frames
 EPSILON = 1e-3  # of TensorFlow's batch norm

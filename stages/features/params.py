@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, GetPydanticSchema, create_model, model_validator
 
 from stages.core.errors import EncoreError
-from stages.core.params import Params
+from stages.core.params import Params, once_each
 from stages.features.catalogue import CATALOGUE
 from stages.features.feature import Feature, FramedFeature
 from stages.features.spectra import Framing, HopLength, NFft, PadMode, Window
@@ -37,13 +37,6 @@ def _not(value: float) -> AfterValidator:
         return given
 
     return AfterValidator(validate)
-
-
-def _once_each(numbers: list[float]) -> list[float]:
-    for number in numbers:
-        if numbers.count(number) > 1:
-            raise ValueError(f"should have {number:g} once")
-    return numbers
 
 
 Name = Annotated[str, GetPydanticSchema(lambda _, schema_of: schema_of(Literal[*CATALOGUE]))]
@@ -81,8 +74,8 @@ class VariantsParams(Params):
         Speed, relative to the original.
     """
 
-    pitch_shift: Annotated[list[Semitones], AfterValidator(_once_each)]
-    time_stretch: Annotated[list[Rate], AfterValidator(_once_each)]
+    pitch_shift: Annotated[list[Semitones], AfterValidator(once_each)]
+    time_stretch: Annotated[list[Rate], AfterValidator(once_each)]
 
 
 @_with({name: (_section(feature), ...) for name, feature in CATALOGUE.items()})

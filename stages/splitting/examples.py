@@ -140,9 +140,8 @@ def _read(
 ) -> NDArray[Any]:
     if isinstance(wanted, str):
         return features.read(wanted, rows, variants)
-    blocks = np.split(
-        rows, np.arange(BLOCK, len(rows), BLOCK)
-    )  # all frames may be far more than their statistics
+    # the frames of all rows may take far more memory than their statistics
+    blocks = np.split(rows, np.arange(BLOCK, len(rows), BLOCK))
     return np.concatenate(
         [as_one_frame(features.read(name, block, variants) for name in wanted) for block in blocks]
     )

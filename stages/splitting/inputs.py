@@ -7,17 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from stages.core.params import allows
+from stages.core.params import allows, once_each
 
-
-def _once_each(names: list[str]) -> list[str]:
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"should have {name} once")
-    return names
-
-
-LIST = Annotated[list[str], Field(min_length=1), AfterValidator(_once_each)]
+LIST = Annotated[list[str], Field(min_length=1), AfterValidator(once_each)]
 # a name: the feature's frames; a list: statistics of each
 NAMES = Annotated[str | LIST, allows("the name of a feature, or a list of names, each once")]
 

@@ -222,7 +222,8 @@ class Training:
             last, minimised = self._differentiate(batches, weight)
             # all processes must take the same way
             minimised = cast(Tensor, self._fabric.all_reduce(minimised, reduce_op="mean"))
-            for group in self._model.parameter_groups():  # it has none of its own, so that decay is a penalty
+            # L-BFGS has no weight decay of its own: it is added to the loss as a penalty
+            for group in self._model.parameter_groups():
                 decay = group.get("weight_decay", self._params.weight_decay)
                 if decay:
                     penalty = decay / 2 * sum(p.square().sum() for p in group["params"])
