@@ -12,7 +12,7 @@ def main() -> None:
     from stages.entry.registry import check_params
 
     check_params()
-    check_paths({name: read(name) for name in ("dataset", "split")}, root())
+    check_paths({name: read(name) for name in ("dataset", "split", "features")}, root())
     check_outputs(root())
 
 

@@ -104,7 +104,8 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
     given = ModelInput.read(features, wanted)
     unit = features.unit(wanted) if isinstance(wanted, str) else ""
     check_augmentation(recipe, given.name, unit, given.is_codes)
-    _say_what_was_heard(given)
+    if is_first_process():
+        _say_what_was_heard(given, read("dataset")["name"])
     train = examples.load(features, wanted, split, "train", given.variants if recipe.train.variants else [])
     valid = examples.load(features, wanted, split, "valid")
     labels = examples.known_labels(split)
@@ -123,10 +124,16 @@ def prepare(features: Features, settings: RuntimeParams) -> Prepared:
     return _start(description, train, valid, settings)
 
 
-def _say_what_was_heard(given: ModelInput) -> None:
-    """Say so if a feature is a network that was itself trained on music."""
-    for name, heard in given.trained_on.items() if is_first_process() else ():
-        print(f"train: {name} is pre-trained on {', '.join(heard)}; overlap with this music unknown")
+def _say_what_was_heard(given: ModelInput, dataset: str) -> None:
+    """Say so if a feature is a network that was itself trained on music, and warn if on this music."""
+    for name, heard in given.trained_on.items():
+        if given.may_know(name, dataset):
+            print(
+                f"train: warning: {name} was trained on {dataset}, which this music is from: it may know the "
+                "test tracks, and accuracy will be optimistic"
+            )
+        else:
+            print(f"train: {name} is pre-trained on {', '.join(heard)}; overlap with this music unknown")
 
 
 def _start(

@@ -1,19 +1,21 @@
 """Paths that a user gives, checked before DVC looks for what they name."""
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 from stages.core.errors import EncoreError, did_you_mean
 from stages.sources.watched import assert_readable
 
-ABSOLUTE = ("dataset.path", "dataset.archive", "dataset.metadata_path")
+ABSOLUTE = ("dataset.path", "dataset.archive", "dataset.metadata_path", "features.encoder.path")
 FROM_ROOT = ("dataset.labels", "split.path")  # may also be a file that git tracks
 NOT_GIVEN = (None, "???")
 
 
 def check_paths(values: Mapping[str, Any], project: Path) -> None:
-    """Check that the paths in the sections `dataset` and `split` are absolute, and that DVC can read them.
+    """Check that the paths in params.yaml are absolute, and that DVC can read them.
 
     Parameters
     ----------
@@ -28,8 +30,8 @@ def check_paths(values: Mapping[str, Any], project: Path) -> None:
         If one is relative, begins with ``~``, names nothing, or holds what DVC cannot read.
     """
     for full in (*ABSOLUTE, *FROM_ROOT):
-        section, _, key = full.partition(".")
-        given = values[section].get(key)
+        *sections, key = full.split(".")
+        given = reduce(getitem, sections, values).get(key)
         if given not in NOT_GIVEN:
             _check(full, str(given), project)
 

@@ -113,7 +113,8 @@ def settings_key(feature: Feature, variant: Variant | None, length: int, code: s
         own = [(package, version(package)) for package in feature.packages]
     except PackageNotFoundError as missing:
         raise EncoreError(f"the package {missing.name} is missing; `make repro` installs it") from None
-    return cache.entry_key(type(feature).__name__, feature.model_dump(), altered, length, code, own)
+    settings = {"sample_rate_hz": feature.sample_rate_hz, **feature.stored_settings()}
+    return cache.entry_key(type(feature).__name__, settings, altered, length, code, own)
 
 
 def key(digest: str, starts: Sequence[int], stop: int, settings_key: str) -> str:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 
 from stages.core.params import allows
 from stages.features import filters
+from stages.features.encoder import Encoder
 from stages.features.feature import Feature, FramedFeature
 from stages.features.filters import N_CHROMA, N_NOTES
 from stages.features.musicnn import Musicnn
@@ -509,6 +510,7 @@ CATALOGUE: dict[str, type[Feature]] = {
     "rms": Rms,
     "timbre33": Timbre33,
     "musicnn": Musicnn,
+    "encoder": Encoder,
 }
 
 
@@ -557,9 +559,16 @@ def rebuild(name: str, settings: Mapping[str, Any]) -> Feature:
         In `CATALOGUE`.
     settings : mapping
         ``sample_rate_hz`` and what `Feature.stored_settings` returns; other keys are ignored.
+
+    Raises
+    ------
+    EncoreError
+        If the feature needs a file that is missing, or is another one now.
     """
     feature = CATALOGUE[name]
     given = {key: settings[key] for key in feature.model_fields if key in settings}
     if issubclass(feature, FramedFeature):
         given["framing"] = {key: settings[key] for key in Framing.model_fields}
-    return feature.model_validate(given)
+    rebuilt = feature.model_validate(given)
+    rebuilt.check_stored(settings)
+    return rebuilt

@@ -98,6 +98,15 @@ class Feature(Params, ABC):
         """Return all settings except the sample rate as plain values."""
         return self.model_dump(exclude={"sample_rate_hz"})
 
+    def check_stored(self, settings: Mapping[str, Any]) -> None:
+        """Check that this feature is the one whose `stored_settings` these are.
+
+        Raises
+        ------
+        EncoreError
+            If a file that it needs is missing, or is another one now.
+        """
+
     @classmethod
     def parts(cls) -> dict[str, type["Feature"]]:
         """Return the features that this one is computed from, by field."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stages.features import filters
 from stages.features.feature import Feature
+from stages.features.resampling import resample, resampled_length
 from stages.features.spectra import Framing, Segments, periodic_window
 
 RATE_HZ = 16_000
@@ -60,7 +61,7 @@ class Musicnn(Feature):
         return f"musicnn_{self.layer}", BINS[self.layer]
 
     def time_s(self, length: int) -> NDArray[np.float64]:
-        n_patches = FRAMING.n_frames(self._length(length)) // PATCH
+        n_patches = FRAMING.n_frames(resampled_length(length, self.sample_rate_hz, RATE_HZ)) // PATCH
         centres = np.arange(n_patches, dtype=np.float64) * PATCH + (PATCH - 1) / 2
         return centres * (FRAMING.hop_length / RATE_HZ)
 
@@ -83,10 +84,6 @@ class Musicnn(Feature):
     def stored_settings(self) -> dict[str, Any]:
         return {**super().stored_settings(), "trained_on": TRAINED_ON}
 
-    def _length(self, length: int) -> int:
-        """Return how many samples a segment of `length` samples has at 16 kHz."""
-        return round(length * RATE_HZ / self.sample_rate_hz)
-
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
         from stages.features.musicnn_network import compute
 
@@ -96,22 +93,10 @@ class Musicnn(Feature):
 
     def _patches(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the patches of segments (n_segments, length): (n_segments, n_patches, 187, 96)."""
-        resampled = _resample(samples, self.sample_rate_hz, self._length(samples.shape[1]))
-        mel = _mel(resampled).astype(np.float16).astype(np.float32)
+        mel = _mel(resample(samples, self.sample_rate_hz, RATE_HZ)).astype(np.float16).astype(np.float32)
         level: NDArray[np.float32] = np.log10(1 + GAIN * mel)
         n_patches = level.shape[1] // PATCH
         return level[:, : n_patches * PATCH].reshape(len(level), n_patches, PATCH, N_MELS)
-
-
-def _resample(samples: NDArray[np.float32], rate_hz: int, length: int) -> NDArray[np.float32]:
-    """Bring segments to 16 kHz and to `length` samples."""
-    if rate_hz == RATE_HZ:
-        return samples
-    import soxr
-
-    resampled: NDArray[np.float32] = soxr.resample(samples.T, rate_hz, RATE_HZ, "HQ").T
-    missing = length - resampled.shape[1]
-    return np.pad(resampled, ((0, 0), (0, missing))) if missing > 0 else resampled[:, :length]
 
 
 def _mel(samples: NDArray[np.float32]) -> NDArray[np.float64]:

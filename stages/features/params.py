@@ -95,6 +95,8 @@ class FeaturesParams(Params):
         Of the stored numbers.
     compression : {'none', 'lzf', 'gzip'}
     variants : VariantsParams
+    watch : str
+        A file that DVC watches: that of the encoder, once it is named.
     """
 
     n_fft: NFft
@@ -105,6 +107,7 @@ class FeaturesParams(Params):
     dtype: Literal["float32", "float16"]
     compression: Literal["none", "lzf", "gzip"]
     variants: VariantsParams
+    watch: str
 
     @model_validator(mode="after")
     def _fit_together(self) -> "FeaturesParams":

@@ -80,6 +80,10 @@ class ModelInput(Params):
         """What each feature that is itself a trained network was trained on, by feature."""
         return {name: made["trained_on"] for name, made in self.settings.items() if made.get("trained_on")}
 
+    def may_know(self, name: str, dataset: str) -> bool:
+        """Whether the feature `name` was trained on the dataset of that name."""
+        return dataset.casefold() in (heard.casefold() for heard in self.trained_on[name])
+
     @property
     def is_codes(self) -> bool:
         """Whether the values are codes, as `Feature.is_codes` says where the feature is computed."""

@@ -58,8 +58,11 @@ class Ended(NamedTuple):
 def commands(text: str) -> list[str]:
     """Return the commands of a Markdown text in their order, each once."""
     found = []
+    text = re.sub(r"^```python\n.*?^```\n", "", text, flags=re.MULTILINE | re.DOTALL)
     for block, inline in re.findall(r"^```\n(.*?)^```|(?<!`)`([^`\n]+)`", text, re.MULTILINE | re.DOTALL):
-        lines = [line.split("  #")[0].split("    #")[0].strip() for line in block.splitlines()]
+        lines = [
+            line.split("  #")[0].split("    #")[0].strip() for line in block.replace("\\\n", "").splitlines()
+        ]
         found += [line for line in (*lines, inline) if COMMAND.match(f"{line} ")]
     return list(dict.fromkeys(found))
 
@@ -81,7 +84,8 @@ def doubles(folder: Path) -> dict[str, str]:
                 table.writerow([path, label])
     write_split(folder / "split.csv")
     write_gtzan(folder / "archive.zip")
-    names = ("music", "labels.csv", "split.csv", "archive.zip")
+    write_encoder(folder / "mert.onnx")
+    names = ("music", "labels.csv", "split.csv", "archive.zip", "mert.onnx")
     return {f"/some/{name}": str(folder / name) for name in names}
 
 
@@ -103,6 +107,23 @@ def write_gtzan(path: Path) -> None:
             samples = np.random.default_rng(seed).standard_normal(3 * RATE_HZ + 1) / 8
             soundfile.write(wav, samples, RATE_HZ, subtype="PCM_16", format="WAV")
             archive.writestr(member(line.split(",")[0]), wav.getvalue())
+
+
+def write_encoder(path: Path) -> None:
+    """Write a network with MERT's input and output: embeddings of 768 values, each 320 samples at 24 kHz."""
+    import torch
+
+    class Encoder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = torch.nn.Conv1d(1, 768, 400, 320)
+
+        def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+            frames: torch.Tensor = self.network(waveform.unsqueeze(1)).transpose(1, 2)
+            return frames
+
+    three_seconds = torch.zeros(1, 3 * 24_000)
+    torch.onnx.export(Encoder().eval(), (three_seconds,), path, dynamo=True, external_data=False)
 
 
 class Clone:

@@ -58,6 +58,8 @@ SLIPS = [
     ("dataset=folder dataset.path='~/music'", ["~ means nothing here", f"write {Path.home()}/music"]),
     ("dataset=folder dataset.path={project}/stage", ["no stage in {project};", "did you mean stages?"]),
     ("split=file split.path=data/facts/split.csv", ["split.path", "relative"]),
+    ("features.include=[mfcc,mel,encoder]", ["features.encoder.path is not given; add -S"]),
+    ("features.encoder.path=mine.onnx", ["features.encoder.path", "relative"]),
 ]  # fmt: skip
 
 

@@ -191,11 +191,11 @@ class TestStages:
         assert Path("data/features/features.h5").read_bytes() == before
 
     def test_a_model_on_statistics_of_both_learns_and_says_what_it_has_heard(self, monkeypatch, capsys):
-        monkeypatch.setattr("stages.features.musicnn.TRAINED_ON", ["folder"])
+        monkeypatch.setattr("stages.features.musicnn.TRAINED_ON", ["other songs"])
         extract.main()
         train.main()
         out = capsys.readouterr().out
-        assert "train: musicnn is pre-trained on folder; overlap with this music unknown" in out
+        assert "train: musicnn is pre-trained on other songs; overlap with this music unknown" in out
         assert "validation accuracy 1.000" in out
         with Features(examples.FEATURES) as features:
             track_id = str(features.track_id[0])

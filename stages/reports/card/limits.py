@@ -27,8 +27,9 @@ def limits(facts: Facts) -> list[str]:
 
 def _of_weights(facts: Facts) -> list[str]:
     found = []
-    for name, heard in facts.description.input.trained_on.items():
-        if (dataset := facts.source["name"]) in heard:
+    given, dataset = facts.description.input, facts.source["name"]
+    for name, heard in given.trained_on.items():
+        if given.may_know(name, dataset):
             found.append(
                 f"{escaped(name)} was trained on {escaped(dataset)}, which this music is from: it may know "
                 "the test tracks, and accuracy is optimistic."
