@@ -6,7 +6,10 @@ from torch import nn
 
 
 class Classifier(nn.Module):
-    """Base of all models.
+    """Base of all models: logits (batch, n_classes) come out.
+
+    In training a model may give several answers for each segment, (batch, n_answers, n_classes); each of them
+    learns as if it were alone.
 
     Attributes
     ----------

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from math import prod
 
+import torch
 from torch import Tensor, nn
 
 from models.classifier import Classifier
@@ -10,10 +11,13 @@ from models.pooling import mean_and_std
 
 
 class EncoreCNN(Classifier):
-    """Residual convolutions over time, with the bins as channels; statistics pooling; a linear head.
+    """Two answers that err in different ways: of convolutions over time, and of dense layers on statistics.
 
-    Statistics pooling (mean and standard deviation over time; Snyder et al., 2018) lets it take any number of
-    frames. Convolution over time alone costs a fiftieth of a spectrogram CNN with as many layers.
+    The convolutions are residual, have the bins as channels, and end in statistics pooling: mean and standard
+    deviation over time (Snyder et al., 2018). The dense layers take these statistics of the input itself. In
+    training each part learns from its own errors; the mean of their logits is the answer, as in an ensemble
+    (Lakshminarayanan et al., 2017). Convolution over time alone costs a fiftieth of a spectrogram CNN with as
+    many layers.
 
     Parameters
     ----------
@@ -25,7 +29,9 @@ class EncoreCNN(Classifier):
     kernel_size : int
         In frames; odd.
     dropout : float
-        Before the head.
+        Before the head of the convolutions, and after each dense layer.
+    hidden : list of int
+        Units of the dense layers; empty: the convolutions answer alone.
 
     Raises
     ------
@@ -40,27 +46,35 @@ class EncoreCNN(Classifier):
         channels: list[int],
         kernel_size: int,
         dropout: float,
+        hidden: list[int],
     ):
         super().__init__()
-        n_blocks, n_frames = len(channels) - 1, input_shape[-1]
+        n_blocks, n_frames, n_bins = len(channels) - 1, input_shape[-1], prod(input_shape[:-1])
         if n_frames < 2**n_blocks:
             raise ValueError(
                 f"{n_blocks} blocks halve the input {n_blocks} times, too often for {n_frames} frames"
             )
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size is {kernel_size}, should be odd")
-        self.first = nn.Sequential(_convolution(prod(input_shape[:-1]), channels[0], kernel_size), nn.ReLU())
+        self.first = nn.Sequential(_convolution(n_bins, channels[0], kernel_size), nn.ReLU())
         self.blocks = nn.Sequential(*(Residual(*sizes, kernel_size) for sizes in pairwise(channels)))
         n_statistics = 2 * channels[-1]
         self.head = nn.Sequential(
             nn.BatchNorm1d(n_statistics), nn.Dropout(dropout), nn.Linear(n_statistics, n_classes)
         )
+        self.dense = _dense([2 * n_bins, *hidden], n_classes, dropout) if hidden else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames)."""
-        maps = self.blocks(self.first(x.flatten(1, -2)))
-        logits: Tensor = self.head(mean_and_std(maps, dim=2))
-        return logits
+        """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames).
+
+        In training with dense layers, those of both parts: (batch, 2, n_classes).
+        """
+        x = x.flatten(1, -2)
+        answer: Tensor = self.head(mean_and_std(self.blocks(self.first(x)), dim=2))
+        if self.dense is None:
+            return answer
+        both = torch.stack([answer, self.dense(mean_and_std(x, dim=2))], dim=1)
+        return both if self.training else both.mean(dim=1)
 
 
 class Residual(nn.Module):
@@ -85,3 +99,10 @@ def _convolution(n_in: int, n_out: int, kernel_size: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv1d(n_in, n_out, kernel_size, padding=kernel_size // 2, bias=False), nn.BatchNorm1d(n_out)
     )
+
+
+def _dense(sizes: list[int], n_classes: int, dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.BatchNorm1d(sizes[0])]
+    for n_in, n_out in pairwise(sizes):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))

@@ -268,12 +268,18 @@ class Training:
         return x, label, weight if rank == 0 else 0.0
 
     def _forward(self, x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum of the loss over a batch, and the number of segments that are predicted right."""
+        """Return the sum of the loss over a batch, and the number of segments that are predicted right.
+
+        Of a segment with several answers they are the means over these.
+        """
         target = nn.functional.one_hot(label, self._loss.n_classes).float()
         x, target = self._augmentation(x, target)
         output = self._network(x)
+        n_answers = output.shape[1] if output.ndim == 3 else 1
+        if n_answers > 1:
+            output, target = output.flatten(0, 1), target.repeat_interleave(n_answers, dim=0)
         hits = (output.detach().argmax(1) == target.argmax(1)).sum()
-        return self._loss(output, target.to(output.dtype)).sum(), hits
+        return self._loss(output, target.to(output.dtype)).sum() / n_answers, hits / n_answers
 
     def _save(self, row: Epoch, checkpoint: Checkpoint) -> None:
         """Keep what a resumed training needs: the weights before the state that refers to them."""

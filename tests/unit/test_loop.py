@@ -862,6 +862,51 @@ def test_schedule_has_no_step_for_a_single_remaining_segment():
     assert history[-1].learning_rate == pytest.approx(1e-4)
 
 
+class TwoAnswers(Classifier):
+    """Two networks; in training each gives its own answer."""
+
+    def __init__(self, n_outputs: int = 3) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(MLP(SHAPE, n_outputs, [units], 0.0, 0.0) for units in (16, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = torch.stack([part(x) for part in self.parts], dim=1)
+        return both if self.training else both.mean(dim=1)
+
+
+class TestSeveralAnswers:
+    """A model whose parts answer for themselves in training."""
+
+    @pytest.mark.parametrize("part", [0, 1])
+    def test_each_part_learns_as_if_it_were_alone(self, part):
+        def alone() -> Classifier:
+            chosen: Classifier = TwoAnswers().parts[part]
+            return chosen
+
+        settings = {"epochs": 4, "batch_size": 12, "optimizer": "sgd", "weight_decay": 0.0}
+        both = fitted(recipe(train={**settings, "learning_rate": 0.2}), TwoAnswers)
+        one = fitted(recipe(train={**settings, "learning_rate": 0.1}), alone)
+        for found, expected in zip(both.model.parts[part].parameters(), one.model.parameters(), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+    def test_loss_and_accuracy_are_means_over_answers(self):
+        settings = {"epochs": 1, "batch_size": 30, "optimizer": "sgd", "learning_rate": 1e-12}
+        outcome, (x, label) = fitted(recipe(train=settings), TwoAnswers), data(0)
+        with torch.no_grad():
+            answers = [part(x) for part in outcome.model.parts]
+        loss = np.mean([nn.functional.cross_entropy(answer, label).item() for answer in answers])
+        hits = np.mean([(answer.argmax(1) == label).double().mean().item() for answer in answers])
+        assert outcome.history[0].train_loss == pytest.approx(loss, rel=1e-5)
+        assert outcome.history[0].train_accuracy == pytest.approx(hits, rel=1e-6)
+
+    def test_they_can_be_embeddings(self):
+        def embedding() -> Classifier:
+            return NearestPrototype(TwoAnswers(6), 3, 6)
+
+        outcome = fitted(recipe(train={"epochs": 20, "batch_size": 10}, loss=METRIC["triplet"]), embedding)
+        assert outcome.history[-1].valid_accuracy > 0.95
+
+
 class TestEmbeddings:
     """Training by a metric loss."""
 

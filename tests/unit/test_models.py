@@ -168,8 +168,20 @@ class TestEncoreCNN:
         pooled = torch.cat([maps.mean(2), maps.var(2, correction=0).sqrt()], dim=1)
         torch.testing.assert_close(model(x), model.head(pooled))
 
-    def test_silence_has_finite_gradients(self):
-        model = configured("encore_cnn")
+    def test_dense_layers_answer_for_themselves_in_training_and_count_half_after_it(self):
+        model = configured("encore_cnn", hidden=[32], dropout=0.0)
+        x = torch.randn(6, 128, 130)
+        assert model(x).shape == (6, 2, 10)
+        model.eval()
+        convolutions = configured("encore_cnn", dropout=0.0).eval()
+        shared = {name: value for name, value in model.state_dict().items() if not name.startswith("dense.")}
+        convolutions.load_state_dict(shared)
+        statistics = torch.cat([x.mean(2), x.var(2, correction=0).sqrt()], dim=1)
+        torch.testing.assert_close(model(x), (convolutions(x) + model.dense(statistics)) / 2)
+
+    @pytest.mark.parametrize("hidden", [[], [16]])
+    def test_silence_has_finite_gradients(self, hidden):
+        model = configured("encore_cnn", hidden=hidden)
         model(torch.zeros(4, 128, 130)).sum().backward()
         assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 

@@ -820,7 +820,7 @@ for seed in (0, 1):
     x, label = (torch.from_numpy(values) for values in class_patterns(10, (8, 8), seed))
     splits.append(Resident(x, label))
 loss = make_loss(how.loss, torch.tensor([10, 10, 10]), fabric.device)
-model = EncoreCNN((8, 8), 3, [4, 4, 4], 3, 0.0)
+model = EncoreCNN((8, 8), 3, [4, 4, 4], 3, 0.0, [])
 training = Training(model, how, fabric, *splits, loss, Augmentation(how.augment, torch.ones(1)))
 with Checkpoint("", is_first=False) as nowhere:
     history = training.fit(nowhere, lambda *_: None).history
