@@ -25,7 +25,7 @@ from stages.evaluation.metrics import ClassScores, confusion
 from stages.evaluation.params import EvaluateParams
 from stages.evaluation.predictions import read_segments, write_tracks
 from stages.evaluation.preview import Preview, preview
-from stages.evaluation.scoring import Evaluation, evaluate, predict
+from stages.evaluation.scoring import Evaluation, evaluate, predict, units_of_tracks
 from stages.plots import figures
 from stages.reports import card
 from stages.reports.summary import headline
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 BASELINE = Path("data/baseline/predictions.csv")
 MODEL = Path("data/model")
+TRACKS, QUALITY = Path("data/segments/tracks.csv"), Path("data/audio/quality.csv")
 EVALUATION = Path("data/evaluation")
 
 
@@ -61,11 +62,13 @@ def main() -> None:
         with Features(examples.FEATURES) as features:
             segments = predict(trained, features, split)
             augmented = preview(trained, features, split)
-        evaluation = evaluate(segments, read_segments(BASELINE, labels), split, labels, params)
+        music, quality = read_rows(TRACKS, SegmentedTrack), read_rows(QUALITY, Quality)
+        unit_of = units_of_tracks(music, quality)
+        evaluation = evaluate(segments, read_segments(BASELINE, labels), split, unit_of, labels, params)
 
         with outputs(EVALUATION) as folder:
             _write_tables(folder, evaluation, labels)
-            facts = _facts(trained, len(history), split, evaluation)
+            facts = _facts(trained, len(history), split, music, quality, evaluation)
             (folder / "README.md").write_text(card.markdown(facts), "utf-8")
             (folder / "figures").mkdir()
             figures.save(figures.curves(history, description.kept_epoch), folder / "figures/curves.png")
@@ -86,7 +89,12 @@ def _write_tables(folder: Path, evaluation: Evaluation, labels: Sequence[str]) -
 
 
 def _facts(
-    trained: "TrainedModel", n_epochs: int, split: Sequence[Assignment], evaluation: Evaluation
+    trained: "TrainedModel",
+    n_epochs: int,
+    split: Sequence[Assignment],
+    music: Sequence[SegmentedTrack],
+    quality: Sequence[Quality],
+    evaluation: Evaluation,
 ) -> card.Facts:
     """Read what the model card says besides the scores."""
     return card.Facts(
@@ -94,11 +102,13 @@ def _facts(
         n_parameters=sum(p.numel() for p in trained.model.parameters()),
         n_epochs=n_epochs,
         source=read_document(Path("data/raw/source.json")),
-        quality=read_rows(Path("data/audio/quality.csv"), Quality),
-        tracks=read_rows(Path("data/segments/tracks.csv"), SegmentedTrack),
+        quality=quality,
+        tracks=music,
         split=split,
         scheme=read("split"),
         scores=evaluation.scores,
+        minus_baseline=evaluation.minus_baseline,
+        n_units=evaluation.n_units,
         classes=evaluation.classes,
         confused=evaluation.confused,
         open_set=evaluation.open_set,

@@ -8,62 +8,105 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.tables import Confused
+from stages.evaluation.intervals import (
+    Interval,
+    accuracy_interval,
+    bootstrap_interval,
+    difference_interval,
+    sums_by_unit,
+)
 from stages.evaluation.predictions import Predictions
 
 
-def accuracy_interval(
-    correct: NDArray[np.bool_], track_id: NDArray[np.str_], n_resamples: int, seed: int
-) -> tuple[float, float]:
-    """Compute a 95 % percentile bootstrap interval of accuracy (Efron, 1979).
-
-    Tracks are resampled with replacement. The segments of a track are not independent, so a bootstrap
-    sample contains all of them or none.
-
-    Parameters
-    ----------
-    correct : ndarray of bool (n,)
-    track_id : ndarray of str (n,)
-    n_resamples, seed : int
-
-    Returns
-    -------
-    low, high : float
-    """
-    _, inverse = np.unique(track_id, return_inverse=True)
-    n = np.bincount(inverse)
-    hits = np.bincount(inverse, weights=correct)
-    times = np.random.default_rng(seed).multinomial(len(n), np.full(len(n), 1 / len(n)), size=n_resamples)
-    low, high = np.quantile((times @ hits) / (times @ n), [0.025, 0.975])
-    return float(low), float(high)
-
-
-def score(predictions: Predictions, n_resamples: int, seed: int) -> dict[str, float]:
-    """Compute accuracy with its interval, macro-F1 and balanced accuracy.
+def score(
+    predictions: Predictions, unit_of: Mapping[str, str], n_resamples: int, seed: int
+) -> dict[str, float]:
+    """Compute accuracy, macro-F1 and balanced accuracy with their intervals over units.
 
     Macro-F1 is the mean F1 of the classes that occur or are predicted; balanced accuracy is the mean
     recall of the classes that occur.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    unit_of : mapping
+        The unit of each track; see `stages.evaluation.intervals`.
+    n_resamples, seed : int
+        Of the bootstrap behind the intervals of macro-F1 and balanced accuracy.
     """
-    correct = predictions.label == predictions.predicted
-    low, high = accuracy_interval(correct, predictions.track_id, n_resamples, seed)
-    counts = confusion(predictions)
-    n, n_predicted = counts.sum(axis=1), counts.sum(axis=0)
-    _, recall, f1 = _by_class(counts)
-    scores = {
-        "accuracy": correct.mean(),
-        "accuracy_ci95_low": low,
-        "accuracy_ci95_high": high,
-        "macro_f1": f1[n + n_predicted > 0].mean(),
-        "balanced_accuracy": recall[n > 0].mean(),
+    label, predicted, n_classes = predictions.label, predictions.predicted, predictions.probability.shape[1]
+    unit = units(predictions, unit_of)
+    correct = label == predicted
+    of_class = np.eye(n_classes)
+    sums = sums_by_unit(
+        np.concatenate([of_class[label] * correct[:, None], of_class[label], of_class[predicted]], axis=1),
+        unit,
+    )
+    values = {"accuracy": (correct.mean(), accuracy_interval(correct, unit))}
+    for name, statistic in (("macro_f1", _macro_f1), ("balanced_accuracy", _balanced_accuracy)):
+        value = statistic(sums.sum(axis=0, keepdims=True))[0]
+        values[name] = value, bootstrap_interval(sums, statistic, n_resamples, seed)
+    return {
+        key: number for name, found in values.items() for key, number in _with_interval(name, *found).items()
     }
-    return {name: round(float(value), 6) for name, value in scores.items()}
 
 
-def score_both(predictions: Predictions, n_resamples: int, seed: int) -> dict[str, dict[str, float]]:
+def score_both(
+    predictions: Predictions, unit_of: Mapping[str, str], n_resamples: int, seed: int
+) -> dict[str, dict[str, float]]:
     """Compute `score` of tracks and of segments."""
     return {
-        "track": score(predictions.by_track(), n_resamples, seed),
-        "segment": score(predictions, n_resamples, seed),
+        "track": score(predictions.by_track(), unit_of, n_resamples, seed),
+        "segment": score(predictions, unit_of, n_resamples, seed),
     }
+
+
+def compare(first: Predictions, second: Predictions, unit_of: Mapping[str, str]) -> dict[str, float]:
+    """Compute how much more often the first of two systems is right on the same tracks.
+
+    Parameters
+    ----------
+    first, second : Predictions
+        Of the same tracks in the same order.
+    unit_of : mapping
+        The unit of each track.
+
+    Returns
+    -------
+    dict
+        The difference of `accuracy` with its interval, and `p` of McNemar's exact test over tracks (1947).
+    """
+    from scipy.stats import binomtest
+
+    assert (first.track_id == second.track_id).all()
+    right, other = (each.label == each.predicted for each in (first, second))
+    interval = difference_interval(right.astype(np.float64) - other, units(first, unit_of))
+    n_first, n_second = int((right & ~other).sum()), int((other & ~right).sum())
+    p = binomtest(n_first, n_first + n_second).pvalue if n_first + n_second else 1.0
+    return {**_with_interval("accuracy", right.mean() - other.mean(), interval), "p": round(float(p), 6)}
+
+
+def units(predictions: Predictions, unit_of: Mapping[str, str]) -> NDArray[np.str_]:
+    """Return the unit of each prediction."""
+    return np.array([unit_of[track_id] for track_id in predictions.track_id.tolist()])
+
+
+def _macro_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute it of the numbers of hits, tracks and predictions of each class, (n, 3 * n_classes)."""
+    hits, n, n_predicted = np.split(sums, 3, axis=1)
+    there = n + n_predicted
+    return (2 * hits / np.maximum(there, 1)).sum(axis=1) / (there > 0).sum(axis=1)  # type: ignore[no-any-return]
+
+
+def _balanced_accuracy(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    hits, n, _ = np.split(sums, 3, axis=1)
+    return (hits / np.maximum(n, 1)).sum(axis=1) / (n > 0).sum(axis=1)  # type: ignore[no-any-return]
+
+
+def _with_interval(name: str, value: float, interval: Interval) -> dict[str, float]:
+    low, high = interval
+    numbers = {name: value, f"{name}_ci95_low": low, f"{name}_ci95_high": high}
+    return {key: round(float(number), 6) for key, number in numbers.items()}
 
 
 def largest_class(train: Iterable[str], test: Sequence[str]) -> tuple[str, float]:

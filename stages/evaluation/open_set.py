@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.tables import Novelty
+from stages.evaluation.metrics import units
 from stages.evaluation.predictions import Predictions
 
 
@@ -15,43 +16,61 @@ def threshold(valid: Predictions, accepted: float) -> float:
 
 
 def auroc(
-    known: NDArray[np.float64], unknown: NDArray[np.float64], n_resamples: int, seed: int
+    known: NDArray[np.float64],
+    unknown: NDArray[np.float64],
+    units: tuple[NDArray[np.str_], NDArray[np.str_]],
+    n_resamples: int,
+    seed: int,
 ) -> tuple[float, float, float]:
     """Estimate the probability that an unknown track is more novel than a known one; ties count half.
 
     It is the area under the ROC curve (Fawcett, 2006). The interval is a 95 % percentile bootstrap over
-    known and unknown tracks.
+    the units of the known and of the unknown tracks.
 
     Parameters
     ----------
     known : ndarray (n_known,)
     unknown : ndarray (n_unknown,)
         Novelty of each track.
+    units : (ndarray of str (n_known,), ndarray of str (n_unknown,))
+        What is independent; see `stages.evaluation.intervals`.
     n_resamples, seed : int
 
     Returns
     -------
     value, low, high : float
     """
-    known = np.sort(known)
+    order = np.argsort(known)
+    known = known[order]
     below, up_to = (np.searchsorted(known, unknown, side) for side in ("left", "right"))
     random = np.random.default_rng(seed)
-    of_unknown, of_known = (
-        random.multinomial(n, np.full(n, 1 / n), size=n_resamples) / n for n in (len(unknown), len(known))
-    )
+    of_unknown, of_known = (_resampled(unit, n_resamples, random) for unit in (units[1], units[0][order]))
     of_known = np.pad(of_known.cumsum(axis=1), ((0, 0), (1, 0)))
     areas = (of_unknown * (of_known[:, below] + of_known[:, up_to])).sum(axis=1) / 2
     low, high = np.quantile(areas, [0.025, 0.975])
     return float((below + up_to).mean() / (2 * len(known))), float(low), float(high)
 
 
-def score_auroc(test: Predictions, unknown: Predictions, n_resamples: int, seed: int) -> dict[str, float]:
+def _resampled(unit: NDArray[np.str_], n_resamples: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Return the weight of each track in each resample of the units, (n_resamples, n_tracks)."""
+    names, place = np.unique(unit, return_inverse=True)
+    times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)[:, place]
+    weights: NDArray[np.float64] = times / times.sum(axis=1, keepdims=True)
+    return weights
+
+
+def score_auroc(
+    test: Predictions, unknown: Predictions, unit_of: Mapping[str, str], n_resamples: int, seed: int
+) -> dict[str, float]:
     """Compute `auroc` of tracks and its interval, `auroc_ci95_low` and `auroc_ci95_high`."""
-    area, low, high = auroc(test.novelty, unknown.novelty, n_resamples, seed)
+    of_units = units(test, unit_of), units(unknown, unit_of)
+    area, low, high = auroc(test.novelty, unknown.novelty, of_units, n_resamples, seed)
     return _rounded({"auroc": area, "auroc_ci95_low": low, "auroc_ci95_high": high})
 
 
-def score(tracks: Mapping[str, Predictions], limit: float, n_resamples: int, seed: int) -> dict[str, float]:
+def score(
+    tracks: Mapping[str, Predictions], limit: float, unit_of: Mapping[str, str], n_resamples: int, seed: int
+) -> dict[str, float]:
     """Compute how well new music is separated from known music.
 
     Parameters
@@ -60,6 +79,8 @@ def score(tracks: Mapping[str, Predictions], limit: float, n_resamples: int, see
         Of the splits test and, if there are any, unknown.
     limit : float
         From `threshold`.
+    unit_of : mapping
+        The unit of each track.
     n_resamples, seed : int
 
     Returns
@@ -78,7 +99,7 @@ def score(tracks: Mapping[str, Predictions], limit: float, n_resamples: int, see
         recalls = [float(hits[test.label == label].mean()) for label in np.unique(test.label)]
         scores["unknown_found"] = found
         scores["balanced_accuracy"] = float(np.mean([*recalls, found]))
-        scores |= score_auroc(test, unknown, n_resamples, seed)
+        scores |= score_auroc(test, unknown, unit_of, n_resamples, seed)
     return _rounded(scores)
 
 

@@ -38,7 +38,7 @@ class EvaluateParams(Params):
     Attributes
     ----------
     bootstrap_samples : int
-        Number of bootstrap samples of the tracks for each interval.
+        Resamples of the artists or recordings behind each interval that is a bootstrap.
     seed : int
         Seed of the bootstrap.
     known_accepted : float

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stages.core.errors import EncoreError
-from stages.core.tables import Assignment, Confused, Novelty
+from stages.core.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 from stages.evaluation import metrics, open_set
 from stages.evaluation.baseline import predicted_splits
 from stages.evaluation.params import EvaluateParams
 from stages.evaluation.predictions import Predictions
 from stages.splitting import examples
-from stages.splitting.schemes import SPLITS
+from stages.splitting.schemes import SPLITS, units_of
 from stages.storage.feature_file import Features
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ class Evaluation:
     scores : mapping
         By split, or "baseline" for the baseline's on test, and level: what `metrics.score_both` gives.
         `scores["baseline"]` has the level "open_set" too if there are unknown classes.
+    minus_baseline : mapping
+        What `metrics.compare` gives for the model and the baseline on test tracks.
+    n_units : int
+        How many independent units test has; see `units_of_tracks`.
     largest_class : (str, float)
         The class with the most training tracks, and the accuracy on test of always predicting it.
     limit : float
@@ -47,6 +51,8 @@ class Evaluation:
 
     tracks: Mapping[str, Predictions]
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    minus_baseline: Mapping[str, float]
+    n_units: int
     largest_class: tuple[str, float]
     limit: float
     open_set: Mapping[str, float]
@@ -61,6 +67,8 @@ class Evaluation:
             "test": self.scores["test"],
             "valid": {"track": self.scores["valid"]["track"]},
             "baseline": {"track": self.scores["baseline"]["track"]},
+            "minus_baseline": self.minus_baseline,
+            "n_units": self.n_units,
             "largest_class": dict(zip(("label", "accuracy"), self.largest_class, strict=True)),
             "open_set": self.open_set,
         }
@@ -101,10 +109,22 @@ def predict(
     return predictions
 
 
+def units_of_tracks(tracks: Sequence[SegmentedTrack], quality: Sequence[Quality]) -> dict[str, str]:
+    """Return what each track is counted with in intervals: its group where it is known, else its recording.
+
+    Copies are one recording, whatever `quality` does about them.
+    """
+    same_as = {row.track_id: row.same_as for row in quality}
+    names = [track.track_id for track in tracks]
+    units = units_of([same_as[name] or name for name in names], [track.group for track in tracks])
+    return dict(zip(names, units, strict=True))
+
+
 def evaluate(
     model: Mapping[str, Predictions],
     baseline: Mapping[str, Predictions],
     split: Sequence[Assignment],
+    unit_of: Mapping[str, str],
     labels: Sequence[str],
     params: EvaluateParams,
 ) -> Evaluation:
@@ -116,6 +136,8 @@ def evaluate(
         Segments by split; the baseline's of test, and of unknown if there are any.
     split : sequence of Assignment
         From `examples.read_split`.
+    unit_of : mapping
+        From `units_of_tracks`.
     labels : sequence of str
         Names of the known classes.
     params : EvaluateParams
@@ -125,23 +147,25 @@ def evaluate(
     EncoreError
         If the predicted tracks of a split are not all of its tracks.
     """
-    bootstrap = params.bootstrap_samples, params.seed
+    how = unit_of, params.bootstrap_samples, params.seed
     tracks = _by_track(model, _names(split), split, "the model")
     linear = _by_track(baseline, predicted_splits(split), split, "the baseline")
-    scores = {name: metrics.score_both(model[name], *bootstrap) for name in SPLITS}
-    scores["baseline"] = metrics.score_both(baseline["test"], *bootstrap)
+    scores = {name: metrics.score_both(model[name], *how) for name in SPLITS}
+    scores["baseline"] = metrics.score_both(baseline["test"], *how)
     if "unknown" in linear:
-        scores["baseline"]["open_set"] = open_set.score_auroc(linear["test"], linear["unknown"], *bootstrap)
+        scores["baseline"]["open_set"] = open_set.score_auroc(linear["test"], linear["unknown"], *how)
     limit = open_set.threshold(tracks["valid"], params.known_accepted)
     label_of = {row.track_id: row.label for row in split}
     return Evaluation(
         tracks=tracks,
         scores=scores,
+        minus_baseline=metrics.compare(tracks["test"], linear["test"], unit_of),
+        n_units=len(set(metrics.units(tracks["test"], unit_of).tolist())),
         largest_class=metrics.largest_class(
             *([row.label for row in split if row.split == name] for name in ("train", "test"))
         ),
         limit=limit,
-        open_set=open_set.score(tracks, limit, *bootstrap),
+        open_set=open_set.score(tracks, limit, *how),
         classes=metrics.class_table(tracks["test"], labels),
         confused=list(metrics.confusion_table({name: tracks[name] for name in SPLITS}, labels)),
         novelties=open_set.table(tracks, limit, labels, label_of),

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score
 
 from stages import baseline, evaluate, train
 from stages.core.params import load
-from stages.core.tables import Assignment, read_table, write_table
+from stages.core.tables import Assignment, Quality, SegmentedTrack, read_rows, read_table, write_table
 from stages.evaluation import scoring
 from stages.evaluation.metrics import score_both
 from stages.evaluation.params import EvaluateParams
@@ -38,7 +38,11 @@ from tests.synthetic import (
 
 pytestmark = pytest.mark.slow
 
-SCORES = {"accuracy", "accuracy_ci95_low", "accuracy_ci95_high", "macro_f1", "balanced_accuracy"}
+SCORES = {
+    f"{name}{end}"
+    for name in ("accuracy", "macro_f1", "balanced_accuracy")
+    for end in ("", "_ci95_low", "_ci95_high")
+}
 AUROC = {"auroc", "auroc_ci95_low", "auroc_ci95_high"}
 
 
@@ -62,7 +66,13 @@ def evaluated_without_figures() -> scoring.Evaluation:
     trained, segments = predicted()
     labels = trained.description.labels
     linear = read_segments(Path("data/baseline/predictions.csv"), labels)
-    return scoring.evaluate(segments, linear, examples.read_split(), labels, load("evaluate", EvaluateParams))
+    params = load("evaluate", EvaluateParams)
+    return scoring.evaluate(segments, linear, examples.read_split(), units(), labels, params)
+
+
+def units() -> dict[str, str]:
+    tracks = read_rows(Path("data/segments/tracks.csv"), SegmentedTrack)
+    return scoring.units_of_tracks(tracks, read_rows(Path("data/audio/quality.csv"), Quality))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +119,7 @@ class TestOutputs:
         params = load("evaluate", EvaluateParams)
         linear = read_segments(Path("data/baseline/predictions.csv"), CLASSES)["test"]
         metrics = json.loads(Path("data/evaluation/metrics.json").read_text())
-        both = score_both(linear, params.bootstrap_samples, params.seed)
+        both = score_both(linear, units(), params.bootstrap_samples, params.seed)
         assert metrics["baseline"] == {"track": both["track"]}
         assert evaluated_without_figures().scores["baseline"] == both
 

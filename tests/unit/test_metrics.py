@@ -1,4 +1,4 @@
-"""Scores equal those of scikit-learn, and intervals have the coverage that they state."""
+"""Scores equal those of scikit-learn, and systems are compared in pairs."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from stages.evaluation.metrics import (
-    accuracy_interval,
     class_table,
+    compare,
     confusion,
     confusion_table,
     score,
@@ -29,13 +29,18 @@ def random_predictions(
     return Predictions(track_id[order], label[order], probability, random.random(len(order)))
 
 
+def of_themselves(predictions: Predictions) -> dict[str, str]:
+    """Each track on its own."""
+    return {track_id: track_id for track_id in predictions.track_id.tolist()}
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("n_tracks", [3, 40])  # with 3, some classes are absent or never predicted
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 def test_scores_equal_those_of_scikit_learn(seed, n_tracks):
     predictions = random_predictions(seed, n_tracks, segments=1 if n_tracks == 3 else 7)
     truth = predictions.label, predictions.probability.argmax(axis=1)
-    scores = score(predictions, 100, 0)
+    scores = score(predictions, of_themselves(predictions), 100, 0)
     assert scores["accuracy"] == round(reference.accuracy_score(*truth), 6)
     assert scores["macro_f1"] == round(reference.f1_score(*truth, average="macro", zero_division=0), 6)
     assert scores["balanced_accuracy"] == round(reference.balanced_accuracy_score(*truth), 6)
@@ -52,14 +57,16 @@ def test_a_class_never_predicted_scores_zero():
     )
     table = class_table(predictions, ["x", "y"])
     assert (table[1].precision, table[1].recall, table[1].f1, table[1].n) == (0, 0, 0, 1)
-    assert score(predictions, 100, 0)["macro_f1"] == pytest.approx((2 / 3 + 0) / 2, abs=1e-6)
+    assert score(predictions, of_themselves(predictions), 100, 0)["macro_f1"] == pytest.approx(
+        (2 / 3 + 0) / 2, abs=1e-6
+    )
 
 
 def test_a_class_only_predicted_counts_in_macro_f1_alone():
     predictions = Predictions(
         np.array(["a", "b"]), np.array([0, 0]), np.array([[1.0, 0, 0], [0, 1.0, 0]]), np.zeros(2)
     )
-    scores = score(predictions, 100, 0)
+    scores = score(predictions, of_themselves(predictions), 100, 0)
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 0) / 2, abs=1e-6)
     assert scores["balanced_accuracy"] == 0.5
 
@@ -94,45 +101,36 @@ def test_the_order_of_segments_changes_nothing():
         predictions.probability[order],
         predictions.novelty[order],
     )
-    both, again = score_both(predictions, 500, 0), score_both(shuffled, 500, 0)
+    how = of_themselves(predictions), 500, 0
+    both, again = score_both(predictions, *how), score_both(shuffled, *how)
     assert both == again
-    assert both == {"track": score(predictions.by_track(), 500, 0), "segment": score(predictions, 500, 0)}
+    assert both == {"track": score(predictions.by_track(), *how), "segment": score(predictions, *how)}
 
 
-@pytest.mark.parametrize(("n", "hits"), [(100, 60), (300, 150), (300, 270)])
-def test_interval_agrees_with_the_binomial(n, hits):
-    correct = np.arange(n) < hits
-    low, high = accuracy_interval(correct, np.array([f"{i:04d}" for i in range(n)]), 20_000, 0)
-    wanted = stats.binom.ppf([0.025, 0.975], n, hits / n) / n
-    assert (low, high) == pytest.approx(tuple(wanted), abs=1.01 / n)
-
-
-def test_segments_of_the_same_track_widen_the_interval():
-    correct = np.repeat(np.arange(40) < 24, 10)  # the ten segments of a track are all correct or all wrong
-    clustered = accuracy_interval(correct, np.repeat(np.arange(40).astype(str), 10), 5000, 0)
-    scattered = accuracy_interval(correct, np.arange(400).astype(str), 5000, 0)
-    width = (clustered[1] - clustered[0]) / (scattered[1] - scattered[0])
-    assert width == pytest.approx(np.sqrt(10), rel=0.1)
-
-
-def test_interval_covers_the_true_accuracy_in_95_percent():
-    random = np.random.default_rng(0)
-    covered = 0
-    for seed in range(200):
-        correct = random.random(120) < 0.7
-        low, high = accuracy_interval(correct, np.arange(120).astype(str), 400, seed)
-        covered += low <= 0.7 <= high
-    assert 0.89 <= covered / 200 <= 0.99
-
-
-def test_interval_contains_the_accuracy_and_depends_on_the_seed():
+def test_intervals_contain_their_values_and_those_of_the_bootstrap_depend_on_the_seed():
     predictions = random_predictions()
-    scores = score(predictions, 1000, 3)
-    assert scores["accuracy_ci95_low"] < scores["accuracy"] < scores["accuracy_ci95_high"]
-    assert score(predictions, 1000, 3) == scores
-    assert any(score(predictions, 1000, seed) != scores for seed in range(4, 9))
+    unit_of = of_themselves(predictions)
+    scores = score(predictions, unit_of, 1000, 3)
+    for name in ("accuracy", "macro_f1", "balanced_accuracy"):
+        assert scores[f"{name}_ci95_low"] < scores[name] < scores[f"{name}_ci95_high"]
+    assert score(predictions, unit_of, 1000, 3) == scores
+    other = score(predictions, unit_of, 1000, 4)
+    changed = {name for name in scores if scores[name] != other[name]}
+    assert changed == {name for name in scores if name.startswith(("macro_f1_", "balanced_accuracy_"))}
 
 
-def test_the_interval_of_perfect_predictions_has_no_width():
-    correct = np.ones(20, bool)
-    assert accuracy_interval(correct, np.arange(20).astype(str), 100, 0) == (1.0, 1.0)
+def test_the_difference_of_two_systems_is_paired():
+    label = np.array([0, 0, 1, 1, 0, 1, 0, 1])
+    track_id = np.array([f"t{i}" for i in range(8)])
+    first, second = (
+        Predictions(track_id, label, np.eye(2)[np.where(right, label, 1 - label)], np.zeros(8))
+        for right in ([1, 1, 1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0, 1])
+    )
+    found = compare(first, second, of_themselves(first))
+    assert found["accuracy"] == (6 - 3) / 8
+    expected = stats.ttest_1samp([0, 0, 1, 1, 1, 1, 0, -1], 0).confidence_interval()
+    assert (found["accuracy_ci95_low"], found["accuracy_ci95_high"]) == pytest.approx(
+        tuple(expected), abs=1e-6
+    )
+    assert found["p"] == pytest.approx(stats.binomtest(4, 5).pvalue, abs=1e-6)
+    assert compare(first, first, of_themselves(first))["p"] == 1.0

@@ -13,6 +13,15 @@ def tracks_of(novelty: list[float], label: list[int], predicted: list[int], name
     return Predictions(track_id, np.array(label), np.eye(3)[predicted], np.array(novelty, float))
 
 
+def apart(known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each track on its own."""
+    return np.arange(len(known)).astype(str), np.arange(len(unknown)).astype(str)
+
+
+def of_themselves(*tracks: Predictions) -> dict[str, str]:
+    return {name: name for each in tracks for name in each.track_id.tolist()}
+
+
 @pytest.mark.parametrize("accepted", [0.5, 0.9, 0.95])
 def test_the_threshold_accepts_the_wanted_share_of_validation(accepted):
     novelty = np.random.default_rng(0).random(2000)
@@ -25,7 +34,7 @@ def test_the_threshold_accepts_the_wanted_share_of_validation(accepted):
 def test_auroc_equals_that_of_scikit_learn_with_ties(seed):
     random = np.random.default_rng(seed)
     known, unknown = random.integers(0, 12, 40) / 8, random.integers(3, 15, 25) / 8
-    value, low, high = open_set.auroc(known, unknown, 500, 0)
+    value, low, high = open_set.auroc(known, unknown, apart(known, unknown), 500, 0)
     truth = np.repeat([0, 1], [40, 25])
     assert value == pytest.approx(roc_auc_score(truth, np.concatenate([known, unknown])), abs=1e-12)
     assert low < value < high
@@ -34,7 +43,7 @@ def test_auroc_equals_that_of_scikit_learn_with_ties(seed):
 def test_the_interval_equals_that_of_explicit_resampling():
     random = np.random.default_rng(1)
     known, unknown = random.normal(0, 1, 60), random.normal(1, 1, 30)
-    _, low, high = open_set.auroc(known, unknown, 4000, 0)
+    _, low, high = open_set.auroc(known, unknown, apart(known, unknown), 4000, 0)
     again = [
         (random.choice(known, (60, 1)) < random.choice(unknown, 30)).mean()  # of all pairs, without ties
         for _ in range(500)
@@ -43,14 +52,24 @@ def test_the_interval_equals_that_of_explicit_resampling():
 
 
 def test_the_interval_of_perfect_separation_has_no_width():
-    assert open_set.auroc(np.zeros(5), np.ones(4), 200, 0) == (1.0, 1.0, 1.0)
-    assert open_set.auroc(np.ones(5), np.zeros(4), 200, 0)[0] == 0.0
+    low, high = np.zeros(5), np.ones(4)
+    assert open_set.auroc(low, high, apart(low, high), 200, 0) == (1.0, 1.0, 1.0)
+    assert open_set.auroc(high, low, apart(high, low), 200, 0)[0] == 0.0
+
+
+def test_tracks_of_a_unit_widen_the_interval():
+    random = np.random.default_rng(1)
+    known, unknown = (np.repeat(random.normal(at, 1, 20), 5) for at in (0, 1))
+    units = np.repeat(np.arange(20).astype(str), 5)
+    _, low, high = open_set.auroc(known, unknown, (units, units), 2000, 0)
+    _, low_apart, high_apart = open_set.auroc(known, unknown, apart(known, unknown), 2000, 0)
+    assert (high - low) / (high_apart - low_apart) == pytest.approx(np.sqrt(5), rel=0.1)
 
 
 def test_scores_follow_their_definitions():
     test = tracks_of([0.1, 0.9, 0.2, 0.3, 0.3], [0, 0, 1, 2, 2], [0, 0, 1, 1, 1])
     unknown = tracks_of([0.8, 0.7, 0.2], [-1] * 3, [0, 1, 2], "u")
-    scores = open_set.score({"test": test, "unknown": unknown}, 0.5, 300, 0)
+    scores = open_set.score({"test": test, "unknown": unknown}, 0.5, of_themselves(test, unknown), 300, 0)
     assert list(scores) == [
         *("threshold", "known_accepted", "unknown_found", "balanced_accuracy"),
         *("auroc", "auroc_ci95_low", "auroc_ci95_high"),
@@ -67,13 +86,14 @@ def test_the_interval_depends_on_the_seed_alone():
     random = np.random.default_rng(2)
     test, unknown = (tracks_of(random.normal(at, 1, 30).tolist(), [0] * 30, [0] * 30) for at in (0, 1))
     first, again, other = (
-        open_set.score({"test": test, "unknown": unknown}, 0.5, 200, seed) for seed in (0, 0, 1)
+        open_set.score({"test": test, "unknown": unknown}, 0.5, of_themselves(test, unknown), 200, seed)
+        for seed in (0, 0, 1)
     )
     assert first == again != other
 
 
 def test_without_unknown_classes_only_two_scores_are_given():
-    scores = open_set.score({"test": tracks_of([0.1, 0.9], [0, 1], [0, 1])}, 0.5, 300, 0)
+    scores = open_set.score({"test": tracks_of([0.1, 0.9], [0, 1], [0, 1])}, 0.5, {}, 300, 0)
     assert scores == {"threshold": 0.5, "known_accepted": 0.5}
 
 
@@ -98,7 +118,7 @@ def test_a_novelty_equal_to_the_threshold_counts_as_known():
     """All tracks equally novel, and a share that falls exactly on a track."""
     same = tracks_of([2**0.5] * 20, [0] * 20, [0] * 20)
     limit = open_set.threshold(same, 0.95)
-    scores = open_set.score({"test": same, "unknown": same}, limit, 100, 0)
+    scores = open_set.score({"test": same, "unknown": same}, limit, of_themselves(same), 100, 0)
     assert (scores["known_accepted"], scores["unknown_found"]) == (1.0, 0.0)
     rows = open_set.table({"test": same}, limit, ["a"], dict.fromkeys(same.track_id.tolist(), "a"))
     assert {row.is_new for row in rows} == {"no"}

@@ -17,8 +17,10 @@ from tests.synthetic import description, line_of, write_features, write_split
 
 LABELS = ["blues", "rock"]
 PARAMS = EvaluateParams(bootstrap_samples=200, seed=3, known_accepted=0.8)
-BOOTSTRAP = (200, 3)
 N_TRACKS = {"train": 9, "valid": 7, "test": 8, "unknown": 5, "unlabelled": 2}
+# two tracks of an artist
+UNIT_OF = {f"{split} {i}": f"{split} {i // 2}" for split, n in N_TRACKS.items() for i in range(n)}
+HOW = (UNIT_OF, 200, 3)
 
 
 def predictions(split: str, seed: int) -> Predictions:
@@ -78,23 +80,21 @@ def test_the_segments_of_every_split_are_predicted(workspace, monkeypatch):
 
 
 def evaluated(model, linear, split) -> Evaluation:
-    return evaluate(model, linear, split, LABELS, PARAMS)
+    return evaluate(model, linear, split, UNIT_OF, LABELS, PARAMS)
 
 
 def test_each_part_is_what_its_function_gives(model, linear, split):
     evaluation = evaluated(model, linear, split)
     tracks = {name: of_split.by_track() for name, of_split in model.items()}
     assert evaluation.scores == {
-        **{name: metrics.score_both(model[name], *BOOTSTRAP) for name in ("train", "valid", "test")},
+        **{name: metrics.score_both(model[name], *HOW) for name in ("train", "valid", "test")},
         "baseline": {
-            **metrics.score_both(linear["test"], *BOOTSTRAP),
-            "open_set": open_set.score_auroc(
-                linear["test"].by_track(), linear["unknown"].by_track(), *BOOTSTRAP
-            ),
+            **metrics.score_both(linear["test"], *HOW),
+            "open_set": open_set.score_auroc(linear["test"].by_track(), linear["unknown"].by_track(), *HOW),
         },
     }
     assert evaluation.limit == open_set.threshold(tracks["valid"], 0.8)
-    assert evaluation.open_set == open_set.score(tracks, evaluation.limit, *BOOTSTRAP)
+    assert evaluation.open_set == open_set.score(tracks, evaluation.limit, *HOW)
     assert evaluation.classes == metrics.class_table(tracks["test"], LABELS)
     scored = {name: tracks[name] for name in ("train", "valid", "test")}
     assert evaluation.confused == list(metrics.confusion_table(scored, LABELS))
@@ -111,6 +111,8 @@ def test_the_summary_is_of_test_valid_and_baseline(model, linear, split):
         "test": evaluation.scores["test"],
         "valid": {"track": evaluation.scores["valid"]["track"]},
         "baseline": {"track": evaluation.scores["baseline"]["track"]},
+        "minus_baseline": metrics.compare(model["test"].by_track(), linear["test"].by_track(), UNIT_OF),
+        "n_units": 4,
         "largest_class": {"label": "blues", "accuracy": 0.5},
         "open_set": evaluation.open_set,
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stages.audio.formats import MIDI
 from stages.core.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 from stages.evaluation.metrics import ClassScores
+from stages.reports.card.markup import counted
 from stages.splitting.schemes import SPLITS, count_in_several_splits
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Facts:
         The `split` section of params.yaml.
     scores : mapping
         By split, or "baseline" for that on test, and level (track or segment).
+    minus_baseline : mapping
+        What `stages.evaluation.metrics.compare` gives for the model and the baseline on test tracks.
+    n_units : int
+        How many independent units test has: groups where they are known, else recordings.
     classes : sequence of ClassScores
         Of test tracks.
     confused : sequence of Confused
@@ -55,6 +60,8 @@ class Facts:
     split: Sequence[Assignment]
     scheme: Mapping[str, Any]
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    minus_baseline: Mapping[str, float]
+    n_units: int
     classes: Sequence[ClassScores]
     confused: Sequence[Confused]
     open_set: Mapping[str, float]
@@ -76,6 +83,14 @@ class Facts:
     def evaluated(self) -> list[Assignment]:
         """The tracks of train, valid and test."""
         return [row for row in self.split if row.split in SPLITS]
+
+    @property
+    def units(self) -> str:
+        """What the intervals take for independent, and how many of them: ``15 groups``."""
+        have_group = [bool(group) for group in self.groups(self.of("test"))]
+        if any(have_group) and not all(have_group):
+            return f"{self.n_units:,} groups and recordings"
+        return counted(self.n_units, "group" if all(have_group) else "recording")
 
     @property
     def n_midi(self) -> int:

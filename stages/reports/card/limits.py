@@ -7,6 +7,7 @@ from stages.reports.card.facts import Facts
 from stages.reports.card.markup import counted, escaped, named
 
 WIDE = 0.1  # a wider interval of accuracy is a limit
+FEW = 20  # independent units; intervals of fewer are rough
 
 
 def limits(facts: Facts) -> list[str]:
@@ -73,25 +74,15 @@ def _of_music(facts: Facts) -> list[str]:
 
 
 def _of_test(facts: Facts) -> list[str]:
-    test, scores = facts.of("test"), facts.scores["test"]["track"]
-    tracks, groups = counted(len(test), "test track"), facts.groups(test)
-    n_groups = len(set(groups) - {""}) + groups.count("")
+    scores = facts.scores["test"]["track"]
     found = []
     if (width := scores["accuracy_ci95_high"] - scores["accuracy_ci95_low"]) > WIDE:
         found.append(
-            f"{tracks}: the interval of accuracy is {100 * width:.0f} points wide; smaller differences mean "
-            "little."
+            f"{counted(len(facts.of('test')), 'test track')}: the interval of accuracy is {100 * width:.0f} "
+            "points wide; smaller differences mean little."
         )
-    if scores["accuracy"] == 1:
-        found.append(
-            "Every test track is right, so the bootstrap has no width. By the rule of three the accuracy "
-            f"may be as low as {max(0, 1 - 3 / len(test)):.3f}."
-        )
-    if n_groups < len(test):
-        found.append(
-            f"The {tracks} come from {counted(n_groups, 'group')}. The intervals assume independent tracks, "
-            "so they are likely too narrow."
-        )
+    if facts.n_units < FEW:
+        found.append(f"The intervals are rough: only {facts.units} in test.")
     return found
 
 

@@ -56,20 +56,23 @@ class ClassTables:
 
 
 def comparison(facts: Facts) -> str:
-    """Return what the intervals say about model and baseline, and no more."""
-    test, linear = facts.scores["test"]["track"], facts.scores["baseline"]["track"]
-    points = round(100 * (test["accuracy"] - linear["accuracy"]), 1)
-    where = f"{abs(points):.1f} points {'above' if points > 0 else 'below'}" if points else "level with"
-    apart = (
-        test["accuracy_ci95_low"] > linear["accuracy_ci95_high"]
-        or test["accuracy_ci95_high"] < linear["accuracy_ci95_low"]
+    """Return what the paired difference says about model and baseline, and no more."""
+    found = facts.minus_baseline
+    points, low, high = (100 * found[f"accuracy{end}"] for end in ("", "_ci95_low", "_ci95_high"))
+    where = (
+        f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
+        if found["accuracy"]
+        else "level with"
     )
     verdict = (
-        "Their intervals do not overlap: chance alone hardly explains the difference."
-        if apart
-        else "Their intervals overlap: which one is better is not certain."
+        "chance alone hardly explains the difference"
+        if low > 0 or high < 0
+        else "which one is better is not certain"
     )
-    return f"The model is {where} the linear baseline. {verdict}"
+    return (
+        f"The model is {where} the linear baseline on the same tracks (95 % interval {low:+.1f} to "
+        f"{high:+.1f} over {facts.units}, McNemar's p {found['p']:.2g}): {verdict}."
+    )
 
 
 def majority(facts: Facts) -> str:

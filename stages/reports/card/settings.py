@@ -190,6 +190,6 @@ def _origin(facts: Facts) -> dict[str, str]:
     return {
         "made with": escaped(about.input.made_with),
         "content key": f"{code(about.content_key)}, a tag of its MLflow run",
-        "intervals": "percentile bootstrap over tracks",
+        "intervals": f"over {facts.units}: t of the logit; bootstrap of other scores, approximate",
         "linear baseline": "logistic regression on means and standard deviations over time",
     }

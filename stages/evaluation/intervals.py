@@ -1,0 +1,123 @@
+"""95 % intervals over what is independent: artists or works where they are known, else recordings.
+
+The tracks of such a unit, and the segments of a track, share what makes them easy or hard: intervals that
+count them one by one are too narrow.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TAIL = 0.025  # on each side
+AT_ONCE = 1 << 22  # numbers of a bootstrap in memory
+
+Interval = tuple[float, float]
+
+
+def accuracy_interval(correct: NDArray[np.bool_], unit: NDArray[np.str_]) -> Interval:
+    """Compute the interval of a share of correct predictions.
+
+    A t interval on the logit with the linearised error of a ratio of sums over units (Cochran, Sampling
+    Techniques, 1977, ch. 6) and ``n_units - 1`` degrees of freedom. Where all units have the same share, that
+    error is 0; then it is the exact binomial interval (Clopper & Pearson, 1934) of as many predictions as
+    there are units.
+
+    Parameters
+    ----------
+    correct : ndarray of bool (n,)
+        Of tracks or segments.
+    unit : ndarray of str (n,)
+
+    Returns
+    -------
+    low, high : float
+        0 and 1 if there is one unit.
+    """
+    from scipy.special import expit, logit
+    from scipy.stats import beta, t
+
+    share, error, n_units = _ratio(correct.astype(np.float64), unit)
+    if n_units == 1:
+        return 0.0, 1.0
+    if error < np.finfo(np.float32).eps:
+        hits, misses = share * n_units, (1 - share) * n_units
+        low = beta.ppf(TAIL, hits, misses + 1) if hits else 0.0
+        high = beta.isf(TAIL, hits + 1, misses) if misses else 1.0
+    else:
+        half = t.isf(TAIL, n_units - 1) * error / (share * (1 - share))
+        low, high = expit(logit(share) - half), expit(logit(share) + half)
+    return float(low), float(high)
+
+
+def difference_interval(difference: NDArray[np.float64], unit: NDArray[np.str_]) -> Interval:
+    """Compute the interval of the mean difference of two systems on the same tracks.
+
+    A t interval with the error and the degrees of freedom of `accuracy_interval`.
+
+    Parameters
+    ----------
+    difference : ndarray of float64 (n,)
+        Of each track, such as 1 where only the first system is right and -1 where only the second one is.
+    unit : ndarray of str (n,)
+
+    Returns
+    -------
+    low, high : float
+        Minus and plus infinity if there is one unit.
+    """
+    from scipy.stats import t
+
+    mean, error, n_units = _ratio(difference, unit)
+    half = t.isf(TAIL, n_units - 1) * error if n_units > 1 else np.inf
+    return float(mean - half), float(mean + half)
+
+
+def bootstrap_interval(
+    sums: NDArray[np.float64],
+    statistic: Callable[[NDArray[np.float64]], NDArray[Any]],
+    n_resamples: int,
+    seed: int,
+) -> Interval:
+    """Compute the percentile bootstrap interval (Efron, 1979) of a statistic of sums over units.
+
+    It is approximate: of 30 to 40 units it covers 90 to 93 %.
+
+    Parameters
+    ----------
+    sums : ndarray of float64 (n_units, n_sums)
+        What each unit adds.
+    statistic : callable
+        It takes an array (n, n_sums), and returns one (n,).
+    n_resamples, seed : int
+    """
+    n_units = len(sums)
+    random = np.random.default_rng(seed)
+    at_once = max(1, AT_ONCE // max(sums.shape))
+    values = [
+        statistic(random.multinomial(n_units, np.full(n_units, 1 / n_units), size=size) @ sums)
+        for size in _parts(n_resamples, at_once)
+    ]
+    low, high = np.quantile(np.concatenate(values), [TAIL, 1 - TAIL])
+    return float(low), float(high)
+
+
+def sums_by_unit(values: NDArray[Any], unit: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Add up the rows (n, n_sums) of each unit: (n_units, n_sums)."""
+    names, place = np.unique(unit, return_inverse=True)
+    sums = np.zeros((len(names), values.shape[1]))
+    np.add.at(sums, place, values)
+    return sums
+
+
+def _ratio(values: NDArray[np.float64], unit: NDArray[np.str_]) -> tuple[float, float, int]:
+    """Return the mean of values, its standard error over units, and the number of units."""
+    total, n = sums_by_unit(np.stack([values, np.ones(len(values))], axis=1), unit).T
+    n_units, mean = len(n), total.sum() / n.sum()
+    spread = np.square(total - mean * n).sum() * n_units / max(n_units - 1, 1)
+    return float(mean), float(np.sqrt(spread) / n.sum()), n_units
+
+
+def _parts(n: int, size: int) -> list[int]:
+    return [min(size, n - start) for start in range(0, n, size)]

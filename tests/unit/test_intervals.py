@@ -1,0 +1,117 @@
+"""Intervals cover as often as they say, where tracks of an artist are alike, and equal those of others."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from stages.evaluation.intervals import (
+    accuracy_interval,
+    bootstrap_interval,
+    difference_interval,
+    sums_by_unit,
+)
+
+DRAWS = 5000
+ALIKE = 0.3  # the correlation of a unit's tracks
+KINDS = ("equal", "uneven")
+
+
+def drawn(kind: str, n_units: int, accuracy: float, lead: float) -> Iterator[tuple[np.ndarray, ...]]:
+    """Units, and whether two systems are right on their tracks; the second one is better by `lead`."""
+    random = np.random.default_rng([n_units, round(100 * accuracy), KINDS.index(kind)])
+    sizes = np.full(n_units, 4) if kind == "equal" else np.round(np.geomspace(1, 12, n_units)).astype(int)
+    unit = np.repeat(np.arange(n_units), sizes)
+    strength = (1 - ALIKE) / ALIKE
+    for _ in range(DRAWS):
+        own = random.beta(accuracy * strength, (1 - accuracy) * strength, n_units)[unit]
+        first = random.random(len(unit)) < own
+        # where the first is wrong, the second is right more often, and the other way round
+        flipped = random.random(len(unit)) < np.where(first, 0.1, (0.1 * accuracy + lead) / (1 - accuracy))
+        yield unit, first, first ^ flipped
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "n_units"), list(product(KINDS, (20, 30, 40, 60))))
+@pytest.mark.parametrize("accuracy", [0.6, 0.8])
+def test_coverage(kind, n_units, accuracy):
+    lead = 0.05
+    share = difference = 0
+    for unit, first, second in drawn(kind, n_units, accuracy, lead):
+        low, high = accuracy_interval(first, unit)
+        share += low <= accuracy <= high
+        low, high = difference_interval(second.astype(float) - first, unit)
+        difference += low <= lead <= high
+    covered = share / DRAWS, difference / DRAWS
+    print(
+        f"{kind} {n_units} units, accuracy {accuracy}: accuracy {covered[0]:.3f}, difference {covered[1]:.3f}"
+    )
+    least, most = (0.93, 0.97) if kind == "equal" and n_units >= 40 else (0.91, 0.99)
+    assert least <= min(covered)
+    assert max(covered) <= most
+
+
+def test_of_units_of_one_track_it_is_the_t_interval_of_the_logit():
+    correct = np.arange(50) < 35
+    low, high = accuracy_interval(correct, np.arange(50))
+    error = np.std(correct, ddof=1) / np.sqrt(50) / (0.7 * 0.3)
+    expected = stats.t.interval(0.95, 49, loc=np.log(0.7 / 0.3), scale=error)
+    assert (low, high) == pytest.approx(tuple(1 / (1 + np.exp(-np.array(expected)))), abs=1e-12)
+
+
+def test_segments_of_a_unit_widen_the_interval():
+    correct = np.repeat(np.arange(40) < 24, 10)  # the ten of a unit are all right or all wrong
+    low, high = accuracy_interval(correct, np.repeat(np.arange(40), 10))
+    low_apart, high_apart = accuracy_interval(correct, np.arange(400))
+    assert (high - low) / (high_apart - low_apart) == pytest.approx(np.sqrt(10), rel=0.1)
+    assert (low, high) == pytest.approx(accuracy_interval(np.arange(40) < 24, np.arange(40)))
+
+
+@pytest.mark.parametrize(("hits", "n_units"), [(20, 20), (0, 20), (12, 12)])
+def test_where_all_units_agree_it_is_the_exact_binomial_one(hits, n_units):
+    found = accuracy_interval(np.repeat(np.arange(n_units) < hits, 3), np.repeat(np.arange(n_units), 3))
+    expected = stats.binomtest(hits, n_units).proportion_ci(method="exact")
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_one_unit_says_nothing():
+    assert accuracy_interval(np.array([True, False]), np.array(["a", "a"])) == (0.0, 1.0)
+    assert difference_interval(np.array([1.0, 0.0]), np.array(["a", "a"])) == (-np.inf, np.inf)
+
+
+def test_of_units_of_equal_size_the_difference_is_that_of_their_means():
+    values = np.random.default_rng(0).normal(0.1, 1, 60)
+    found = difference_interval(values, np.repeat(np.arange(20), 3))
+    expected = stats.ttest_1samp(values.reshape(20, 3).mean(axis=1), 0).confidence_interval(0.95)
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_the_bootstrap_is_that_of_scipy():
+    random = np.random.default_rng(1)
+    hits, n = random.integers(0, 4, 40), random.integers(4, 8, 40)
+    sums = np.stack([hits, n], axis=1).astype(float)
+    found = bootstrap_interval(sums, lambda total: total[:, 0] / total[:, 1], 20_000, 0)
+    expected = stats.bootstrap(
+        (hits, n), lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis), paired=True, vectorized=True,
+        n_resamples=20_000, method="percentile", rng=2,
+    ).confidence_interval  # fmt: skip
+    assert found == pytest.approx((expected.low, expected.high), abs=0.004)
+
+
+def test_the_memory_of_a_bootstrap_is_bounded(monkeypatch):
+    monkeypatch.setattr("stages.evaluation.intervals.AT_ONCE", 100)
+    sizes = []
+
+    def statistic(total: np.ndarray) -> np.ndarray:
+        sizes.append(len(total))
+        return total[:, 0]
+
+    bootstrap_interval(np.ones((40, 2)), statistic, 11, 0)
+    assert sizes == [2, 2, 2, 2, 2, 1]
+
+
+def test_rows_are_added_up_by_unit():
+    sums = sums_by_unit(np.array([[1, 2], [3, 4], [5, 6]]), np.array(["b", "a", "b"]))
+    assert sums.tolist() == [[3, 4], [6, 8]]
