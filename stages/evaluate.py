@@ -82,7 +82,8 @@ def main() -> None:
 
 def _write_tables(folder: Path, evaluation: Evaluation, labels: Sequence[str]) -> None:
     (folder / "metrics.json").write_text(json.dumps(evaluation.summary, indent=2) + "\n", "utf-8")
-    write_tracks(folder / "predictions.csv", evaluation.tracks["test"], labels)
+    tracks, baseline = evaluation.tracks["test"], evaluation.baseline
+    write_tracks(folder / "predictions.csv", tracks, baseline, evaluation.unit_of, labels)
     write_plain_rows(folder / "classes.csv", evaluation.classes, ClassScores)
     write_plain_rows(folder / "confusion.csv", evaluation.confused, Confused)
     write_plain_rows(folder / "novelty.csv", evaluation.novelties, Novelty)

@@ -16,7 +16,7 @@ AT_ONCE = 1 << 22  # numbers of a bootstrap in memory
 Interval = tuple[float, float]
 
 
-def accuracy_interval(correct: NDArray[np.bool_], unit: NDArray[np.str_]) -> Interval:
+def accuracy_interval(correct: NDArray[Any], unit: NDArray[np.str_]) -> Interval:
     """Compute the interval of a share of correct predictions.
 
     A t interval on the logit with the linearised error of a ratio of sums over units (Cochran, Sampling
@@ -26,8 +26,8 @@ def accuracy_interval(correct: NDArray[np.bool_], unit: NDArray[np.str_]) -> Int
 
     Parameters
     ----------
-    correct : ndarray of bool (n,)
-        Of tracks or segments.
+    correct : ndarray of bool, or of shares from 0 to 1 (n,)
+        Of tracks or segments; a share may be that of several trainings.
     unit : ndarray of str (n,)
 
     Returns
@@ -72,6 +72,16 @@ def difference_interval(difference: NDArray[np.float64], unit: NDArray[np.str_])
     mean, error, n_units = _ratio(difference, unit)
     half = t.isf(TAIL, n_units - 1) * error if n_units > 1 else np.inf
     return float(mean - half), float(mean + half)
+
+
+def difference_p(difference: NDArray[np.float64], unit: NDArray[np.str_]) -> float:
+    """Compute the two-sided p of no difference that belongs to `difference_interval`."""
+    from scipy.stats import t
+
+    mean, error, n_units = _ratio(difference, unit)
+    if n_units == 1 or mean == 0:
+        return 1.0
+    return float(2 * t.sf(abs(mean) / error, n_units - 1)) if error else 0.0
 
 
 def bootstrap_interval(

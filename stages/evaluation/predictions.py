@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from stages.core.errors import EncoreError
 from stages.core.tables import read_table, write_table
 
+# `unit`: what intervals count a track with; `baseline`: what the linear baseline predicts
+TRACK_COLUMNS = ("track_id", "unit", "label", "predicted", "baseline")
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -56,24 +59,31 @@ class Predictions:
         return Predictions(track_id, self.label[first], total / count[:, None], novelty)
 
 
-def write_tracks(path: Path, tracks: Predictions, labels: Sequence[str]) -> None:
-    """Write track_id, label, predicted and one probability column per class, to six decimals.
+def write_tracks(
+    path: Path, tracks: Predictions, baseline: Predictions, unit_of: Mapping[str, str], labels: Sequence[str]
+) -> None:
+    """Write the columns `TRACK_COLUMNS`, and one probability column per class, to six decimals.
 
     Parameters
     ----------
     path : Path
-    tracks : Predictions
-        Of tracks of known classes.
+    tracks, baseline : Predictions
+        The model's and the baseline's of the same tracks of known classes.
+    unit_of : mapping
+        The unit of each track; see `stages.evaluation.intervals`.
     labels : sequence of str
         Names of the known classes.
     """
-    rows = zip(tracks.track_id, tracks.label, tracks.predicted, tracks.probability, strict=True)
+    rows = zip(
+        *(tracks.track_id.tolist(), tracks.label, tracks.predicted, baseline.predicted, tracks.probability),
+        strict=True,
+    )
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["track_id", "label", "predicted", *labels])
+        writer.writerow([*TRACK_COLUMNS, *labels])
         writer.writerows(
-            [track_id, labels[label], labels[predicted], *(f"{p:.6f}" for p in probability)]
-            for track_id, label, predicted, probability in rows
+            [track_id, unit_of[track_id], *(labels[i] for i in classes), *(f"{p:.6f}" for p in probability)]
+            for track_id, *classes, probability in rows
         )
 
 

@@ -28,6 +28,10 @@ class Evaluation:
     ----------
     tracks : mapping of str to Predictions
         The model's, by split.
+    baseline : Predictions
+        The baseline's of test tracks.
+    unit_of : mapping
+        The unit of each track.
     scores : mapping
         By split, or "baseline" for the baseline's on test, and level: what `metrics.score_both` gives.
         `scores["baseline"]` has the level "open_set" too if there are unknown classes.
@@ -50,6 +54,8 @@ class Evaluation:
     """
 
     tracks: Mapping[str, Predictions]
+    baseline: Predictions
+    unit_of: Mapping[str, str]
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     minus_baseline: Mapping[str, float]
     n_units: int
@@ -158,6 +164,8 @@ def evaluate(
     label_of = {row.track_id: row.label for row in split}
     return Evaluation(
         tracks=tracks,
+        baseline=linear["test"],
+        unit_of=unit_of,
         scores=scores,
         minus_baseline=metrics.compare(tracks["test"], linear["test"], unit_of),
         n_units=len(set(metrics.units(tracks["test"], unit_of).tolist())),

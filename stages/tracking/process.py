@@ -72,7 +72,7 @@ class Tracker:
         is_own = not os.environ.get("MLFLOW_TRACKING_URI")
         # the beginning of the place of each run's artifacts
         self._place = store.artifacts_uri() if is_own else ""
-        self._client, self._experiment_id = _connect()
+        self._client, self._experiment_id = connect()
         self._n_logged = 0  # epochs that the run already has
         self.run_id = ""
         self.now_ms = int(time.time() * 1000)
@@ -172,7 +172,7 @@ class Tracker:
         self.end("FINISHED")
 
 
-def _connect() -> "tuple[MlflowClient, str]":
+def connect() -> "tuple[MlflowClient, str]":
     """Return a client and the experiment's id; create the store and the experiment if necessary.
 
     The store and its artifacts are at the workspace's root, whatever folder a stage runs in. A new SQLite

@@ -39,7 +39,8 @@ def test_every_test_track_is_scored(project: Project) -> None:
         wanted = {row["track_id"] for row in csv.DictReader(file) if row["split"] == "test"}
     with (project.folder / "data/evaluation/predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["track_id", "label", "predicted", "high", "low", "noise"]
+    columns = ["track_id", "unit", "label", "predicted", "baseline"]
+    assert list(rows[0]) == [*columns, "high", "low", "noise"]
     assert {row["track_id"] for row in rows} == wanted
     for row in rows:
         assert sum(float(row[label]) for label in ("high", "low", "noise")) == pytest.approx(1, abs=1e-5)

@@ -128,7 +128,10 @@ class TestOutputs:
         wanted = {row.track_id: row.label for row in examples.read_split() if row.split == "test"}
         assert {row["track_id"]: row["label"] for row in rows} == wanted
         assert len(rows) == len(wanted)
-        assert list(rows[0]) == ["track_id", "label", "predicted", *CLASSES]
+        assert list(rows[0]) == ["track_id", "unit", "label", "predicted", "baseline", *CLASSES]
+        assert {row["track_id"]: row["unit"] for row in rows} == {name: units()[name] for name in wanted}
+        linear = evaluated_without_figures().baseline
+        assert [row["baseline"] for row in rows] == [CLASSES[index] for index in linear.predicted]
 
     def test_confusion_counts_every_track_of_every_split(self):
         rows = rows_of("data/evaluation/confusion.csv")

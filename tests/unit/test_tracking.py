@@ -64,11 +64,11 @@ def store(module_workspace):
 
 
 def client():
-    return process._connect()[0]
+    return process.connect()[0]
 
 
 def run_of(content_key: str):
-    found, experiment_id = process._connect()
+    found, experiment_id = process.connect()
     runs = found.search_runs([experiment_id], f"tags.content_key = '{content_key}'")
     assert len(runs) == 1
     return runs[0]
@@ -394,7 +394,7 @@ os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(0.1)
             waited_s += 0.1
             assert waited_s < 60, "the tracking process outlives the training"
-        found, experiment_id = process._connect()
+        found, experiment_id = process.connect()
         assert not found.search_runs([experiment_id], "tags.content_key = 'ppp3'")
 
     def test_events_have_the_time_at_which_they_were_sent(self):
@@ -417,7 +417,7 @@ os.kill(os.getpid(), signal.SIGKILL)
             tracking.start("ppp6")
             for epoch in MANY[:1] * 2000:
                 tracking.log_epoch(epoch)
-            assert not process._connect()[0].search_runs(["1"], "tags.content_key = 'ppp6'")
+            assert not process.connect()[0].search_runs(["1"], "tags.content_key = 'ppp6'")
             tracking._process.kill()
 
     def test_long_wait_for_mlflow_is_explained(self, capfd, monkeypatch):
@@ -568,7 +568,7 @@ class TestMoved:
         enter(tmp_path)
         complete("mmm1", tmp_path / "made")
         assert self.files(project) == before
-        found, experiment_id = process._connect()
+        found, experiment_id = process.connect()
         old, new = sorted(
             found.search_runs([experiment_id], "tags.content_key = 'mmm1'"),
             key=lambda run: run.info.start_time,
@@ -604,7 +604,7 @@ class TestMoved:
         assert self.places(project) == {project.as_uri()}
 
     def test_a_deleted_experiment_is_restored_in_one_line(self, original, capfd):
-        found, experiment_id = process._connect()
+        found, experiment_id = process.connect()
         found.delete_experiment(experiment_id)
         started("mmm2")
         line = "MLflow: experiment encore was deleted; it is restored, with its runs\n"
