@@ -162,7 +162,7 @@ def _yardsticks(models: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
     folds = next(iter(found.values()))
     always = [replace(run, predicted=dict.fromkeys(run.label, run.largest_class)) for run in folds]
     names = {run.largest_class for run in always}
-    return {**found, f"always {names.pop() if len(names) == 1 else 'the largest class'}": always}
+    return {**found, f"always {names.pop() if len(names) == 1 else 'the largest'}": always}
 
 
 def _row(model: str, n_runs: int, runs: Sequence[Run]) -> Row:

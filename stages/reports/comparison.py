@@ -5,46 +5,49 @@ from collections.abc import Sequence
 
 from stages.evaluation.comparison import ROPE, Row
 
-MOST = 27  # characters of a name
+MOST = 23  # characters of a name
 
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Return a line for each model, at most 120 characters wide."""
     lines = [
-        f"{'per test track':<{MOST}} runs  accuracy  95 % interval   macro-F1  balanced  seeds  seconds"
-        f"  minus best  95 % interval"
+        f"{'per test track':<{MOST}}runs  accuracy  95 % interval  macro-F1  balanced  seed sd  seconds  "
+        "minus best  95 % interval"
     ]
     for row in rows:
         interval = f"{row.accuracy_ci95_low:.3f} to {row.accuracy_ci95_high:.3f}"
         line = (
-            f"{_short(row.model):<{MOST}} {row.n_runs or '':>4}  {row.accuracy:>8.3f}  {interval:<14}"
-            f"{row.macro_f1:>9.3f}{row.balanced_accuracy:>10.3f}{_number(row.seed_std):>7}"
+            f"{_short(row.model):<{MOST}}{row.n_runs or '':>4}{row.accuracy:>10.3f}  {interval:<14}"
+            f"{row.macro_f1:>9.3f}{row.balanced_accuracy:>10.3f}{_number(row.seed_std):>9}"
             f"{_number(row.seconds, 0):>9}"
         )
         if not math.isnan(row.minus_best):
-            line += (
-                f"{row.minus_best:>+12.3f}  {row.minus_best_ci95_low:+.3f} to {row.minus_best_ci95_high:+.3f}"
-            )
-        lines.append(line)
+            ends = f"{row.minus_best_ci95_low:+.3f} to {row.minus_best_ci95_high:+.3f}"
+            line += f"{row.minus_best:>+12.3f}  {ends}"
+        lines.append(line.rstrip())
     return lines
 
 
 def chances(rows: Sequence[Row]) -> list[str]:
     """Return how likely each difference to the best is by chance, a line for each model but the best."""
     best, *others = rows
-    lines = [f"{'against ' + _short(best.model):<{MOST}}       p"]
+    lines = [f"{_short('against ' + best.model):<{MOST}}     p"]
     if with_folds := any(not math.isnan(row.p_folds) for row in others):
-        lines[0] += f"  p over folds   worse  within {ROPE:g}  better"
+        lines[0] += f"  p over folds  worse  within {ROPE:g}  better"
     for row in others:
-        line = f"{_short(row.model):<{MOST}}{_number(row.p):>8}"
+        line = f"{_short(row.model):<{MOST}}{_p(row.p):>6}"
         if with_folds:
-            line += f"{_number(row.p_folds):>14}{row.worse:>8.2f}{row.equal:>13.2f}{row.better:>8.2f}"
+            line += f"{_p(row.p_folds):>14}{row.worse:>7.2f}{row.equal:>13.2f}{row.better:>8.2f}"
         lines.append(line)
     return lines
 
 
+def _p(value: float) -> str:
+    return "<.001" if value < 0.0005 else _number(value)
+
+
 def _short(name: str) -> str:
-    return name if len(name) <= MOST else f"{name[: MOST - 1]}…"
+    return name if len(name) < MOST else f"{name[: MOST - 2]}…"
 
 
 def _number(value: float, digits: int = 3) -> str:

@@ -26,6 +26,7 @@ MLFLOW = {  # settings of MLflow, unless the environment has others
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 SILENT_WAIT_S = 20.0  # how long a finished stage waits for MLflow before it prints why
 

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.errors import EncoreError, did_you_mean
+from stages.tracking.client import MLFLOW
 from stages.tracking.process import connect
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ def finished_runs(wanted: Mapping[str, Sequence[str]]) -> list[Finished]:
     EncoreError
         If there is no such run, no run has a key, or the results of one are missing or of an older version.
     """
+    for setting, value in MLFLOW.items():  # before MLflow is imported
+        os.environ.setdefault(setting, value)
     client, experiment_id = connect()
     runs: list[Run] = []
     token = None

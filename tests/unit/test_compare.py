@@ -1,0 +1,94 @@
+"""`python -m stages.compare`, on runs that the stages have logged to a real MLflow store."""
+
+import csv
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages import baseline, compare, evaluate, train
+from tests.synthetic import edit_params, line_of, write_features, write_params, write_raw
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def runs(module_workspace):
+    """A network with two seeds, one of which has run twice, and another network."""
+    write_features({"train": 4, "valid": 2, "test": 4})
+    write_raw({"jazz/a.wav": b"x"})
+    for words in (("train.seed=0",), ("train.seed=1",), ("model=bare/lstm",), ("train.seed=1",)):
+        write_params("train.epochs=2", "runtime.tracking='on'", *words)
+        for stage in (baseline, train, evaluate):
+            stage.main()
+    return module_workspace
+
+
+def saved() -> dict[str, dict[str, str]]:
+    with Path("data/comparison/comparison.csv").open(newline="") as file:
+        return {row["model"]: row for row in csv.DictReader(file)}
+
+
+def compared(monkeypatch, capsys, *words: str) -> list[str]:
+    monkeypatch.setattr(sys, "argv", ["compare", *words])
+    compare.main()
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.usefixtures("runs")
+class TestRuns:
+    """What is printed and saved."""
+
+    def test_seeds_are_one_model(self, monkeypatch, capsys):
+        lines = compared(monkeypatch, capsys)
+        assert {name: row["n_runs"] for name, row in saved().items()} == {
+            "MLP": "2",
+            "LSTM": "1",
+            "linear baseline": "0",
+            "always blues": "0",
+        }
+        assert sum(line.startswith(tuple(saved())) for line in lines) == 4 + 3
+        assert lines[-2:] == [
+            "compare: 1 older runs of the same content are left out",
+            "compare: data/comparison/ has the table and a figure",
+        ]
+
+    def test_a_table_and_a_figure_are_saved(self, monkeypatch, capsys):
+        compared(monkeypatch, capsys)
+        assert float(saved()["MLP"]["seconds"]) > 0
+        assert Path("data/comparison/comparison.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_words_choose_runs(self, monkeypatch, capsys):
+        lines = compared(monkeypatch, capsys, "model=MLP", "train.seed=0")
+        assert not any(line.startswith("LSTM") for line in lines)
+        assert saved()["MLP"]["n_runs"] == "1"
+
+    @pytest.mark.parametrize(
+        ("word", "line"),
+        [
+            ("model=MPL", "model=MPL: no such run; there are LSTM, MLP"),
+            ("modle=MLP", "no run has modle; did you mean model?"),
+            ("MLP", "'MLP' is not KEY=VALUE, such as model=CNN,LSTM"),
+        ],
+    )
+    def test_wrong_words_are_named(self, monkeypatch, word, line):
+        monkeypatch.setattr(sys, "argv", ["compare", word])
+        assert line_of(compare.main) == line
+
+    def test_values_that_no_run_has_together(self, monkeypatch):
+        monkeypatch.setattr(sys, "argv", ["compare", "model=LSTM", "train.seed=1"])
+        assert "no run has all of these values together" in line_of(compare.main)
+
+    def test_models_that_differ_in_a_setting_are_told_apart(self, monkeypatch, capsys):
+        write_params("train.epochs=2", "runtime.tracking='on'")
+        edit_params("model", dropout=0.1)
+        train.main()
+        evaluate.main()
+        lines = compared(monkeypatch, capsys)
+        assert any(line.startswith("MLP model.dropout=0.1") for line in lines)
+
+
+def test_without_runs_it_says_so(workspace, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["compare"])
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow sets it for the rest of a process
+    assert "no run has finished yet" in line_of(compare.main)
