@@ -223,7 +223,7 @@ def _against(row: Row, runs: Sequence[Run], best: Sequence[Run]) -> Row:
 
 def _over_folds(runs: Sequence[Run], best: Sequence[Run]) -> tuple[float, float, float, float]:
     """Return p, and the probabilities of worse, equal and better; seeds of a fold are averaged."""
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     folds = sorted({run.fold for run in runs})
     if len(folds) < 2:
@@ -239,8 +239,8 @@ def _over_folds(runs: Sequence[Run], best: Sequence[Run]) -> tuple[float, float,
     if scale == 0:
         side = np.sign(mean) * (abs(mean) > ROPE)
         return float(mean == 0), float(side < 0), float(side == 0), float(side > 0)
-    below, above = t.cdf((-ROPE - mean) / scale, degrees), t.sf((ROPE - mean) / scale, degrees)
-    p = 2 * t.sf(abs(mean) / scale, degrees)
+    below, above = (stdtr(degrees, (-ROPE + side * mean) / scale) for side in (-1, 1))
+    p = 2 * stdtr(degrees, -abs(mean) / scale)
     return float(p), float(below), float(1 - below - above), float(above)
 
 
