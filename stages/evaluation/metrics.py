@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,8 @@ def score(
         unit,
     )
     values = {"accuracy": (correct.mean(), accuracy_interval(correct, unit))}
-    for name, statistic in (("macro_f1", _macro_f1), ("balanced_accuracy", _balanced_accuracy)):
+    macro_f1 = partial(_macro_f1, occurs=np.isin(np.arange(n_classes), label))
+    for name, statistic in (("macro_f1", macro_f1), ("balanced_accuracy", _balanced_accuracy)):
         value = statistic(sums.sum(axis=0, keepdims=True))[0]
         values[name] = value, bootstrap_interval(sums, statistic, n_resamples, seed)
     return {
@@ -98,14 +100,17 @@ def macro_f1_and_balanced_accuracy(
     _, place = np.unique(np.concatenate([label, predicted]), return_inverse=True)
     true, found = np.split(np.eye(place.max() + 1)[place], 2)
     sums = np.concatenate([true * found, true, found], axis=1).sum(axis=0, keepdims=True)
-    return float(_macro_f1(sums)[0]), float(_balanced_accuracy(sums)[0])
+    return float(_macro_f1(sums, true.sum(axis=0) > 0)[0]), float(_balanced_accuracy(sums)[0])
 
 
-def _macro_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute it of the numbers of hits, tracks and predictions of each class, (n, 3 * n_classes)."""
+def _macro_f1(sums: NDArray[np.float64], occurs: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Compute it of the numbers of hits, tracks and predictions of each class, (n, 3 * n_classes).
+
+    A class that occurs, but not in a resample, is left out of that one: its F1 of 0 would be chance.
+    """
     hits, n, n_predicted = np.split(sums, 3, axis=1)
-    there = n + n_predicted
-    return (2 * hits / np.maximum(there, 1)).sum(axis=1) / (there > 0).sum(axis=1)  # type: ignore[no-any-return]
+    counts = (n > 0) | (~occurs & (n_predicted > 0))
+    return (2 * hits / np.maximum(n + n_predicted, 1)).sum(axis=1) / counts.sum(axis=1)  # type: ignore[no-any-return]
 
 
 def _balanced_accuracy(sums: NDArray[np.float64]) -> NDArray[np.float64]:

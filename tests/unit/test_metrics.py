@@ -119,6 +119,17 @@ def test_intervals_contain_their_values_and_those_of_the_bootstrap_depend_on_the
     assert changed == {name for name in scores if name.startswith(("macro_f1_", "balanced_accuracy_"))}
 
 
+def test_a_class_of_one_artist_does_not_pull_the_interval_of_macro_f1_away():
+    """Half of the resamples lack a class, whose false positives would be an F1 of 0."""
+    label = np.repeat(np.arange(8), 3)
+    right = np.arange(24) % 3 > 0
+    probability = np.eye(8)[np.where(right, label, (label + 1) % 8)]
+    track_id = np.array([f"t{i:02d}" for i in range(24)])
+    predictions = Predictions(track_id, label, probability, np.zeros(24))
+    scores = score(predictions, dict(zip(track_id.tolist(), label.astype(str), strict=True)), 1000, 0)
+    assert scores["macro_f1_ci95_low"] <= scores["macro_f1"] <= scores["macro_f1_ci95_high"]
+
+
 def test_the_difference_of_two_systems_is_paired():
     label = np.array([0, 0, 1, 1, 0, 1, 0, 1])
     track_id = np.array([f"t{i}" for i in range(8)])
