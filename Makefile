@@ -55,6 +55,10 @@ readme: environment ## run every command of README.md as printed; half an hour
 bench: environment ## time the pipeline's parts against the obvious way (ONLY=extraction: one part)
 	@python -m tests.benchmarks.run $(ONLY)
 
+.PHONY: compare
+compare: environment ## compare finished runs of models (RUNS="model=CNN,LSTM split.name=kfold": those)
+	@python -m stages.compare $(RUNS)
+
 .PHONY: ui
 ui: environment ## MLflow UI on http://127.0.0.1:5000
 	@python -m stages.ui

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from stages.evaluation.comparison import ROPE, Row
+from stages.reports.summary import shortened
 
 MOST = 23  # characters of a name
 
@@ -17,8 +18,8 @@ def table(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         interval = f"{row.accuracy_ci95_low:.3f} to {row.accuracy_ci95_high:.3f}"
         line = (
-            f"{_short(row.model):<{MOST}}{row.n_runs or '':>4}{row.accuracy:>10.3f}  {interval:<14}"
-            f"{row.macro_f1:>9.3f}{row.balanced_accuracy:>10.3f}{_number(row.seed_std):>9}"
+            f"{shortened(row.model, MOST - 1):<{MOST}}{row.n_runs or '':>4}{row.accuracy:>10.3f}"
+            f"  {interval:<14}{row.macro_f1:>9.3f}{row.balanced_accuracy:>10.3f}{_number(row.seed_std):>9}"
             f"{_number(row.seconds, 0):>9}"
         )
         if not math.isnan(row.minus_best):
@@ -31,11 +32,11 @@ def table(rows: Sequence[Row]) -> list[str]:
 def chances(rows: Sequence[Row]) -> list[str]:
     """Return how likely each difference to the best is by chance, a line for each model but the best."""
     best, *others = rows
-    lines = [f"{_short('against ' + best.model):<{MOST}}     p"]
+    lines = [f"{shortened('against ' + best.model, MOST - 1):<{MOST}}     p"]
     if with_folds := any(not math.isnan(row.p_folds) for row in others):
         lines[0] += f"  p over folds  worse  within {ROPE:g}  better"
     for row in others:
-        line = f"{_short(row.model):<{MOST}}{_p(row.p):>6}"
+        line = f"{shortened(row.model, MOST - 1):<{MOST}}{_p(row.p):>6}"
         if with_folds:
             line += f"{_p(row.p_folds):>14}{row.worse:>7.2f}{row.equal:>13.2f}{row.better:>8.2f}"
         lines.append(line)
@@ -44,10 +45,6 @@ def chances(rows: Sequence[Row]) -> list[str]:
 
 def _p(value: float) -> str:
     return "<.001" if value < 0.0005 else _number(value)
-
-
-def _short(name: str) -> str:
-    return name if len(name) < MOST else f"{name[: MOST - 2]}…"
 
 
 def _number(value: float, digits: int = 3) -> str:

@@ -9,6 +9,7 @@ warning, and training goes on.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -215,14 +216,17 @@ def _create_store() -> None:
 
 def _tags(content_key: str) -> dict[str, str]:
     model = str(read("model")["_target_"]).removeprefix("models.")
-    dataset = str(read("dataset")["name"])
-    name = os.environ.get("DVC_EXP_NAME", "")
+    dataset, split, seed = str(read("dataset")["name"]), read("split"), str(read("train")["seed"])
+    choice = re.sub("(?<=[a-z])(?=[A-Z])", "_", model).lower()  # as in conf/model
+    fold = [f"fold {split['fold']}"] if "fold" in split else []
     tags = {
         "content_key": content_key,
         "model": model,
         "dataset": dataset,
-        "dvc.exp_name": name,
-        "mlflow.runName": name or f"{model.lower()}-{dataset}-{content_key[:6]}",
+        "split": str(split["name"]),
+        "seed": seed,
+        "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
+        "mlflow.runName": " · ".join([choice, dataset, *fold, f"seed {seed}"]),
         "mlflow.source.git.commit": os.environ.get("DVC_EXP_BASELINE_REV") or _git_commit(),
     }
     for data in ("features/features.h5", "split/split.csv"):

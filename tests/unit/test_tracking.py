@@ -153,7 +153,7 @@ class TestRun:
         monkeypatch.setenv("DVC_EXP_BASELINE_REV", "c0ffee")
         started("aaa2")
         found = run_of("aaa2")
-        assert found.data.tags["dvc.exp_name"] == found.info.run_name == "moody-lion"
+        assert found.data.tags["dvc.exp_name"] == "moody-lion"
         assert found.data.tags["mlflow.source.git.commit"] == "c0ffee"
 
     def killed(self, key: str, n_epochs: int, status: str = "") -> str:
@@ -189,13 +189,29 @@ class TestRun:
         assert (found.info.run_id, found.info.status) == (run_id, "FINISHED")
         assert found.data.metrics["test.track.accuracy"] == 0.75
 
+    @pytest.mark.parametrize(
+        ("words", "name"),
+        [
+            (("model=lstm", "train.seed=3"), "lstm · sample · seed 3"),
+            (("model=encore_cnn", "split=kfold", "split.fold=2"), "encore_cnn · sample · fold 2 · seed 0"),
+        ],
+    )
+    def test_the_name_says_what_a_person_compares(self, words, name):
+        self.under(*words)
+        started(name)
+        found = run_of(name)
+        self.under()
+        assert found.info.run_name == name
+        assert found.data.tags["split"] == ("kfold" if "fold" in name else "grouped")
+        assert found.data.tags["seed"] == name[-1]
+
     def test_continued_run_gets_the_name_of_the_new_experiment(self, monkeypatch):
         monkeypatch.setenv("DVC_EXP_NAME", "moody-lion")
         run_id = self.killed("renamed", 1)
         monkeypatch.setenv("DVC_EXP_NAME", "jolly-newt")
         started("renamed", run_id)
         found = run_of("renamed")
-        assert found.data.tags["dvc.exp_name"] == found.info.run_name == "jolly-newt"
+        assert found.data.tags["dvc.exp_name"] == "jolly-newt"
 
     def under(self, *overrides: str) -> None:
         Path("params.yaml").write_text(composed(*overrides), "utf-8")
