@@ -34,17 +34,21 @@ def test_the_mean_can_differ_from_the_majority():
 
 
 def test_table_of_tracks(tmp_path):
-    tracks = random_predictions().by_track()
-    write_tracks(tmp_path / "predictions.csv", tracks, LABELS)
+    tracks, baseline = (random_predictions(seed).by_track() for seed in (0, 1))
+    unit_of = {track_id: f"artist of {track_id}" for track_id in tracks.track_id.tolist()}
+    write_tracks(tmp_path / "predictions.csv", tracks, baseline, unit_of, LABELS)
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = list(csv.reader(file))
-    assert header == ["track_id", "label", "predicted", *LABELS]
+    assert header == ["track_id", "unit", "label", "predicted", "baseline", *LABELS]
     assert len(rows) == 40
-    for row, label, probability in zip(rows, tracks.label, tracks.probability, strict=True):
-        assert row[1] == LABELS[label]
-        assert row[2] == LABELS[int(np.argmax(probability))]
-        np.testing.assert_allclose([float(p) for p in row[3:]], probability, atol=1e-6)
-        assert sum(float(p) for p in row[3:]) == pytest.approx(1, abs=1e-5)
+    of_model = zip(tracks.track_id.tolist(), tracks.label, tracks.probability, strict=True)
+    for row, (track_id, label, probability), of_baseline in zip(
+        rows, of_model, baseline.predicted, strict=True
+    ):
+        assert row[:2] == [track_id, unit_of[track_id]]
+        assert row[2:5] == [LABELS[label], LABELS[int(np.argmax(probability))], LABELS[of_baseline]]
+        np.testing.assert_allclose([float(p) for p in row[5:]], probability, atol=1e-6)
+        assert sum(float(p) for p in row[5:]) == pytest.approx(1, abs=1e-5)
 
 
 class TestSegments:

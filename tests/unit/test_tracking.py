@@ -322,7 +322,7 @@ class TestRun:
         assert not [p.name for p in Path().iterdir() if p.name.startswith("ml")]
 
     def test_long_parameters_and_infinite_losses_are_logged(self, monkeypatch):
-        text = composed().replace("seed: 0\n  epochs", "note: " + "x" * 20_000 + "\n  epochs")
+        text = composed().replace("seed: 0\n  epochs", "seed: 0\n  note: " + "x" * 20_000 + "\n  epochs")
         Path("params.yaml").write_text(text, "utf-8")
         try:
             started("ddd1", epochs=[Epoch(1, float("nan"), 0.0, float("inf"), 0.0, 1e-3)])
