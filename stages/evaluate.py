@@ -74,7 +74,7 @@ def main() -> None:
             figures.save(figures.curves(history, description.kept_epoch), folder / "figures/curves.png")
             _draw(folder / "figures", evaluation, labels, augmented)
 
-        scores = tracked(evaluation.scores, evaluation.open_set)
+        scores = tracked(evaluation.scores, evaluation.minus_baseline, evaluation.open_set)
         tracking.complete(scores, EVALUATION, Path("data/pictures"), MODEL)
         for line in headline(evaluation.summary, description.model):
             print(line)

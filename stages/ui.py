@@ -5,7 +5,7 @@ import sqlite3
 import sys
 
 from stages.entry.command import run_command
-from stages.tracking import store
+from stages.tracking import store, view
 
 
 def main() -> None:
@@ -20,6 +20,8 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     server = ["--host", "127.0.0.1", "--port", "5000"]
     address = given or store.sqlite_uri(store.path())
+    experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", store.EXPERIMENT)
+    print(f"http://127.0.0.1:5000/{'' if given else view.address(experiment)}", flush=True)
     os.execv(  # noqa: S606
         sys.executable, [sys.executable, "-m", "mlflow", "ui", *server, "--backend-store-uri", address]
     )

@@ -32,7 +32,7 @@ from stages.core.tables import Epoch, read_rows
 from stages.core.workspace import work_cache, work_cache_path
 from stages.entry.command import run_command
 from stages.entry.registry import SECTIONS
-from stages.tracking import store
+from stages.tracking import store, view
 from stages.tracking.page import page
 from stages.training.description import Description
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-EXPERIMENT = "encore"
 NOT_LOGGED = {"pictures"}  # more pictures do not make another experiment
 # What is logged of the folders of three stages: files that a user keeps beside the outputs are not.
 PICTURES = ("pages", "spectrograms.png")
@@ -185,7 +184,7 @@ def connect() -> "tuple[MlflowClient, str]":
 
     given = os.environ.get("MLFLOW_TRACKING_URI", "")
     is_server = bool(given) and not given.startswith(("sqlite:", "file:", "postgresql", "mysql", "mssql"))
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", store.EXPERIMENT)
     with FileLock(work_cache("locks") / "mlflow.lock", timeout=120):
         if not given:
             _create_store()
@@ -196,10 +195,12 @@ def connect() -> "tuple[MlflowClient, str]":
         if experiment is None:
             artifacts = None if is_server else store.artifacts_uri()
             kind = {"mlflow.experimentKind": "custom_model_development"}  # the UI takes others for GenAI
-            return client, client.create_experiment(name, artifacts, kind)
+            return client, client.create_experiment(name, artifacts, {**kind, view.TAG: view.STATE})
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
             print(f"MLflow: experiment {name} was deleted; it is restored, with its runs", file=sys.stderr)
+        if experiment.tags.get(view.TAG) != view.STATE:
+            client.set_experiment_tag(experiment.experiment_id, view.TAG, view.STATE)
     return client, experiment.experiment_id
 
 

@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 
 from stages.core.workspace import root
 
+EXPERIMENT = "encore"  # unless MLFLOW_EXPERIMENT_NAME has another
 ARTIFACTS = "mlartifacts"
 # Where MLflow keeps the place of an experiment's, a run's and a model's artifacts.
 PLACES = (

@@ -20,6 +20,7 @@ from mlflow.entities import Run
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from stages.tracking import store, view
 from tests.pipeline.project import UNTRACKED, Project, stages_run
 
 CHROMIUM = shutil.which("chromium")
@@ -87,7 +88,7 @@ def test_queued_experiments_succeed_in_a_fresh_clone_and_are_tracked(clone: Proj
     assert len({run.data.tags["dvc.exp_name"] for run in runs}) == 4
     for run in runs:
         assert run.info.status == "FINISHED"
-        assert "test.track.accuracy" in run.data.metrics
+        assert "test/accuracy" in run.data.metrics
         figures = figures_of(client, run)
         assert len(figures) == 6
         pages = [file.path for file in client.list_artifacts(run.info.run_id, "pages/classes")]
@@ -149,7 +150,7 @@ def test_another_evaluation_of_a_cached_training_is_a_run_of_its_own(project: Pr
     new = [run for run in runs_of(project)[1] if run.info.run_id not in before]
     assert [run.data.params["evaluate.seed"] for run in new] == ["5"]
     assert new[0].info.status == "FINISHED"
-    assert {"train_loss", "test.track.accuracy"} <= set(new[0].data.metrics)
+    assert {"train_loss", "test/accuracy"} <= set(new[0].data.metrics)
 
 
 @pytest.fixture(scope="module")
@@ -199,9 +200,21 @@ def test_models_compare_side_by_side(project: Project, url: str, page: Page) -> 
     runs = {run.data.tags["model"]: run for run in runs_of(project)[1]}
     ids = ",".join(f'"{run.info.run_id}"' for run in runs.values())
     page.goto(f'{url}/#/compare-runs?runs=[{ids}]&experiments=["{runs["MLP"].info.experiment_id}"]')
-    page.get_by_text("test.track.accuracy", exact=True).first.wait_for(timeout=60_000)
+    page.get_by_text("test/accuracy", exact=True).first.wait_for(timeout=60_000)
     for model in ("MLP", "CNN", "LSTM"):
         page.get_by_text(f"models.{model}", exact=True).first.wait_for(timeout=10_000)
+
+
+@needs_chromium
+def test_the_table_of_runs_shows_what_a_person_compares(
+    project: Project, url: str, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(project.folder))
+    page.goto(f"{url}/{view.address(store.EXPERIMENT)}")
+    for column in ("test/accuracy", "baseline/accuracy", "model", "dataset", "split"):
+        page.get_by_text(column, exact=True).first.wait_for(timeout=60_000)
+    for name in ("lstm · folder · seed 0", "mlp · folder · seed 0"):
+        page.get_by_text(name, exact=True).first.wait_for(timeout=10_000)
 
 
 @needs_chromium

@@ -327,10 +327,12 @@ class TestOpenSet:
         evaluation = evaluated_without_figures()
         assert set(evaluation.scores["baseline"]["open_set"]) == AUROC
         assert set(evaluation.open_set) > AUROC
-        logged = tracked(evaluation.scores, evaluation.open_set)
-        assert {f"open_set.{name}" for name in AUROC} < set(logged)
-        assert not any(name.startswith("baseline.open_set") for name in logged)
-        assert len(logged) < 45
+        logged = tracked(evaluation.scores, evaluation.minus_baseline, evaluation.open_set)
+        assert {f"open_set/{name}" for name in AUROC} < set(logged)
+        assert not any(name.startswith("baseline") and "auroc" in name for name in logged)
+        assert {"test/accuracy", "test_segments/accuracy", "baseline/accuracy"} < set(logged)
+        assert {"minus_baseline/accuracy", "minus_baseline/p"} < set(logged)
+        assert len(logged) + 6 < 45  # with those of an epoch
 
 
 class TestVariants:

@@ -126,6 +126,7 @@ NEUTRAL = {
     "stages.tracking.client",
     "stages.tracking.metrics.tracked",
     "stages.tracking.store",
+    "stages.tracking.view",
 }
 # they start DVC or read what MLflow has, in no stage
 CHECKING = ("check.py", "compare.py", "links.py", "run.py", "verify.py", "encore.py")

@@ -1,6 +1,7 @@
 """MLflow: one run for each training, found by its content key; if tracking fails, training goes on."""
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ from stages.core.errors import EncoreError
 from stages.core.tables import Epoch, write_rows
 from stages.entry.registry import SECTIONS
 from stages.tracking import client as tracking_client
-from stages.tracking import process
+from stages.tracking import process, view
 from stages.tracking import store as store_module
 from stages.tracking.client import Tracking
 from stages.tracking.process import Tracker
@@ -592,13 +593,15 @@ class TestMoved:
         assert (old.info.run_id, len(found.list_artifacts(run_id))) == (run_id, 4)
         assert (tmp_path / "mlartifacts" / new.info.run_id / "artifacts/evaluation/README.md").is_file()
 
-    def test_opening_the_page_is_enough(self, original, tmp_path, enter, monkeypatch):
+    def test_opening_the_page_is_enough(self, original, tmp_path, enter, monkeypatch, capsys):
         commands = []
         monkeypatch.setattr(os, "execv", lambda program, words: commands.append(words))
         shutil.copytree(original[0] / "mlartifacts", tmp_path / "mlartifacts")
         shutil.copy(original[0] / "mlflow.db", tmp_path)
         enter(tmp_path)
         ui.main()
+        address = capsys.readouterr().out
+        assert "http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=encore&workflowType=" in address
         assert self.places(tmp_path) == {tmp_path.as_uri()}
         assert commands[0][-1] == f"sqlite:///{tmp_path}/mlflow.db"
 
@@ -618,6 +621,18 @@ class TestMoved:
         enter(tmp_path)
         store_module.relocate()
         assert self.places(project) == {project.as_uri()}
+
+    def test_an_older_experiment_gets_the_view_of_its_runs(self, original):
+        found, experiment_id = process.connect()
+        found.set_experiment_tag(experiment_id, view.TAG, "{}")
+        process.connect()
+        tags = found.get_experiment(experiment_id).tags
+        assert "metrics.`test/accuracy`" in json.loads(tags[view.TAG])["selectedColumns"]
+
+    def test_without_a_store_the_page_of_all_experiments_is_named(self, tmp_path, enter):
+        enter(tmp_path)
+        assert view.address("encore") == ""
+        assert not (tmp_path / "mlflow.db").exists()
 
     def test_a_deleted_experiment_is_restored_in_one_line(self, original, capfd):
         found, experiment_id = process.connect()
