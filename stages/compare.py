@@ -50,7 +50,10 @@ def main() -> None:
     if len(rows) > 1:
         print()
         print("\n".join(chances(rows)))
-    for line in _differences({model: run for (model, *_), run in latest.items()}):
+    of_model = defaultdict(list)
+    for (model, *_), run in latest.items():
+        of_model[model].append(run)
+    for line in _differences(of_model):
         print(line)
     if n := len(found) - len(latest):
         print(f"compare: {n} older runs of the same content are left out")
@@ -116,9 +119,12 @@ def _run(model: str, run: "Finished") -> "Run":
     )
 
 
-def _differences(runs: Mapping[str, "Finished"]) -> list[str]:
+def _differences(runs: Mapping[str, Sequence["Finished"]]) -> list[str]:
     """Return what else than the model differs: features, segments, code."""
-    about = {model: {**_parameters(run), "commit": run.about["commit"][:7]} for model, run in runs.items()}
+    about = {}
+    for model, of_model in runs.items():
+        commits = sorted({run.about["commit"][:7] for run in of_model})
+        about[model] = {**_parameters(of_model[0]), "commit": ", ".join(commits)}
     keys = sorted({key for of_model in about.values() for key in of_model if not key.startswith(OF_A_MODEL)})
     return [
         f"{key} differs: "

@@ -75,6 +75,7 @@ def finished_runs(wanted: Mapping[str, Sequence[str]]) -> list[Finished]:
         )
         runs += page
         token = page.token or ""
+    runs = [run for run in runs if "content_key" in run.data.tags]  # others are a user's own
     if not runs:
         raise EncoreError("no run has finished yet; `dvc exp run` makes one")
     known = {key for run in runs for key in _about(run)}
@@ -99,28 +100,33 @@ def _about(run: "Run") -> dict[str, str]:
 
 
 def _read(client: "MlflowClient", run: "Run") -> Finished:
-    run_id = run.info.run_id
-    folder = Path(client.download_artifacts(run_id, "evaluation"))
+    from mlflow import MlflowException
+
+    run_id, name = run.info.run_id, str(run.info.run_name)
     seconds = sum(metric.value for metric in client.get_metric_history(run_id, "seconds"))
     try:
-        predictions, confused = (_rows(folder / f"{name}.csv") for name in ("predictions", "confusion"))
+        folder = Path(client.download_artifacts(run_id, "evaluation"))
+        predictions, confused = (_rows(folder / f"{table}.csv") for table in ("predictions", "confusion"))
         metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
-        if "unit" not in predictions[0]:
-            raise EncoreError(
-                f"run {run.info.run_name} is of an older version, whose predictions lack what compare needs; "
-                "run it again, or choose others"
-            )
-        return Finished(
-            str(run.info.run_name),
-            run.info.start_time,
-            _about(run),
-            seconds,
-            predictions,
-            metrics["largest_class"]["label"],
-            sum(int(row["n"]) for row in confused if row["split"] == "train"),
+    except (OSError, MlflowException, ValueError):
+        raise EncoreError(
+            f"run {name} ({run_id}) has lost its results; delete it in MLflow's page, or choose others by "
+            "KEY=VALUE"
+        ) from None
+    if not predictions or "unit" not in predictions[0]:
+        raise EncoreError(
+            f"run {name} ({run_id}) is of an older version, without what compare needs; run it again, or "
+            "choose others by KEY=VALUE"
         )
-    except FileNotFoundError as error:
-        raise EncoreError(f"run {run.info.run_name}: {error.filename} is missing; choose others") from None
+    return Finished(
+        name=name,
+        started_ms=run.info.start_time,
+        about=_about(run),
+        seconds=seconds,
+        predictions=predictions,
+        largest_class=metrics["largest_class"]["label"],
+        n_train=sum(int(row["n"]) for row in confused if row["split"] == "train"),
+    )
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Logs runs to MLflow, in a process that `stages.tracking.client` starts; the only module that imports it.
+"""Logs runs to MLflow, in a process that `stages.tracking.client` starts; no stage imports MLflow itself.
 
 There is one run for each training: `train` starts it, `evaluate` completes it. Evaluate finds it by the
 content key of the training, because no file that DVC hashes may contain a run's id. If DVC restored the model

@@ -2,11 +2,15 @@
 
 import csv
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
 from stages import baseline, compare, evaluate, train
+from stages.tracking.process import connect
 from tests.synthetic import edit_params, line_of, write_features, write_params, write_raw
 
 pytestmark = pytest.mark.slow
@@ -86,6 +90,38 @@ class TestRuns:
         evaluate.main()
         lines = compared(monkeypatch, capsys)
         assert any(line.startswith("MLP model.dropout=0.1") for line in lines)
+
+
+@pytest.mark.usefixtures("runs")
+class TestLost:
+    """Runs that cannot be read are named."""
+
+    @pytest.fixture
+    def predictions(self, monkeypatch) -> Iterator[Path]:
+        """Those of the LSTM; put right afterwards."""
+        monkeypatch.setattr(sys, "argv", ["compare", "model=LSTM"])
+        client, experiment_id = connect()
+        (run,) = client.search_runs([experiment_id], "tags.model = 'LSTM'")
+        path = Path(url2pathname(urlsplit(run.info.artifact_uri).path), "evaluation/predictions.csv")
+        before = path.read_bytes()
+        yield path
+        path.write_bytes(before)
+
+    def test_a_run_whose_results_are_gone(self, predictions):
+        predictions.unlink()
+        line = line_of(compare.main)
+        assert line.startswith("run lstm · ")
+        assert "has lost its results" in line
+
+    def test_a_run_of_an_older_version(self, predictions):
+        predictions.write_bytes(predictions.read_bytes().replace(b"unit", b"other", 1))
+        assert "is of an older version" in line_of(compare.main)
+
+    def test_a_run_that_is_not_encores_is_left_out(self, monkeypatch, capsys):
+        client, experiment_id = connect()
+        run = client.create_run(experiment_id, run_name="a user's own")
+        client.set_terminated(run.info.run_id, "FINISHED")
+        assert compared(monkeypatch, capsys, "model=MLP")
 
 
 def test_without_runs_it_says_so(workspace, monkeypatch):
