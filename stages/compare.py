@@ -5,6 +5,7 @@ split.fold and train.seed alone are one model. The linear baseline and the large
 rows. A table and a figure go to data/comparison/.
 """
 
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,14 +18,17 @@ from stages.entry.command import run_command
 
 if TYPE_CHECKING:
     from stages.evaluation.comparison import Run
-    from stages.tracking.finished import Finished
+    from stages.tracking.finished import Finished, Results
 
 FOLDER = Path("data/comparison")
 OF_A_RUN = ("train.seed", "split.fold")  # what may differ between the runs of a model
-# sections that do not change what a model predicts
+# Sections that do not change what a model predicts, and sections that make a model.
 NO_RESULT = ("runtime.", "evaluate.", "baseline.", "pictures.")
-OF_A_MODEL = ("model.", "train.", "schedule.", "loss.", "augment.")  # sections that make a model
+OF_A_MODEL = ("model.", "train.", "schedule.", "loss.", "augment.")
+BETWEEN_VALUES = re.compile(r",(?![^\[]*\])")  # not within a list
 MOST = 3  # settings in a name
+
+Identity = tuple[tuple[str, str], ...]
 
 
 def main() -> None:
@@ -35,102 +39,105 @@ def main() -> None:
     from stages.plots.comparison import comparison
     from stages.plots.figures import save
     from stages.reports.comparison import chances, table
-    from stages.tracking.finished import finished_runs
+    from stages.tracking.finished import Store
 
-    found = finished_runs(wanted)
+    store = Store()
+    found = store.chosen(wanted)
     names = _names(found)
     latest: dict[tuple[str, ...], Finished] = {}
     for run in found:  # the latest first
-        latest.setdefault((names[_identity(run)], *(run.about.get(key, "0") for key in OF_A_RUN)), run)
-    rows = compare([_run(model, run) for (model, *_), run in latest.items()])
+        place = (run.parameters.get(key, "0") for key in OF_A_RUN)
+        latest.setdefault((names[_identity(run)], *place), run)
+    rows = compare([_run(model, run, store.results(run)) for (model, *_), run in latest.items()])
     with outputs(FOLDER) as folder:
         write_plain_rows(folder / "comparison.csv", rows, Row)
         save(comparison(rows), folder / "comparison.png")
     print("\n".join(table(rows)))
-    if len(rows) > 1:
-        print()
-        print("\n".join(chances(rows)))
-    of_model = defaultdict(list)
+    print()
+    print("\n".join(chances(rows)))
+    runs = defaultdict(list)
     for (model, *_), run in latest.items():
-        of_model[model].append(run)
-    for line in _differences(of_model):
+        runs[model].append(run)
+    for line in _differences(runs):
         print(line)
     if n := len(found) - len(latest):
-        print(f"compare: {n} older runs of the same content are left out")
+        print(f"compare: {n} older runs of the same model, fold and seed are left out")
     print(f"compare: {FOLDER}/ has the table and a figure")
 
 
 def _wanted(words: Sequence[str]) -> dict[str, list[str]]:
-    wanted = {}
+    from stages.tracking.finished import plain
+
+    wanted: dict[str, list[str]] = {}
     for word in words:
-        key, equals, values = word.partition("=")
-        if not equals or not key or not values:
+        key, _, text = word.partition("=")
+        values = [plain(value) for value in BETWEEN_VALUES.split(text) if plain(value)]
+        if not key or not values:
             raise EncoreError(f"{word!r} is not KEY=VALUE, such as model=CNN,LSTM")
-        wanted[key] = values.split(",")
+        wanted.setdefault(key, []).extend(values)
     return wanted
 
 
-def _parameters(run: "Finished") -> dict[str, str]:
+def _identity(run: "Finished") -> Identity:
     """Return the parameters that make the model: those of a result, but for fold and seed."""
-    return {
-        key: value
-        for key, value in run.about.items()
-        if "." in key and not key.startswith((*NO_RESULT, "data.", "dvc.")) and key not in OF_A_RUN
-    }
+    return tuple(
+        (key, value)
+        for key, value in sorted(run.parameters.items())
+        if not key.startswith(NO_RESULT) and key not in OF_A_RUN and ".watch" not in key
+    )
 
 
-def _identity(run: "Finished") -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(_parameters(run).items()))
-
-
-def _names(runs: Sequence["Finished"]) -> dict[tuple[tuple[str, str], ...], str]:
+def _names(runs: Sequence["Finished"]) -> dict[Identity, str]:
     """Return a name for each identity: the network, and what tells it from others with the same one."""
     alike = defaultdict(set)
     for run in runs:
-        alike[run.about.get("model", "model")].add(_identity(run))
-    names = {}
-    for network, identities in alike.items():
+        alike[run.tags.get("model", "model")].add(_identity(run))
+    names: dict[Identity, str] = {}
+    for network, identities in sorted(alike.items()):
         values = defaultdict(set)
-        for identity in identities:
-            for key, value in identity:
-                values[key].add(value)
-        telling = sorted(key for key in values if len(values[key]) > 1)
-        for identity in identities:
-            settings = [f"{key}={dict(identity).get(key, '')}" for key in telling]
-            more = "…" if len(settings) > MOST else ""
-            names[identity] = " ".join([network, *settings[:MOST], more]).strip()
-    if len(set(names.values())) < len(names):  # what tells them apart is in none of the first settings
-        names = {identity: f"{name} #{i}" for i, (identity, name) in enumerate(names.items(), 1)}
+        for key, value in (pair for identity in identities for pair in identity):
+            values[key].add(value)
+        telling = [key for key in sorted(values) if len(values[key]) > 1]
+        for identity in sorted(identities):
+            settings = [f"{key}={dict(identity).get(key, '')}" for key in telling[:MOST]]
+            name = " ".join([network, *settings])
+            taken = sum(other == name or other.startswith(f"{name} #") for other in names.values())
+            names[identity] = f"{name} #{taken + 1}" if taken else name
     return names
 
 
-def _run(model: str, run: "Finished") -> "Run":
+def _run(model: str, run: "Finished", results: "Results") -> "Run":
     from stages.evaluation.comparison import Run
 
     columns = ("label", "unit", "predicted", "baseline")
+    seed, fold = (int(run.parameters.get(key, 0)) for key in OF_A_RUN)
     return Run(
         model=model,
-        fold=int(run.about.get("split.fold", 0)),
-        seed=int(run.about["train.seed"]),
-        n_train=run.n_train,
-        seconds=run.seconds,
-        largest_class=run.largest_class,
-        **{column: {row["track_id"]: row[column] for row in run.predictions} for column in columns},
+        fold=fold,
+        seed=seed,
+        n_train=results.n_train,
+        seconds=results.seconds,
+        largest_class=results.largest_class,
+        **{column: {row["track_id"]: row[column] for row in results.predictions} for column in columns},
     )
 
 
 def _differences(runs: Mapping[str, Sequence["Finished"]]) -> list[str]:
     """Return what else than the model differs: features, segments, code."""
-    about = {}
-    for model, of_model in runs.items():
-        commits = sorted({run.about["commit"][:7] for run in of_model})
-        about[model] = {**_parameters(of_model[0]), "commit": ", ".join(commits)}
+    about = {
+        model: {
+            **dict(_identity(of_model[0])),
+            "commit": ", ".join(sorted({run.commit[:7] for run in of_model})),
+        }
+        for model, of_model in runs.items()
+    }
     keys = sorted({key for of_model in about.values() for key in of_model if not key.startswith(OF_A_MODEL)})
     return [
         f"{key} differs: "
         + "; ".join(f"{model} {of_model.get(key, '-')}" for model, of_model in about.items())
         for key in keys
         if len({of_model.get(key, "-") for of_model in about.values()}) > 1
+        or (key == "commit" and any("," in of_model[key] for of_model in about.values()))
     ]
 
 

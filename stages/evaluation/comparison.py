@@ -2,14 +2,14 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError, some
-from stages.evaluation.intervals import accuracy_interval, difference_interval, difference_p
+from stages.evaluation.intervals import NONE, accuracy_interval, difference_interval, difference_p
 from stages.evaluation.metrics import macro_f1_and_balanced_accuracy
 
 BASELINE = "linear baseline"
@@ -62,7 +62,7 @@ class Row:
         Of tracks, over all folds and seeds; see `stages.evaluation.intervals.accuracy_interval`.
     macro_f1, balanced_accuracy : float
     seed_std : float
-        Standard deviation of the accuracies of the seeds.
+        Standard deviation of the accuracies of the seeds, where all have the same folds.
     seconds : float
         Mean of the trainings.
     minus_best, minus_best_ci95_low, minus_best_ci95_high : float
@@ -171,9 +171,9 @@ def _row(model: str, n_runs: int, runs: Sequence[Run]) -> Row:
     pairs = [(run.label[track], run.predicted[track]) for run in runs for track in run.label]
     label, predicted = (np.array(names) for names in zip(*pairs, strict=True))
     f1, recall = macro_f1_and_balanced_accuracy(label, predicted)
-    of_seed = [
-        _right([run for run in runs if run.seed == seed])[1].mean() for seed in {run.seed for run in runs}
-    ]
+    of_seed = {seed: [run for run in runs if run.seed == seed] for seed in sorted({run.seed for run in runs})}
+    folds = {frozenset(run.fold for run in each) for each in of_seed.values()}
+    is_spread = len(of_seed) > 1 and len(folds) == 1
     return Row(
         model=model,
         n_runs=n_runs,
@@ -182,9 +182,13 @@ def _row(model: str, n_runs: int, runs: Sequence[Run]) -> Row:
         accuracy_ci95_high=high,
         macro_f1=f1,
         balanced_accuracy=recall,
-        seed_std=float(np.std(of_seed, ddof=1)) if len(of_seed) > 1 else math.nan,
+        seed_std=_spread(of_seed.values()) if is_spread else math.nan,
         seconds=float(np.mean([run.seconds for run in runs])),
     )
+
+
+def _spread(of_seed: Iterable[Sequence[Run]]) -> float:
+    return float(np.std([_right(runs)[1].mean() for runs in of_seed], ddof=1))
 
 
 def _right(runs: Sequence[Run]) -> tuple[list[str], NDArray[np.float64]]:
@@ -236,18 +240,17 @@ def _over_folds(runs: Sequence[Run], best: Sequence[Run]) -> tuple[float, float,
     test_to_train = np.mean([len(run.label) / run.n_train for run in runs])
     scale = math.sqrt(difference.var(ddof=1) * (1 / len(folds) + test_to_train))
     mean, degrees = difference.mean(), len(folds) - 1
-    if scale == 0:
-        side = np.sign(mean) * (abs(mean) > ROPE)
-        return float(mean == 0), float(side < 0), float(side == 0), float(side > 0)
+    if scale < NONE:
+        return (1.0, 0.0, 1.0, 0.0) if abs(mean) < NONE else (math.nan,) * 4
     below, above = (stdtr(degrees, (-ROPE + side * mean) / scale) for side in (-1, 1))
     p = 2 * stdtr(degrees, -abs(mean) / scale)
     return float(p), float(below), float(1 - below - above), float(above)
 
 
 def _holm(p: Sequence[float]) -> list[float]:
-    """Return p after Holm's correction; the order stays."""
+    """Return p after Holm's correction; the order stays, and NaN does not count."""
     adjusted, least = [math.nan] * len(p), 0.0
-    for rank, place in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
-        least = max(least, min(1.0, p[place] * (len(p) - rank)))
-        adjusted[place] = least if not math.isnan(p[place]) else math.nan
+    defined = sorted((place for place in range(len(p)) if not math.isnan(p[place])), key=lambda i: p[i])
+    for rank, place in enumerate(defined):
+        adjusted[place] = least = max(least, min(1.0, p[place] * (len(defined) - rank)))
     return adjusted

@@ -103,7 +103,9 @@ class Encoder(Feature):
         if not network.has_frames:
             return 1
         n_frames = len(network(np.zeros(n_samples, np.float32)))
-        if self.hop_length is None or (n_frames - 1) * self.hop_length > n_samples:
+        if n_frames == 0:
+            raise EncoreError(f"{path}: makes no frame of {n_samples} samples; raise segment.length_s")
+        if n_frames > 1 and (self.hop_length is None or (n_frames - 1) * self.hop_length > n_samples):
             raise EncoreError(
                 f"features.encoder.hop_length is {self.hop_length or 'null'}, but of {n_samples} samples "
                 f"{path} makes {n_frames} frames, one for about {n_samples // n_frames}"

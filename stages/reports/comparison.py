@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 from stages.evaluation.comparison import ROPE, Row
-from stages.reports.summary import shortened
 
 MOST = 23  # characters of a name
 
@@ -18,7 +17,7 @@ def table(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         interval = f"{row.accuracy_ci95_low:.3f} to {row.accuracy_ci95_high:.3f}"
         line = (
-            f"{shortened(row.model, MOST - 1):<{MOST}}{row.n_runs or '':>4}{row.accuracy:>10.3f}"
+            f"{_short(row.model):<{MOST}}{row.n_runs or '':>4}{row.accuracy:>10.3f}"
             f"  {interval:<14}{row.macro_f1:>9.3f}{row.balanced_accuracy:>10.3f}{_number(row.seed_std):>9}"
             f"{_number(row.seconds, 0):>9}"
         )
@@ -32,15 +31,21 @@ def table(rows: Sequence[Row]) -> list[str]:
 def chances(rows: Sequence[Row]) -> list[str]:
     """Return how likely each difference to the best is by chance, a line for each model but the best."""
     best, *others = rows
-    lines = [f"{shortened('against ' + best.model, MOST - 1):<{MOST}}     p"]
+    lines = [f"{_short('against ' + best.model):<{MOST}}     p"]
     if with_folds := any(not math.isnan(row.p_folds) for row in others):
         lines[0] += f"  p over folds  worse  within {ROPE:g}  better"
     for row in others:
-        line = f"{shortened(row.model, MOST - 1):<{MOST}}{_p(row.p):>6}"
+        line = f"{_short(row.model):<{MOST}}{_p(row.p):>6}"
         if with_folds:
             line += f"{_p(row.p_folds):>14}{row.worse:>7.2f}{row.equal:>13.2f}{row.better:>8.2f}"
         lines.append(line)
     return lines
+
+
+def _short(name: str) -> str:
+    """Return the beginning and the end of a name, where models of one network differ."""
+    most = MOST - 1
+    return name if len(name) <= most else f"{name[: most // 3]}…{name[most // 3 + 1 - most :]}"
 
 
 def _p(value: float) -> str:

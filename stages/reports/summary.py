@@ -19,10 +19,9 @@ def headline(metrics: dict[str, Any], model: str) -> list[str]:
             f"{scores['macro_f1']:>9.3f}{scores['balanced_accuracy']:>10.3f}"
         )
     largest = metrics["largest_class"]
-    lines.append(f"{shortened('always ' + largest['label'], MOST):<18}{largest['accuracy']:>9.3f}")
+    lines.append(f"{_short('always ' + largest['label']):<18}{largest['accuracy']:>9.3f}")
     return lines
 
 
-def shortened(name: str, most: int) -> str:
-    """Return at most so many characters of a name."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+def _short(name: str) -> str:
+    return name if len(name) <= MOST else f"{name[: MOST - 1]}…"

@@ -1,11 +1,13 @@
-"""Finished runs in MLflow: what they were, and where their results are."""
+"""Finished runs in MLflow: what they were, and their results."""
 
 import csv
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from stages.core.errors import EncoreError, did_you_mean
@@ -25,11 +27,29 @@ class Finished:
 
     Attributes
     ----------
-    name : str
-    started_ms : int
-        Since 1970.
-    about : mapping of str to str
-        Its tags and parameters.
+    run_id, name, commit : str
+    tags, parameters : mapping of str to str
+        Of Encore, and of the user.
+    """
+
+    run_id: str
+    name: str
+    commit: str
+    tags: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+    @property
+    def about(self) -> dict[str, str]:
+        """Everything by which it can be chosen."""
+        return {**self.tags, **self.parameters, "commit": self.commit, NAME: self.name}
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of a run.
+
+    Attributes
+    ----------
     seconds : float
         Of the training.
     predictions : list of dict
@@ -39,94 +59,130 @@ class Finished:
         Number of training tracks.
     """
 
-    name: str
-    started_ms: int
-    about: Mapping[str, str]
     seconds: float
     predictions: list[dict[str, str]]
     largest_class: str
     n_train: int
 
 
-def finished_runs(wanted: Mapping[str, Sequence[str]]) -> list[Finished]:
-    """Return the finished runs whose tags and parameters have one of the wanted values, the latest first.
-
-    Parameters
-    ----------
-    wanted : mapping of str to sequence of str
-        By tag (``model``), parameter (``split.name``), or ``name``.
+class Store:
+    """MLflow's store of the project's runs, or the one that MLFLOW_TRACKING_URI names.
 
     Raises
     ------
     EncoreError
-        If there is no such run, no run has a key, or the results of one are missing or of an older version.
+        If it cannot be reached.
     """
-    for setting, value in MLFLOW.items():  # before MLflow is imported
-        os.environ.setdefault(setting, value)
-    client, experiment_id = connect()
-    runs: list[Run] = []
-    token = None
-    while token != "":
-        page = client.search_runs(
-            [experiment_id],
-            "attributes.status = 'FINISHED'",
-            order_by=["attributes.start_time DESC"],
-            page_token=token,
-        )
-        runs += page
-        token = page.token or ""
-    runs = [run for run in runs if "content_key" in run.data.tags]  # others are a user's own
-    if not runs:
-        raise EncoreError("no run has finished yet; `dvc exp run` makes one")
-    known = {key for run in runs for key in _about(run)}
-    for key in wanted:
-        if key not in known:
-            raise EncoreError(f"no run has {key}{did_you_mean(key, known)}")
-    for key, values in wanted.items():
-        there = sorted({_about(run).get(key, "") for run in runs})
-        for value in values:
-            if value not in there:
-                raise EncoreError(f"{key}={value}: no such run; there are {', '.join(there[:10])}")
-    chosen = [run for run in runs if all(_about(run).get(key) in values for key, values in wanted.items())]
-    if not chosen:
-        raise EncoreError("no run has all of these values together")
-    return [_read(client, run) for run in chosen]
+
+    def __init__(self) -> None:
+        for setting, value in MLFLOW.items():  # before MLflow is imported
+            os.environ.setdefault(setting, value)
+        self._client, runs = _finished()
+        # others are a user's own
+        self.runs = [_described(run) for run in runs if "content_key" in run.data.tags]
+
+    def chosen(self, wanted: Mapping[str, Sequence[str]]) -> list[Finished]:
+        """Return the runs whose tags and parameters have one of the wanted values, the latest first.
+
+        Parameters
+        ----------
+        wanted : mapping of str to sequence of str
+            By tag (``model``), parameter (``split.name``), ``commit`` or ``name``; without spaces and quotes.
+
+        Raises
+        ------
+        EncoreError
+            If there is no such run, or no run has a key.
+        """
+        if not self.runs:
+            raise EncoreError("no run has finished yet; `dvc exp run` makes one")
+        known = {key for run in self.runs for key in run.about}
+        for key, values in wanted.items():
+            if key not in known:
+                raise EncoreError(f"no run has {key}{did_you_mean(key, known)}")
+            there = sorted({plain(run.about[key]) for run in self.runs if key in run.about})
+            for value in values:
+                if value not in there:
+                    raise EncoreError(f"{key}={value}: no such run; there are {', '.join(there[:10])}")
+        chosen = [
+            run
+            for run in self.runs
+            if all(plain(run.about.get(key, "")) in values for key, values in wanted.items())
+        ]
+        if not chosen:
+            raise EncoreError("no run has all of these values together")
+        return chosen
+
+    def results(self, run: Finished) -> Results:
+        """Read the results of a run.
+
+        Raises
+        ------
+        EncoreError
+            If they are missing, damaged or of an older version.
+        """
+        from mlflow import MlflowException
+
+        try:
+            with TemporaryDirectory() as folder:
+                predictions, confused = (
+                    _rows(self._fetched(run, f"{table}.csv", folder))
+                    for table in ("predictions", "confusion")
+                )
+                metrics = json.loads(self._fetched(run, "metrics.json", folder).read_text("utf-8"))
+            largest_class = metrics["largest_class"]["label"]
+            n_of = Counter({"train": 0, "test": 0})
+            for row in confused:
+                n_of[row["split"]] += int(row["n"])
+            seconds = sum(metric.value for metric in self._client.get_metric_history(run.run_id, "seconds"))
+        except (OSError, MlflowException, ValueError, KeyError):
+            raise _unusable(run, "has lost its results") from None
+        if predictions and "unit" not in predictions[0]:
+            raise _unusable(run, "is of an older version, without what compare needs")
+        if not predictions or len(predictions) != n_of["test"]:
+            raise _unusable(run, "has lost some of its results")
+        return Results(seconds, predictions, largest_class, n_of["train"])
+
+    def _fetched(self, run: Finished, name: str, folder: str) -> Path:
+        return Path(self._client.download_artifacts(run.run_id, f"evaluation/{name}", folder))
 
 
-def _about(run: "Run") -> dict[str, str]:
-    tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
-    commit = run.data.tags.get("mlflow.source.git.commit", "")
-    return {**run.data.params, **tags, "commit": commit, NAME: str(run.info.run_name)}
+def plain(value: str) -> str:
+    """Return a value without spaces and quotes: lists are the same however they are written."""
+    return "".join(sign for sign in value if sign not in " '\"")
 
 
-def _read(client: "MlflowClient", run: "Run") -> Finished:
+def _finished() -> "tuple[MlflowClient, list[Run]]":
     from mlflow import MlflowException
 
-    run_id, name = run.info.run_id, str(run.info.run_name)
-    seconds = sum(metric.value for metric in client.get_metric_history(run_id, "seconds"))
+    runs: list[Run] = []
+    token = None
     try:
-        folder = Path(client.download_artifacts(run_id, "evaluation"))
-        predictions, confused = (_rows(folder / f"{table}.csv") for table in ("predictions", "confusion"))
-        metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
-    except (OSError, MlflowException, ValueError):
-        raise EncoreError(
-            f"run {name} ({run_id}) has lost its results; delete it in MLflow's page, or choose others by "
-            "KEY=VALUE"
-        ) from None
-    if not predictions or "unit" not in predictions[0]:
-        raise EncoreError(
-            f"run {name} ({run_id}) is of an older version, without what compare needs; run it again, or "
-            "choose others by KEY=VALUE"
-        )
-    return Finished(
-        name=name,
-        started_ms=run.info.start_time,
-        about=_about(run),
-        seconds=seconds,
-        predictions=predictions,
-        largest_class=metrics["largest_class"]["label"],
-        n_train=sum(int(row["n"]) for row in confused if row["split"] == "train"),
-    )
+        client, experiment_id = connect()
+        while token != "":
+            page = client.search_runs(
+                [experiment_id],
+                "attributes.status = 'FINISHED'",
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            runs += page
+            token = page.token or ""
+    except MlflowException as error:
+        reason = " ".join(str(error).split())[:200]
+        given = os.environ.get("MLFLOW_TRACKING_URI", "mlflow.db")
+        raise EncoreError(f"MLflow at {given} does not answer: {reason}") from None
+    return client, runs
+
+
+def _described(run: "Run") -> Finished:
+    tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+    commit = run.data.tags.get("mlflow.source.git.commit", "")
+    return Finished(run.info.run_id, str(run.info.run_name), commit, tags, dict(run.data.params))
+
+
+def _unusable(run: Finished, why: str) -> EncoreError:
+    return EncoreError(f"run {run.name} ({run.run_id}) {why}; run it again, or choose others by KEY=VALUE")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

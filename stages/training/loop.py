@@ -276,7 +276,7 @@ class Training:
         x, target = self._augmentation(x, target)
         output = self._network(x)
         n_answers = output.shape[1] if output.ndim == 3 else 1
-        if n_answers > 1:
+        if output.ndim == 3:
             output, target = output.flatten(0, 1), target.repeat_interleave(n_answers, dim=0)
         hits = (output.detach().argmax(1) == target.argmax(1)).sum()
         return self._loss(output, target.to(output.dtype)).sum() / n_answers, hits / n_answers

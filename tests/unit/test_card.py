@@ -326,6 +326,8 @@ class TestComparison:
              "McNemar's p 0.5): which one is better is not certain."),
             (-0.412, -0.6, -0.2, 1e-5, "41.2 points below AT (95 % interval -60.0 to -20.0 over 40 groups, "
              "McNemar's p 1e-05): chance alone hardly explains the difference."),
+            (0.1, 0.02, 0.2, 0.125, "10.0 points above AT (95 % interval +2.0 to +20.0 over 40 groups, "
+             "McNemar's p 0.12): which one is better is not certain."),
             (0.0, -0.1, 0.1, 1.0, "level with AT (95 % interval -10.0"),
         ],
     )  # fmt: skip

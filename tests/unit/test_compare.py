@@ -53,7 +53,7 @@ class TestRuns:
         }
         assert sum(line.startswith(tuple(saved())) for line in lines) == 4 + 3
         assert lines[-2:] == [
-            "compare: 1 older runs of the same content are left out",
+            "compare: 1 older runs of the same model, fold and seed are left out",
             "compare: data/comparison/ has the table and a figure",
         ]
 
@@ -72,12 +72,25 @@ class TestRuns:
         [
             ("model=MPL", "model=MPL: no such run; there are LSTM, MLP"),
             ("modle=MLP", "no run has modle; did you mean model?"),
+            ("model=,", "'model=,' is not KEY=VALUE, such as model=CNN,LSTM"),
             ("MLP", "'MLP' is not KEY=VALUE, such as model=CNN,LSTM"),
         ],
     )
     def test_wrong_words_are_named(self, monkeypatch, word, line):
         monkeypatch.setattr(sys, "argv", ["compare", word])
         assert line_of(compare.main) == line
+
+    def test_lists_and_repeated_keys_choose_runs(self, monkeypatch, capsys):
+        compared(monkeypatch, capsys, "features.include=[mfcc,mel]", "model=MLP", "model=LSTM")
+        assert {"MLP", "LSTM"} <= set(saved())
+
+    def test_a_tag_of_the_users_splits_no_model(self, monkeypatch, capsys):
+        client, experiment_id = connect()
+        run = client.search_runs([experiment_id], "tags.model = 'MLP'")[0]
+        client.set_tag(run.info.run_id, "paper.table", "1")
+        compared(monkeypatch, capsys)
+        client.delete_tag(run.info.run_id, "paper.table")
+        assert saved()["MLP"]["n_runs"] == "2"
 
     def test_values_that_no_run_has_together(self, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["compare", "model=LSTM", "train.seed=1"])
@@ -113,6 +126,11 @@ class TestLost:
         assert line.startswith("run lstm · ")
         assert "has lost its results" in line
 
+    @pytest.mark.parametrize("kept", [0, 60])
+    def test_a_run_whose_results_are_cut(self, predictions, kept):
+        predictions.write_bytes(predictions.read_bytes()[:kept])
+        assert "has lost" in line_of(compare.main)
+
     def test_a_run_of_an_older_version(self, predictions):
         predictions.write_bytes(predictions.read_bytes().replace(b"unit", b"other", 1))
         assert "is of an older version" in line_of(compare.main)
@@ -122,6 +140,12 @@ class TestLost:
         run = client.create_run(experiment_id, run_name="a user's own")
         client.set_terminated(run.info.run_id, "FINISHED")
         assert compared(monkeypatch, capsys, "model=MLP")
+
+
+def test_a_server_that_does_not_answer_is_named(workspace, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["compare"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert "MLflow at http://127.0.0.1:9 does not answer" in line_of(compare.main)
 
 
 def test_without_runs_it_says_so(workspace, monkeypatch):

@@ -139,6 +139,23 @@ def test_one_fold_has_no_test_over_folds():
     assert "p over folds" not in "\n".join(chances(rows))
 
 
+def test_a_difference_that_all_folds_share_is_not_certain():
+    """Without spread there is nothing to test by."""
+    label = dict.fromkeys([f"{i}" for i in range(10)], "jazz")
+    wrong = {track: "rock" if track == "0" else "jazz" for track in label}
+    runs = [
+        Run("a" if right else "b", fold, 0, 20, 1.0, "jazz", of_fold, of_fold, predicted, of_fold)
+        for fold in (0, 1)
+        for right in (True, False)
+        for of_fold in [{f"{fold}/{track}": name for track, name in label.items()}]
+        for predicted in [{f"{fold}/{track}": name for track, name in (label if right else wrong).items()}]
+    ]
+    row = {row.model: row for row in compare(runs)}["b"]
+    assert row.accuracy == 0.9
+    assert math.isnan(row.p_folds)
+    assert row.p > 0.05
+
+
 def test_the_same_predictions_do_not_differ():
     twin = [replace(run, model="twin") for run in RUNS if run.model == "best"]
     row = {row.model: row for row in compare([*RUNS, *twin])}["twin"]
@@ -186,4 +203,4 @@ def test_the_table_fits_120_columns():
     lines = [*table(rows), *chances(rows)]
     assert max(map(len, lines)) <= 120
     assert len(lines) == 2 * len(rows) + 1
-    assert any(line.startswith("a very long name of a…") for line in lines)
+    assert any(line.startswith("a very …train.epochs=3") for line in lines)

@@ -43,6 +43,13 @@ class OfSegments(OfFrames):
         return super().forward(waveform).mean(dim=1)
 
 
+class OfOneFrame(OfFrames):
+    """One embedding, in the form of frames."""
+
+    def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+        return super().forward(waveform).mean(dim=1, keepdim=True)
+
+
 class Normalised(OfSegments):
     """Of silence it makes no number."""
 
@@ -138,6 +145,12 @@ def test_frames_are_centred_in_the_segment(files):
     np.testing.assert_allclose(np.diff(centres), HOP / RATE_HZ)
     np.testing.assert_allclose(centres, (FRAME / 2 + np.arange(298) * HOP) / RATE_HZ, atol=HOP / 2 / RATE_HZ)
     assert encoder(files["segments"]).time_s(LENGTH).tolist() == [1.5]
+
+
+def test_one_frame_needs_no_hop(tmp_path):
+    feature = encoder(export(OfOneFrame(), tmp_path / "x.onnx"), hop_length=None)
+    assert feature.time_s(LENGTH).tolist() == [1.5]
+    assert of(feature, noise(LENGTH)[None]).shape == (1, 1, 6)
 
 
 def test_other_music_gets_a_remark(files):

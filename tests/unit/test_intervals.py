@@ -11,6 +11,7 @@ from stages.evaluation.intervals import (
     accuracy_interval,
     bootstrap_interval,
     difference_interval,
+    difference_p,
     sums_by_unit,
 )
 
@@ -78,7 +79,22 @@ def test_where_all_units_agree_it_is_the_exact_binomial_one(hits, n_units):
 
 def test_one_unit_says_nothing():
     assert accuracy_interval(np.array([True, False]), np.array(["a", "a"])) == (0.0, 1.0)
-    assert difference_interval(np.array([1.0, 0.0]), np.array(["a", "a"])) == (-np.inf, np.inf)
+    assert difference_interval(np.array([1.0, 0.0]), np.array(["a", "a"])) == (-1.0, 1.0)
+    assert bootstrap_interval(np.ones((1, 2)), lambda total: total[:, 0], 100, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("size", [0.1, -1.0])
+def test_a_difference_that_all_units_share_is_not_certain(size):
+    """Of rounding alone the error is not 0."""
+    values, unit = np.full(30, size), np.repeat(["a", "b", "c"], 10)
+    low, high = difference_interval(values, unit)
+    assert low <= size <= high
+    assert low < 0 < high
+    assert difference_p(values, unit) == 0.25
+    low, high = difference_interval(np.full(100, size), np.arange(100))
+    assert (low > 0) == (size > 0)
+    assert difference_interval(np.zeros(30), unit) == (0.0, 0.0)
+    assert difference_p(np.zeros(30), unit) == 1.0
 
 
 def test_of_units_of_equal_size_the_difference_is_that_of_their_means():

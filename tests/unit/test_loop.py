@@ -899,6 +899,20 @@ class TestSeveralAnswers:
         assert outcome.history[0].train_loss == pytest.approx(loss, rel=1e-5)
         assert outcome.history[0].train_accuracy == pytest.approx(hits, rel=1e-6)
 
+    def test_one_answer_is_like_none(self):
+        class OneAnswer(Classifier):
+            def __init__(self) -> None:
+                super().__init__()
+                self.network = MLP(SHAPE, 3, [16], 0.0, 0.0)
+
+            def forward(self, x: Tensor) -> Tensor:
+                logits: Tensor = self.network(x)
+                return logits.unsqueeze(1) if self.training else logits
+
+        how = recipe(train={"epochs": 2, "weight_decay": 0.0})
+        plain = fitted(how, lambda: MLP(SHAPE, 3, [16], 0.0, 0.0))
+        assert weights(fitted(how, OneAnswer)).equal(weights(plain))
+
     def test_they_can_be_embeddings(self):
         def embedding() -> Classifier:
             return NearestPrototype(TwoAnswers(6), 3, 6)
