@@ -59,6 +59,10 @@ bench: environment ## time the pipeline's parts against the obvious way (ONLY=ex
 compare: environment ## compare finished runs of models (RUNS="model=CNN,LSTM split.name=kfold": those)
 	@python -m stages.compare $(RUNS)
 
+.PHONY: runs
+runs: environment ## list finished runs: accuracy, interval, baseline (RUNS="dataset=gtzan": those)
+	@python -m stages.runs $(RUNS)
+
 .PHONY: ui
 ui: environment ## MLflow UI on http://127.0.0.1:5000
 	@python -m stages.ui

@@ -5,14 +5,12 @@ split.fold and train.seed alone are one model. The linear baseline and the large
 rows. A table and a figure go to data/comparison/.
 """
 
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.core.errors import EncoreError
 from stages.core.workspace import outputs
 from stages.entry.command import run_command
 
@@ -25,7 +23,6 @@ OF_A_RUN = ("train.seed", "split.fold")  # what may differ between the runs of a
 # Sections that do not change what a model predicts, and sections that make a model.
 NO_RESULT = ("runtime.", "evaluate.", "baseline.", "pictures.")
 OF_A_MODEL = ("model.", "train.", "schedule.", "loss.", "augment.")
-BETWEEN_VALUES = re.compile(r",(?![^\[]*\])")  # not within a list
 MOST = 3  # settings in a name
 
 Identity = tuple[tuple[str, str], ...]
@@ -33,16 +30,16 @@ Identity = tuple[tuple[str, str], ...]
 
 def main() -> None:
     """Print and save the comparison of the runs that the command line chooses."""
-    wanted = _wanted(sys.argv[1:])
     from stages.core.tables import write_plain_rows
     from stages.evaluation.comparison import Row, compare
     from stages.plots.comparison import comparison
     from stages.plots.figures import save
     from stages.reports.comparison import chances, table
-    from stages.tracking.finished import Store
+    from stages.tracking.finished import Store, wanted
 
+    choice = wanted(sys.argv[1:])
     store = Store()
-    found = store.chosen(wanted)
+    found = store.chosen(choice)
     names = _names(found)
     latest: dict[tuple[str, ...], Finished] = {}
     for run in found:  # the latest first
@@ -63,19 +60,6 @@ def main() -> None:
     if n := len(found) - len(latest):
         print(f"compare: {n} older runs of the same model, fold and seed are left out")
     print(f"compare: {FOLDER}/ has the table and a figure")
-
-
-def _wanted(words: Sequence[str]) -> dict[str, list[str]]:
-    from stages.tracking.finished import plain
-
-    wanted: dict[str, list[str]] = {}
-    for word in words:
-        key, _, text = word.partition("=")
-        values = [plain(value) for value in BETWEEN_VALUES.split(text) if plain(value)]
-        if not key or not values:
-            raise EncoreError(f"{word!r} is not KEY=VALUE, such as model=CNN,LSTM")
-        wanted.setdefault(key, []).extend(values)
-    return wanted
 
 
 def _identity(run: "Finished") -> Identity:

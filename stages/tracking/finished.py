@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 NAME = "name"  # the run's name, beside tags and parameters
+BETWEEN_VALUES = re.compile(r",(?![^\[]*\])")  # not within a list
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class Finished:
     Attributes
     ----------
     run_id, name, commit : str
+    started : str
+        Local time, such as 2026-01-31 12:00.
+    metrics : mapping of str to float
     tags, parameters : mapping of str to str
         Of Encore, and of the user.
     """
@@ -35,6 +41,8 @@ class Finished:
     run_id: str
     name: str
     commit: str
+    started: str
+    metrics: Mapping[str, float]
     tags: Mapping[str, str]
     parameters: Mapping[str, str]
 
@@ -147,6 +155,24 @@ class Store:
         return Path(self._client.download_artifacts(run.run_id, f"evaluation/{name}", folder))
 
 
+def wanted(words: Sequence[str]) -> dict[str, list[str]]:
+    """Return what words such as ``model=CNN,LSTM`` choose, for `Store.chosen`.
+
+    Raises
+    ------
+    EncoreError
+        If one is not KEY=VALUE.
+    """
+    found: dict[str, list[str]] = {}
+    for word in words:
+        key, _, text = word.partition("=")
+        values = [plain(value) for value in BETWEEN_VALUES.split(text) if plain(value)]
+        if not key or not values:
+            raise EncoreError(f"{word!r} is not KEY=VALUE, such as model=CNN,LSTM")
+        found.setdefault(key, []).extend(values)
+    return found
+
+
 def plain(value: str) -> str:
     """Return a value without spaces and quotes: lists are the same however they are written."""
     return "".join(sign for sign in value if sign not in " '\"")
@@ -178,7 +204,9 @@ def _finished() -> "tuple[MlflowClient, list[Run]]":
 def _described(run: "Run") -> Finished:
     tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
     commit = run.data.tags.get("mlflow.source.git.commit", "")
-    return Finished(run.info.run_id, str(run.info.run_name), commit, tags, dict(run.data.params))
+    info, data = run.info, run.data
+    started = datetime.fromtimestamp(info.start_time / 1000).strftime("%Y-%m-%d %H:%M")
+    return Finished(info.run_id, str(info.run_name), commit, started, data.metrics, tags, dict(data.params))
 
 
 def _unusable(run: Finished, why: str) -> EncoreError:

@@ -1,6 +1,7 @@
-"""`python -m stages.compare`, on runs that the stages have logged to a real MLflow store."""
+"""The commands compare and runs, on runs that the stages have logged to a real MLflow store."""
 
 import csv
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from urllib.request import url2pathname
 import pytest
 
 from stages import baseline, compare, evaluate, train
+from stages import runs as list_runs
+from stages.reports import runs as runs_report
 from stages.tracking.process import connect
 from tests.synthetic import edit_params, line_of, write_features, write_params, write_raw
 
@@ -103,6 +106,36 @@ class TestRuns:
         evaluate.main()
         lines = compared(monkeypatch, capsys)
         assert any(line.startswith("MLP model.dropout=0.1") for line in lines)
+
+
+@pytest.mark.usefixtures("runs")
+class TestList:
+    """`python -m stages.runs`."""
+
+    def listed(self, monkeypatch, capsys, *words: str) -> list[str]:
+        monkeypatch.setattr(sys, "argv", ["runs", *words])
+        list_runs.main()
+        return capsys.readouterr().out.splitlines()
+
+    def test_each_finished_run_has_a_line(self, monkeypatch, capsys):
+        head, line = self.listed(monkeypatch, capsys, "model=LSTM")
+        assert re.sub(" +", " ", head) == "run split accuracy 95 % interval minus baseline experiment started"
+        number = r"\d\.\d{3}"
+        columns = f"lstm · sample · seed 0 +grouped +{number}  {number} to {number} +[+-]{number} +2"
+        assert re.match(columns, line)
+        assert len(head) <= 120
+        assert len(line) <= 120
+
+    def test_wrong_words_are_named(self, monkeypatch):
+        monkeypatch.setattr(sys, "argv", ["runs", "modle=MLP"])
+        assert line_of(list_runs.main) == "no run has modle; did you mean model?"
+
+
+def test_long_names_stay_in_their_column():
+    tags = {"split": "a very long scheme", "dvc.exp_name": "a-very-long-name-of-an-experiment"}
+    _, line = runs_report.lines([("x" * 60, tags, {}, "2026-01-31 12:00")])
+    assert len(line) <= 120
+    assert line.startswith("x" * 35 + "… a very lo… ")
 
 
 @pytest.mark.usefixtures("runs")

@@ -129,7 +129,7 @@ NEUTRAL = {
     "stages.tracking.view",
 }
 # they start DVC or read what MLflow has, in no stage
-CHECKING = ("check.py", "compare.py", "links.py", "run.py", "verify.py", "encore.py")
+CHECKING = ("check.py", "compare.py", "links.py", "run.py", "runs.py", "verify.py", "encore.py")
 
 
 def test_only_neutral_code_is_taken_from_entry_and_tracking():
