@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.classifier import Classifier
+from models.dense import dense_layers
 from models.pooling import mean_and_std
 
 
@@ -62,7 +63,10 @@ class EncoreCNN(Classifier):
         self.head = nn.Sequential(
             nn.BatchNorm1d(n_statistics), nn.Dropout(dropout), nn.Linear(n_statistics, n_classes)
         )
-        self.dense = _dense([2 * n_bins, *hidden], n_classes, dropout) if hidden else None
+        self.dense: nn.Module | None = None
+        if hidden:
+            layers = dense_layers([2 * n_bins, *hidden], dropout)
+            self.dense = nn.Sequential(nn.BatchNorm1d(2 * n_bins), *layers, nn.Linear(hidden[-1], n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames).
@@ -99,10 +103,3 @@ def _convolution(n_in: int, n_out: int, kernel_size: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv1d(n_in, n_out, kernel_size, padding=kernel_size // 2, bias=False), nn.BatchNorm1d(n_out)
     )
-
-
-def _dense(sizes: list[int], n_classes: int, dropout: float) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.BatchNorm1d(sizes[0])]
-    for n_in, n_out in pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
-    return nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))

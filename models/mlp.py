@@ -1,12 +1,12 @@
 """Multi-layer perceptron over the whole segment, as in the well-known GTZAN notebook."""
 
-from itertools import pairwise
 from math import prod
 from typing import Any
 
 from torch import Tensor, nn
 
 from models.classifier import Classifier
+from models.dense import dense_layers
 
 
 class MLP(Classifier):
@@ -32,10 +32,7 @@ class MLP(Classifier):
         super().__init__()
         self.l2 = l2
         sizes = [prod(input_shape), *hidden]
-        layers: list[nn.Module] = [nn.Flatten()]
-        for n_in, n_out in pairwise(sizes):
-            layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
-        self.hidden = nn.Sequential(*layers)
+        self.hidden = nn.Sequential(nn.Flatten(), *dense_layers(sizes, dropout))
         self.head = nn.Linear(sizes[-1], n_classes)
 
     def forward(self, x: Tensor) -> Tensor:

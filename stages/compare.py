@@ -6,7 +6,7 @@ rows. A table and a figure go to data/comparison/.
 """
 
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,11 +72,12 @@ def _identity(run: "Finished") -> Identity:
 
 
 def _names(runs: Sequence["Finished"]) -> dict[Identity, str]:
-    """Return a name for each identity: the network, and what tells it from others with the same one."""
+    """Return the name of each model: its network, and the settings in which models of that network differ."""
     alike = defaultdict(set)
     for run in runs:
         alike[run.tags.get("model", "model")].add(_identity(run))
     names: dict[Identity, str] = {}
+    taken: Counter[str] = Counter()
     for network, identities in sorted(alike.items()):
         values = defaultdict(set)
         for key, value in (pair for identity in identities for pair in identity):
@@ -85,8 +86,8 @@ def _names(runs: Sequence["Finished"]) -> dict[Identity, str]:
         for identity in sorted(identities):
             settings = [f"{key}={dict(identity).get(key, '')}" for key in telling[:MOST]]
             name = " ".join([network, *settings])
-            taken = sum(other == name or other.startswith(f"{name} #") for other in names.values())
-            names[identity] = f"{name} #{taken + 1}" if taken else name
+            taken[name] += 1
+            names[identity] = name if taken[name] == 1 else f"{name} #{taken[name]}"
     return names
 
 

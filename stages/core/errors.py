@@ -14,6 +14,11 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]).encode("utf-8", "backslashreplace").decode() + more
 
 
+def in_one_line(error: Exception) -> str:
+    """Return what a library says of its error, without line breaks."""
+    return " ".join(str(error).split())
+
+
 def nearest(word: str, names: Iterable[str]) -> str:
     """Return the most similar name, or nothing if none is similar."""
     return next(iter(get_close_matches(word, list(names), n=1)), "")

@@ -13,7 +13,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks fo
 import pydantic
 from ruamel.yaml import YAML
 
-from stages.core.errors import EncoreError, did_you_mean
+from stages.core.errors import EncoreError, did_you_mean, in_one_line
 
 
 class Params(pydantic.BaseModel):
@@ -74,7 +74,7 @@ def read(section: str, path: Path = Path("params.yaml")) -> Any:
     except FileNotFoundError:
         raise EncoreError(f"{path}: not found; run from the project's root, or `make params`") from None
     except Exception as error:  # ruamel raises many unrelated classes
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         raise EncoreError(f"{path}: not readable as YAML: {reason}; `make params` rewrites it") from None
     if not isinstance(document, dict) or section not in document:
         raise EncoreError(f"{path}: no section {section!r}; `make params` rewrites the file from conf/")

@@ -114,19 +114,28 @@ def bootstrap_interval(
     random = np.random.default_rng(seed)
     at_once = max(1, AT_ONCE // max(sums.shape))
     values = [
-        statistic(random.multinomial(n_units, np.full(n_units, 1 / n_units), size=size) @ sums)
-        for size in _parts(n_resamples, at_once)
+        statistic(resampled(n_units, min(at_once, n_resamples - first), random) @ sums)
+        for first in range(0, n_resamples, at_once)
     ]
-    low, high = np.quantile(np.concatenate(values), [TAIL, 1 - TAIL])
+    return percentile_interval(np.concatenate(values))
+
+
+def resampled(n_units: int, n_resamples: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Return how often each unit is in each resample, (n_resamples, n_units)."""
+    return random.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_resamples)
+
+
+def percentile_interval(values: NDArray[Any]) -> Interval:
+    """Return the interval of what a statistic is in each resample (n_resamples,)."""
+    low, high = np.quantile(values, [TAIL, 1 - TAIL])
     return float(low), float(high)
 
 
 def sums_by_unit(values: NDArray[Any], unit: NDArray[np.str_]) -> NDArray[np.float64]:
     """Add up the rows (n, n_sums) of each unit: (n_units, n_sums)."""
     names, place = np.unique(unit, return_inverse=True)
-    sums = np.zeros((len(names), values.shape[1]))
-    np.add.at(sums, place, values)
-    return sums
+    columns = (np.bincount(place, weights=column, minlength=len(names)) for column in values.T)
+    return np.stack(list(columns), axis=1)
 
 
 def _quantile(degrees: int) -> float:
@@ -142,7 +151,3 @@ def _ratio(values: NDArray[np.float64], unit: NDArray[np.str_]) -> tuple[float, 
     n_units, mean = len(n), total.sum() / n.sum()
     spread = np.square(total - mean * n).sum() * n_units / max(n_units - 1, 1)
     return float(mean), float(np.sqrt(spread) / n.sum()), n_units
-
-
-def _parts(n: int, size: int) -> list[int]:
-    return [min(size, n - start) for start in range(0, n, size)]

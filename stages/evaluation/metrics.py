@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,21 +37,14 @@ def score(
         Of the bootstrap behind the intervals of macro-F1 and balanced accuracy.
     """
     label, predicted, n_classes = predictions.label, predictions.predicted, predictions.probability.shape[1]
-    unit = units(predictions, unit_of)
-    correct = label == predicted
-    of_class = np.eye(n_classes)
-    sums = sums_by_unit(
-        np.concatenate([of_class[label] * correct[:, None], of_class[label], of_class[predicted]], axis=1),
-        unit,
-    )
-    values = {"accuracy": (correct.mean(), accuracy_interval(correct, unit))}
+    unit, correct = units(predictions, unit_of), label == predicted
+    sums = sums_by_unit(_counted(label, predicted, n_classes), unit)
+    scores = _with_interval("accuracy", correct.mean(), accuracy_interval(correct, unit))
     macro_f1 = partial(_macro_f1, occurs=np.isin(np.arange(n_classes), label))
     for name, statistic in (("macro_f1", macro_f1), ("balanced_accuracy", _balanced_accuracy)):
         value = statistic(sums.sum(axis=0, keepdims=True))[0]
-        values[name] = value, bootstrap_interval(sums, statistic, n_resamples, seed)
-    return {
-        key: number for name, found in values.items() for key, number in _with_interval(name, *found).items()
-    }
+        scores |= _with_interval(name, value, bootstrap_interval(sums, statistic, n_resamples, seed))
+    return scores
 
 
 def score_both(
@@ -97,25 +91,41 @@ def macro_f1_and_balanced_accuracy(
     label: NDArray[np.str_], predicted: NDArray[np.str_]
 ) -> tuple[float, float]:
     """Compute both as `score` does, of the names of classes (n,)."""
-    _, place = np.unique(np.concatenate([label, predicted]), return_inverse=True)
-    true, found = np.split(np.eye(place.max() + 1)[place], 2)
-    sums = np.concatenate([true * found, true, found], axis=1).sum(axis=0, keepdims=True)
-    return float(_macro_f1(sums, true.sum(axis=0) > 0)[0]), float(_balanced_accuracy(sums)[0])
+    names, place = np.unique(np.concatenate([label, predicted]), return_inverse=True)
+    true, found = np.split(place, 2)
+    sums = _counted(true, found, len(names)).sum(axis=0, keepdims=True)
+    occurs = np.isin(np.arange(len(names)), true)
+    return float(_macro_f1(sums, occurs)[0]), float(_balanced_accuracy(sums)[0])
+
+
+def _counted(label: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.bool_]:
+    """Return what each prediction adds to hits, tracks and predictions of each class, (n, 3 * n_classes)."""
+    of_class = np.eye(n_classes, dtype=np.bool_)
+    true, found = of_class[label], of_class[predicted]
+    return np.concatenate([true & found, true, found], axis=1)
 
 
 def _macro_f1(sums: NDArray[np.float64], occurs: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Compute it of the numbers of hits, tracks and predictions of each class, (n, 3 * n_classes).
+    """Compute it of sums of `_counted`, (n, 3 * n_classes).
 
     A class that occurs, but not in a resample, is left out of that one: its F1 of 0 would be chance.
     """
     hits, n, n_predicted = np.split(sums, 3, axis=1)
-    counts = (n > 0) | (~occurs & (n_predicted > 0))
-    return (2 * hits / np.maximum(n + n_predicted, 1)).sum(axis=1) / counts.sum(axis=1)  # type: ignore[no-any-return]
+    _, _, f1 = _by_class(hits, n, n_predicted)
+    return _mean_of(f1, (n > 0) | (~occurs & (n_predicted > 0)))
 
 
 def _balanced_accuracy(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    hits, n, _ = np.split(sums, 3, axis=1)
-    return (hits / np.maximum(n, 1)).sum(axis=1) / (n > 0).sum(axis=1)  # type: ignore[no-any-return]
+    """Compute it of sums of `_counted`, (n, 3 * n_classes)."""
+    hits, n, n_predicted = np.split(sums, 3, axis=1)
+    _, recall, _ = _by_class(hits, n, n_predicted)
+    return _mean_of(recall, n > 0)
+
+
+def _mean_of(scores: NDArray[np.float64], classes: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean over some of the classes, whose scores are 0 otherwise: (n,) of (n, n_classes)."""
+    mean: NDArray[np.float64] = scores.sum(axis=1) / classes.sum(axis=1)
+    return mean
 
 
 def _with_interval(name: str, value: float, interval: Interval) -> dict[str, float]:
@@ -161,9 +171,10 @@ def confusion_table(tracks: Mapping[str, Predictions], labels: Sequence[str]) ->
                 yield Confused(split, label, predicted, int(n))
 
 
-def _by_class(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
-    """Compute precision, recall and F1 of each class of a confusion matrix; 0 where nothing is counted."""
-    hits, n, n_predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+def _by_class(
+    hits: NDArray[Any], n: NDArray[Any], n_predicted: NDArray[Any]
+) -> tuple[NDArray[np.float64], ...]:
+    """Compute precision, recall and F1 of classes, all (..., n_classes); 0 where nothing is counted."""
     ratios = ((hits, n_predicted), (hits, n), (2 * hits, n + n_predicted))
     return tuple(numerator / np.maximum(denominator, 1) for numerator, denominator in ratios)
 
@@ -182,9 +193,9 @@ class ClassScores:
 def class_table(predictions: Predictions, labels: Sequence[str]) -> list[ClassScores]:
     """Compute precision, recall and F1 of each class."""
     counts = confusion(predictions)
+    n = counts.sum(axis=1)
+    scores = _by_class(counts.diagonal(), n, counts.sum(axis=0))
     return [
         ClassScores(label, float(precision), float(recall), float(f1), int(n))
-        for label, precision, recall, f1, n in zip(
-            labels, *_by_class(counts), counts.sum(axis=1), strict=True
-        )
+        for label, precision, recall, f1, n in zip(labels, *scores, n, strict=True)
     ]

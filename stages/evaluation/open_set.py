@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.tables import Novelty
+from stages.evaluation.intervals import percentile_interval, resampled
 from stages.evaluation.metrics import units
 from stages.evaluation.predictions import Predictions
 
@@ -18,7 +19,7 @@ def threshold(valid: Predictions, accepted: float) -> float:
 def auroc(
     known: NDArray[np.float64],
     unknown: NDArray[np.float64],
-    units: tuple[NDArray[np.str_], NDArray[np.str_]],
+    unit: tuple[NDArray[np.str_], NDArray[np.str_]],
     n_resamples: int,
     seed: int,
 ) -> tuple[float, float, float]:
@@ -32,7 +33,7 @@ def auroc(
     known : ndarray (n_known,)
     unknown : ndarray (n_unknown,)
         Novelty of each track.
-    units : (ndarray of str (n_known,), ndarray of str (n_unknown,))
+    unit : (ndarray of str (n_known,), ndarray of str (n_unknown,))
         What is independent; see `stages.evaluation.intervals`.
     n_resamples, seed : int
 
@@ -44,17 +45,16 @@ def auroc(
     known = known[order]
     below, up_to = (np.searchsorted(known, unknown, side) for side in ("left", "right"))
     random = np.random.default_rng(seed)
-    of_unknown, of_known = (_resampled(unit, n_resamples, random) for unit in (units[1], units[0][order]))
+    of_unknown, of_known = (_weights(of, n_resamples, random) for of in (unit[1], unit[0][order]))
     of_known = np.pad(of_known.cumsum(axis=1), ((0, 0), (1, 0)))
     areas = (of_unknown * (of_known[:, below] + of_known[:, up_to])).sum(axis=1) / 2
-    low, high = np.quantile(areas, [0.025, 0.975])
-    return float((below + up_to).mean() / (2 * len(known))), float(low), float(high)
+    return float((below + up_to).mean() / (2 * len(known))), *percentile_interval(areas)
 
 
-def _resampled(unit: NDArray[np.str_], n_resamples: int, random: np.random.Generator) -> NDArray[np.float64]:
+def _weights(unit: NDArray[np.str_], n_resamples: int, random: np.random.Generator) -> NDArray[np.float64]:
     """Return the weight of each track in each resample of the units, (n_resamples, n_tracks)."""
     names, place = np.unique(unit, return_inverse=True)
-    times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)[:, place]
+    times = resampled(len(names), n_resamples, random)[:, place]
     weights: NDArray[np.float64] = times / times.sum(axis=1, keepdims=True)
     return weights
 

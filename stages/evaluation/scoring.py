@@ -37,8 +37,6 @@ class Evaluation:
         `scores["baseline"]` has the level "open_set" too if there are unknown classes.
     minus_baseline : mapping
         What `metrics.compare` gives for the model and the baseline on test tracks.
-    n_units : int
-        How many independent units test has; see `units_of_tracks`.
     largest_class : (str, float)
         The class with the most training tracks, and the accuracy on test of always predicting it.
     limit : float
@@ -58,13 +56,17 @@ class Evaluation:
     unit_of: Mapping[str, str]
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     minus_baseline: Mapping[str, float]
-    n_units: int
     largest_class: tuple[str, float]
     limit: float
     open_set: Mapping[str, float]
     classes: Sequence[metrics.ClassScores]
     confused: Sequence[Confused]
     novelties: Sequence[Novelty]
+
+    @property
+    def n_units(self) -> int:
+        """How many independent units test has; see `units_of_tracks`."""
+        return len(set(metrics.units(self.tracks["test"], self.unit_of).tolist()))
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -168,7 +170,6 @@ def evaluate(
         unit_of=unit_of,
         scores=scores,
         minus_baseline=metrics.compare(tracks["test"], linear["test"], unit_of),
-        n_units=len(set(metrics.units(tracks["test"], unit_of).tolist())),
         largest_class=metrics.largest_class(
             *([row.label for row in split if row.split == name] for name in ("train", "test"))
         ),

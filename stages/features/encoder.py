@@ -74,10 +74,14 @@ class Encoder(Feature):
         )
 
     def stored_settings(self) -> dict[str, Any]:
-        return {**super().stored_settings(), "trained_on": list(self.trained_on), "sha256": self._sha256}
+        return {
+            **super().stored_settings(),
+            "trained_on": list(self.trained_on),
+            "sha256": self._network.sha256,
+        }
 
     def check_stored(self, settings: Mapping[str, Any]) -> None:
-        if settings["sha256"] != self._sha256:
+        if settings["sha256"] != self._network.sha256:
             raise EncoreError(
                 f"{self._file[0]}: not the encoder that the model was trained with, whose SHA-256 is "
                 f"{settings['sha256']}"
@@ -93,6 +97,8 @@ class Encoder(Feature):
 
     def _n_frames(self, n_samples: int) -> int:
         """Count the embeddings of a segment of `n_samples` samples, once it is known to fit."""
+        from stages.features.onnx_network import n_frames
+
         path, network = self._file[0], self._network
         if network.n_samples not in (None, n_samples):
             raise EncoreError(
@@ -102,15 +108,15 @@ class Encoder(Feature):
             )
         if not network.has_frames:
             return 1
-        n_frames = len(network(np.zeros(n_samples, np.float32)))
-        if n_frames == 0:
+        found = n_frames(*self._file, n_samples)
+        if found == 0:
             raise EncoreError(f"{path}: makes no frame of {n_samples} samples; raise segment.length_s")
-        if n_frames > 1 and (self.hop_length is None or (n_frames - 1) * self.hop_length > n_samples):
+        if found > 1 and (self.hop_length is None or (found - 1) * self.hop_length > n_samples):
             raise EncoreError(
                 f"features.encoder.hop_length is {self.hop_length or 'null'}, but of {n_samples} samples "
-                f"{path} makes {n_frames} frames, one for about {n_samples // n_frames}"
+                f"{path} makes {found} frames, one for about {n_samples // found}"
             )
-        return n_frames
+        return found
 
     @property
     def _file(self) -> tuple[Path, int]:
@@ -126,9 +132,3 @@ class Encoder(Feature):
         from stages.features.onnx_network import load
 
         return load(*self._file)
-
-    @property
-    def _sha256(self) -> str:
-        from stages.features.onnx_network import sha256
-
-        return sha256(*self._file)

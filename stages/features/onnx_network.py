@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.errors import EncoreError
+from stages.core.errors import EncoreError, in_one_line
 
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 ERRORS_ONLY = 3  # of ONNX Runtime's levels of logging
@@ -36,6 +36,8 @@ class Network:
         Of each embedding.
     has_frames : bool
         Whether a segment has several embeddings.
+    sha256 : str
+        Of the file.
 
     Raises
     ------
@@ -57,10 +59,11 @@ class Network:
         # weights in files of their own would be neither watched nor part of the SHA-256: they are not found
         options.add_session_config_entry(WEIGHTS_FOLDER, os.devnull)
         content = _read(path)
+        self.sha256 = hashlib.sha256(content).hexdigest()
         try:
             self._session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no base of their own
-            reason = _in_one_line(error)
+            reason = in_one_line(error)
             if "xternal data" in reason:
                 reason = "its weights are in a file of their own; export it with external_data=False"
             raise EncoreError(f"{path}: no network that can be loaded: {reason}") from None
@@ -90,7 +93,7 @@ class Network:
             (values,) = self._session.run(None, {self._input: samples[None]})
         except Exception as error:
             raise EncoreError(
-                f"{self._path}: fails for a segment of {len(samples)} samples: {_in_one_line(error)}"
+                f"{self._path}: fails for a segment of {len(samples)} samples: {in_one_line(error)}"
             ) from None
         return np.asarray(values, np.float32).reshape(-1, self.n_values)
 
@@ -113,10 +116,10 @@ def load(path: Path, changed_ns: int) -> Network:
     return Network(path)
 
 
-@lru_cache(maxsize=1)
-def sha256(path: Path, changed_ns: int) -> str:
-    """Return the SHA-256 of a file that was last changed at `changed_ns`."""
-    return hashlib.sha256(_read(path)).hexdigest()
+@lru_cache(maxsize=8)
+def n_frames(path: Path, changed_ns: int, n_samples: int) -> int:
+    """Return how many embeddings that network makes of a segment; it is asked once, with silence."""
+    return len(load(path, changed_ns)(np.zeros(n_samples, np.float32)))
 
 
 def _read(path: Path) -> bytes:
@@ -124,7 +127,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise EncoreError(f"{path}: {error.strerror}") from None
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.errors import EncoreError
+from stages.core.errors import EncoreError, in_one_line
 from stages.core.workspace import distrust
 
 SCHEMA = "encore/4"
@@ -67,7 +67,7 @@ def damage_in_one_line(path: Path | str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         distrust(Path(path))
         raise EncoreError(
             f"{path}: damaged, or not readable ({reason}); delete it and run `dvc repro`"

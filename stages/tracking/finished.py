@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from stages.core.errors import EncoreError, did_you_mean
+from stages.core.errors import EncoreError, did_you_mean, in_one_line
 from stages.tracking.client import MLFLOW
 from stages.tracking.process import connect
 
@@ -179,23 +179,18 @@ def plain(value: str) -> str:
 
 
 def _finished() -> "tuple[MlflowClient, list[Run]]":
-    from mlflow import MlflowException
+    from mlflow import MlflowException, search_runs
 
-    runs: list[Run] = []
-    token = None
     try:
         client, experiment_id = connect()
-        while token != "":
-            page = client.search_runs(
-                [experiment_id],
-                "attributes.status = 'FINISHED'",
-                order_by=["attributes.start_time DESC"],
-                page_token=token,
-            )
-            runs += page
-            token = page.token or ""
+        runs = search_runs(
+            [experiment_id],
+            filter_string="attributes.status = 'FINISHED'",
+            order_by=["attributes.start_time DESC"],
+            output_format="list",
+        )
     except MlflowException as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(error)[:200]
         given = os.environ.get("MLFLOW_TRACKING_URI", "mlflow.db")
         raise EncoreError(f"MLflow at {given} does not answer: {reason}") from None
     return client, runs

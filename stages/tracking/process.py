@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stages.core.errors import in_one_line
 from stages.core.params import flat, read
 from stages.core.tables import Epoch, read_rows
 from stages.core.workspace import work_cache, work_cache_path
@@ -301,7 +302,7 @@ def main() -> None:
             method, arguments, tracker.now_ms = json.loads(line)
             getattr(tracker, method)(**arguments)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = in_one_line(error)[:300]
         print(
             f"warning: MLflow tracking failed and is off for this run: {type(error).__name__}: {reason}",
             file=sys.stderr,

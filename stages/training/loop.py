@@ -222,7 +222,7 @@ class Training:
             last, minimised = self._differentiate(batches, weight)
             # all processes must take the same way
             minimised = cast(Tensor, self._fabric.all_reduce(minimised, reduce_op="mean"))
-            # L-BFGS has no weight decay of its own: it is added to the loss as a penalty
+            # torch's L-BFGS takes no weight decay, so the loss gets it as a penalty
             for group in self._model.parameter_groups():
                 decay = group.get("weight_decay", self._params.weight_decay)
                 if decay:
@@ -275,8 +275,9 @@ class Training:
         target = nn.functional.one_hot(label, self._loss.n_classes).float()
         x, target = self._augmentation(x, target)
         output = self._network(x)
-        n_answers = output.shape[1] if output.ndim == 3 else 1
+        n_answers = 1
         if output.ndim == 3:
+            n_answers = output.shape[1]
             output, target = output.flatten(0, 1), target.repeat_interleave(n_answers, dim=0)
         hits = (output.detach().argmax(1) == target.argmax(1)).sum()
         return self._loss(output, target.to(output.dtype)).sum() / n_answers, hits / n_answers

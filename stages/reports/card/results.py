@@ -10,8 +10,8 @@ from stages.reports.card.markup import escaped
 MOST_CLASSES = 16  # of more than these the table has only the best and the worst
 N_AT_EACH_END = 5
 N_CONFUSIONS = 3
-P = 0.05  # of McNemar's test, which must agree with the interval
 N_CONFUSIONS_OF_MANY = 10  # when there are too many classes to read them off the picture
+P = 0.05  # of McNemar's test, which must agree with the interval
 
 
 @dataclass(frozen=True)
