@@ -23,12 +23,13 @@ def root() -> Path:
     """Return the workspace's root.
 
     Under ``dvc exp run --temp`` and ``--queue`` a stage runs in a copy below ``.dvc/tmp``; DVC names
-    the workspace it came from in ``DVC_ROOT``. Outside DVC it is the nearest folder with a ``.dvc``.
+    the workspace it came from in ``DVC_ROOT``. Outside DVC it is the nearest folder with a ``.dvc``. A grid's
+    copies are below ``.dvc/tmp``, too.
     """
-    if given := os.environ.get("DVC_ROOT"):
-        return Path(given)
     here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
+    nearest = next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
+    workspace, _, _ = os.environ.get("DVC_ROOT", str(nearest)).partition("/.dvc/tmp/")
+    return Path(workspace)
 
 
 def python_path() -> str:

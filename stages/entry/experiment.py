@@ -9,7 +9,7 @@ from typing import Any
 from stages.core.errors import EncoreError
 from stages.entry.foreign import check_outputs
 from stages.entry.internals import internals
-from stages.entry.overrides import Conf, check_words, experiments, parsed
+from stages.entry.overrides import Conf, check_words, experiments, parsed, plain_values
 
 
 def guard_experiments(project: Path) -> None:
@@ -82,8 +82,6 @@ def run_experiments(words: Sequence[str], options: Sequence[str], project: Path)
     EncoreError
         If one of the experiments may not run; none of them is then run or queued.
     """
-    from hydra import compose, initialize_config_dir
-
     own = internals().by_file(words).get("params.yaml", [])
     for word in own:
         if parsed(word).is_sweep_override() and "--queue" not in options:
@@ -92,10 +90,33 @@ def run_experiments(words: Sequence[str], options: Sequence[str], project: Path)
                 f"{word}: several values are several experiments: add --queue, then `dvc queue start`; "
                 f"one value with a comma is written '{key}=\"{value}\"'"
             )
-    with initialize_config_dir(str(project / "conf"), version_base=None):
-        conf = Conf(project / "conf", lambda one: compose("config", [*one]))
-        for experiment in experiments(own):
-            check_words(experiment, conf)
+    composed(own, project)
     check_outputs(project)
     settings = [part for word in words for part in ("-S", word)]
     return int(internals().run_dvc(["exp", "run", *options, *settings]))
+
+
+def composed(words: Sequence[str], project: Path) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Check all experiments that words such as ``model=mlp,cnn`` make.
+
+    Parameters
+    ----------
+    words : sequence of str
+    project : Path
+        The project's root, and the current folder.
+
+    Returns
+    -------
+    list of (tuple of str, dict)
+        The words of each experiment, and the sections of params.yaml that they make.
+
+    Raises
+    ------
+    EncoreError
+        If one of the experiments may not run.
+    """
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(project / "conf"), version_base=None):
+        conf = Conf(project / "conf", lambda one: compose("config", [*one]))
+        return [(tuple(one), plain_values(check_words(one, conf))) for one in experiments(words)]

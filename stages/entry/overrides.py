@@ -55,7 +55,7 @@ class Conf:
 
     def keys(self, *words: str) -> list[str]:
         """Return all keys in full, such as train.epochs."""
-        return list(flat(_plain(self.compose(words))))
+        return list(flat(plain_values(self.compose(words))))
 
 
 def check_words(words: Sequence[str], conf: Conf) -> Any:
@@ -85,7 +85,7 @@ def check_words(words: Sequence[str], conf: Conf) -> Any:
         _check_choice(one, conf)
     try:
         config = conf.compose(words)
-        values = _plain(config)
+        values = plain_values(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise _explained(asked, conf, error) from None
     for one in asked:  # + and ++ add whatever they name
@@ -223,7 +223,7 @@ def _below(section: str, keys: list[str]) -> list[str]:
     return [name for name in keys if name.startswith(f"{section}.")] if section else keys
 
 
-def _plain(config: Any) -> dict[str, Any]:
+def plain_values(config: Any) -> dict[str, Any]:
     """Return a composed configuration as plain values, without Hydra's own section."""
     unresolved = OmegaConf.to_container(config, resolve=False)
     assert isinstance(unresolved, dict)

@@ -9,7 +9,6 @@ warning, and training goes on.
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from stages.core.workspace import work_cache, work_cache_path
 from stages.entry.command import run_command
 from stages.entry.registry import SECTIONS
 from stages.tracking import store, view
+from stages.tracking.names import context, model_class, parts
 from stages.tracking.page import page
 from stages.training.description import Description
 
@@ -159,6 +159,8 @@ class Tracker:
         )
         if matching:
             self._select(matching[0].info.run_id)
+            for tag, value in context().items():
+                self._client.set_tag(self.run_id, tag, value)
         else:
             self.start(description.content_key)
         for epoch in read_rows(Path(model, "history.csv"), Epoch):  # those that are not logged yet
@@ -217,19 +219,17 @@ def _create_store() -> None:
 
 
 def _tags(content_key: str) -> dict[str, str]:
-    model = str(read("model")["_target_"]).removeprefix("models.")
-    dataset, split, seed = str(read("dataset")["name"]), read("split"), str(read("train")["seed"])
-    choice = re.sub("(?<=[a-z])(?=[A-Z])", "_", model).lower()  # as in conf/model
-    fold = [f"fold {split['fold']}"] if "fold" in split else []
+    about = {section: read(section) for section in ("model", "dataset", "split", "train")}
     tags = {
         "content_key": content_key,
-        "model": model,
-        "dataset": dataset,
-        "split": str(split["name"]),
-        "seed": seed,
+        "model": model_class(about),
+        "dataset": str(about["dataset"]["name"]),
+        "split": str(about["split"]["name"]),
+        "seed": str(about["train"]["seed"]),
         "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
-        "mlflow.runName": " · ".join([choice, dataset, *fold, f"seed {seed}"]),
+        "mlflow.runName": " · ".join(parts(about)),
         "mlflow.source.git.commit": os.environ.get("DVC_EXP_BASELINE_REV") or _git_commit(),
+        **context(),
     }
     for data in ("features/features.h5", "split/split.csv"):
         with Path("data", data).open("rb") as file:

@@ -1,0 +1,1 @@
+"""Many experiments: grids, and searches, that survive being killed."""

@@ -1,0 +1,163 @@
+"""Runs in MLflow that belong together: those of a grid or a search, below a parent."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from stages.core.errors import EncoreError, in_one_line
+from stages.tracking.client import MLFLOW
+from stages.tracking.process import connect
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+GRID, CELL, PARENT = "grid", "cell", "mlflow.parentRunId"  # tags
+MOST = 1000  # runs in an answer
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a finished run took.
+
+    Attributes
+    ----------
+    model, dataset : str
+        As in the parameters.
+    epochs : float
+    seconds : float
+        From the start of the training to the end of the evaluation.
+    bytes : int
+        Of its artifacts, where they are on this machine.
+    """
+
+    model: str
+    dataset: str
+    epochs: float
+    seconds: float
+    bytes: int
+
+
+class Group:
+    """The runs of a grid, and the parent above them.
+
+    Parameters
+    ----------
+    name : str
+        Of the grid.
+
+    Raises
+    ------
+    EncoreError
+        If MLflow does not answer.
+    """
+
+    def __init__(self, name: str):
+        from mlflow import MlflowException
+
+        for setting, value in MLFLOW.items():  # before MLflow is imported
+            os.environ.setdefault(setting, value)
+        self.name = name
+        try:
+            self._client, self._experiment = connect()
+            parents = [run for run in self._runs() if PARENT not in run.data.tags]
+        except MlflowException as error:
+            given = os.environ.get("MLFLOW_TRACKING_URI", "mlflow.db")
+            raise EncoreError(f"MLflow at {given} does not answer: {in_one_line(error)[:200]}") from None
+        self.parent = str(parents[0].info.run_id) if parents else ""
+
+    def open(self, note: str) -> None:
+        """Make the parent, unless it is there; `note` is what its page says."""
+        if self.parent:
+            self._client.update_run(self.parent, status="RUNNING")
+        else:
+            tags = {GRID: self.name, "mlflow.note.content": note}
+            parent = self._client.create_run(self._experiment, tags=tags, run_name=self.name)
+            self.parent = str(parent.info.run_id)
+
+    def tags(self, cell: str) -> dict[str, str]:
+        """Return the tags of a cell's run."""
+        return {GRID: self.name, CELL: cell, PARENT: self.parent}
+
+    def finished(self, cells: Sequence[str]) -> dict[str, "Run"]:
+        """Return the finished run of each cell that has one, of whatever grid it was."""
+        runs = self._search(f"tags.{CELL} LIKE '%' AND attributes.status = 'FINISHED'")
+        return {cell: run for run in runs if (cell := run.data.tags[CELL]) in set(cells)}
+
+    def run_of(self, cell: str) -> "Run | None":
+        """Return the finished run of a cell."""
+        return next(iter(self._search(f"tags.{CELL} = '{cell}' AND attributes.status = 'FINISHED'")), None)
+
+    def adopt(self, runs: Mapping[str, "Run"]) -> None:
+        """Make finished runs of cells children of this group."""
+        for cell, run in runs.items():
+            if run.data.tags.get(GRID) != self.name or run.data.tags.get(PARENT) != self.parent:
+                for tag, value in self.tags(cell).items():
+                    self._client.set_tag(run.info.run_id, tag, value)
+
+    def close(self) -> int:
+        """Close the runs of cells that were killed; return how many."""
+        killed = [
+            run.info.run_id
+            for run in self._runs(" AND attributes.status = 'RUNNING'")
+            if run.info.run_id != self.parent
+        ]
+        for run_id in killed:
+            self._client.set_terminated(run_id, "KILLED")
+        return len(killed)
+
+    def end(self, counts: Mapping[str, int], status: str) -> None:
+        """Close the parent, with the number of cells that have finished and failed."""
+        for name, n in counts.items():
+            self._client.log_metric(self.parent, f"cells/{name}", n)
+        self._client.set_terminated(self.parent, status)
+
+    def delete(self) -> int:
+        """Delete all runs of the group; return how many. MLflow keeps them until ``mlflow gc``."""
+        runs = self._runs()
+        for run in runs:
+            self._client.delete_run(run.info.run_id)
+        return len(runs)
+
+    def past(self) -> list[Past]:
+        """Return what the last finished runs took."""
+        runs = self._client.search_runs(
+            [self._experiment],
+            "tags.content_key LIKE '%' AND attributes.status = 'FINISHED'",
+            max_results=100,
+        )
+        return [
+            Past(
+                run.data.params["model._target_"],
+                run.data.params["dataset.name"],
+                float(run.data.params["train.epochs"]),
+                (run.info.end_time - run.info.start_time) / 1000,
+                _size(run.info.artifact_uri),
+            )
+            for run in runs
+        ]
+
+    def _runs(self, more: str = "") -> list["Run"]:
+        return self._search(f"tags.{GRID} = '{self.name}'{more}")
+
+    def _search(self, what: str) -> list["Run"]:
+        found: list[Run] = []
+        token: str | None = ""
+        while token is not None:
+            page = self._client.search_runs(
+                [self._experiment], what, max_results=MOST, page_token=token or None
+            )
+            found += page
+            token = page.token or None
+        return found
+
+
+def _size(uri: str) -> int:
+    place = urlsplit(uri)
+    folder = Path(url2pathname(place.path))
+    if place.scheme not in ("", "file") or not folder.is_dir():
+        return 0
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
