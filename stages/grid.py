@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -29,7 +29,8 @@ from stages.core.workspace import root
 from stages.entry.command import run_command
 
 if TYPE_CHECKING:
-    from stages.experiments.grid import Outcome, Record
+    from stages.experiments.grid import Outcome
+    from stages.experiments.record import Record
 
 COMMANDS = ("list", "resume", "delete")
 MOST_JOBS = 64
@@ -101,7 +102,7 @@ def _name(value: str) -> str:
 
 def main() -> None:
     """Run, list or delete grids, as the command line says."""
-    from stages.experiments.grid import Record
+    from stages.experiments.record import Record
 
     wanted = asked(sys.argv[1:])
     project = root()
@@ -124,17 +125,12 @@ def main() -> None:
 
 def _record(wanted: Asked, project: Path) -> "Record":
     """Return the grid that the command line means."""
-    from stages.experiments.grid import GRIDS, Record
+    from stages.experiments.record import GRIDS, Record
 
     if wanted.command != "run":
         return Record.load(project / GRIDS / wanted.name)
     digest = hashlib.sha256(" ".join(wanted.words).encode()).hexdigest()[:DIGITS]
-    folder = project / GRIDS / (wanted.name or f"grid-{digest}")
-    if (folder / "grid.json").exists() and (known := Record.load(folder)).words != wanted.words:
-        raise EncoreError(
-            f"{known.name} is a grid of other words: {' '.join(known.words)}; give another name, or delete it"
-        )
-    return Record(folder, wanted.words)
+    return Record.named(project, wanted.name or f"grid-{digest}", wanted.words)
 
 
 def _print_plan(record: "Record", jobs: int, project: Path) -> None:
@@ -165,26 +161,28 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
     """Run what is left of a grid; return whether all of it has finished."""
     from stages.experiments.cells import make_cells
     from stages.experiments.git import snapshot
-    from stages.experiments.grid import Runner
+    from stages.experiments.grid import Grid, finished
+    from stages.experiments.runner import run
     from stages.tracking.groups import Group
 
+    began = time.monotonic()
     commit = snapshot(project)
     cells = make_cells(record.words, project, commit)
     record.cells = [cell.name for cell in cells]
     record.save()
     group = Group(record.name) if cells[0].is_tracked else None
-    if group:
-        group.open(f"A grid: {' '.join(record.words)}")
-    runner = Runner(project, record, commit, group)
-    n_processes, n_runs = runner.end_left()
-    if n_processes or n_runs:
-        print(f"grid: ended what was left: {n_processes} processes, {n_runs} runs in MLflow")
-    began = time.monotonic()
-    with _interruptible(), _shown(len(cells)) as show:
-        outcome = runner.run(cells, jobs, show)
-    for line in _summary(record, outcome, time.monotonic() - began):
+    if n_processes := record.end_left(project, commit):
+        print(f"grid: ended {n_processes} processes that were left")
+    there = finished(cells, project, group)
+    note = f"A grid: {' '.join(record.words)}"
+    with _interruptible(), _shown(len(cells)) as show, group.opened(note) if group else nullcontext():
+        if group:
+            group.adopt(there)
+        grid = Grid(cells, record.folder, there, group, show)
+        run(grid, record.slots(jobs, project, commit), record.folder)
+    for line in _summary(record, grid.outcome, time.monotonic() - began):
         print(line)
-    return not outcome.failed
+    return not grid.outcome.failed
 
 
 @contextmanager

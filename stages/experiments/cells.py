@@ -34,12 +34,15 @@ class Cell:
     keys : mapping of str to str
         By stage: a hash of its parameters and those of all stages before it. Where two cells have the same,
         the stage runs once.
+    target : str
+        The stage that it ends with; empty: the last one.
     """
 
     name: str
     words: tuple[str, ...]
     values: Mapping[str, Any]
     keys: Mapping[str, str]
+    target: str = ""
 
     @property
     def is_tracked(self) -> bool:

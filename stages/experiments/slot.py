@@ -35,12 +35,14 @@ class Slot:
         self._head = git(project, "rev-parse", "HEAD")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, name: str, words: Sequence[str], log: Path, tags: Mapping[str, str]) -> None:
-        """Start an experiment; the copy is made, or made anew after one that failed."""
+    def start(self, name: str, words: Sequence[str], log: Path, tags: Mapping[str, str], target: str) -> None:
+        """Start an experiment, up to a stage if `target` names one; the copy is made if there is none."""
         if not self.folder.exists():
             self._make()
         settings = [part for word in words for part in ("-S", word)]
-        self._start(["-m", "dvc", "exp", "run", "--name", name, *settings], log, _context(tags))
+        self._start(
+            ["-m", "dvc", "exp", "run", "--name", name, *settings, *target.split()], log, _context(tags)
+        )
 
     def evaluate(self, name: str, log: Path, tags: Mapping[str, str]) -> int:
         """Evaluate once more what the last experiment has left here; return the exit status."""

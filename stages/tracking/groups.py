@@ -1,7 +1,8 @@
 """Runs in MLflow that belong together: those of a grid or a search, below a parent."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,51 +70,67 @@ class Group:
             raise EncoreError(f"MLflow at {given} does not answer: {in_one_line(error)[:200]}") from None
         self.parent = str(parents[0].info.run_id) if parents else ""
 
-    def open(self, note: str) -> None:
-        """Make the parent, unless it is there; `note` is what its page says."""
+    @contextmanager
+    def opened(self, note: str) -> Iterator[None]:
+        """Make the parent, or continue it, and close what still runs below it now and at the end.
+
+        Parameters
+        ----------
+        note : str
+            What its page says.
+        """
         if self.parent:
             self._client.update_run(self.parent, status="RUNNING")
         else:
             tags = {GRID: self.name, "mlflow.note.content": note}
             parent = self._client.create_run(self._experiment, tags=tags, run_name=self.name)
             self.parent = str(parent.info.run_id)
+        if n := self._close():
+            print(f"grid: closed {n} runs in MLflow that were killed")
+        status = "FAILED"
+        try:
+            yield
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            self._close()
+            self._client.set_terminated(self.parent, status)
 
     def tags(self, cell: str) -> dict[str, str]:
         """Return the tags of a cell's run."""
         return {GRID: self.name, CELL: cell, PARENT: self.parent}
 
-    def finished(self, cells: Sequence[str]) -> dict[str, "Run"]:
-        """Return the finished run of each cell that has one, of whatever grid it was."""
+    def finished(self, cells: Sequence[str]) -> list[str]:
+        """Return those cells that have a finished run, of whatever grid it was."""
+        there = self._finished()
+        return [cell for cell in cells if cell in there]
+
+    def has(self, cell: str) -> bool:
+        """Whether a cell has a finished run."""
+        return bool(self._search(f"tags.{CELL} = '{cell}' AND attributes.status = 'FINISHED'"))
+
+    def _finished(self) -> dict[str, "Run"]:
         runs = self._search(f"tags.{CELL} LIKE '%' AND attributes.status = 'FINISHED'")
-        return {cell: run for run in runs if (cell := run.data.tags[CELL]) in set(cells)}
+        return {run.data.tags[CELL]: run for run in runs}
 
-    def run_of(self, cell: str) -> "Run | None":
-        """Return the finished run of a cell."""
-        return next(iter(self._search(f"tags.{CELL} = '{cell}' AND attributes.status = 'FINISHED'")), None)
-
-    def adopt(self, runs: Mapping[str, "Run"]) -> None:
-        """Make finished runs of cells children of this group."""
-        for cell, run in runs.items():
+    def adopt(self, cells: Sequence[str]) -> None:
+        """Make the finished runs of cells children of this group, if they are of another one."""
+        runs = self._finished()
+        for cell in cells:
+            run = runs[cell]
             if run.data.tags.get(GRID) != self.name or run.data.tags.get(PARENT) != self.parent:
                 for tag, value in self.tags(cell).items():
                     self._client.set_tag(run.info.run_id, tag, value)
 
-    def close(self) -> int:
+    def _close(self) -> int:
         """Close the runs of cells that were killed; return how many."""
-        killed = [
-            run.info.run_id
-            for run in self._runs(" AND attributes.status = 'RUNNING'")
-            if run.info.run_id != self.parent
-        ]
+        running = self._runs(" AND attributes.status = 'RUNNING'")
+        killed = [run.info.run_id for run in running if run.info.run_id != self.parent]
         for run_id in killed:
             self._client.set_terminated(run_id, "KILLED")
         return len(killed)
-
-    def end(self, counts: Mapping[str, int], status: str) -> None:
-        """Close the parent, with the number of cells that have finished and failed."""
-        for name, n in counts.items():
-            self._client.log_metric(self.parent, f"cells/{name}", n)
-        self._client.set_terminated(self.parent, status)
 
     def delete(self) -> int:
         """Delete all runs of the group; return how many. MLflow keeps them until ``mlflow gc``."""

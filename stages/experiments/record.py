@@ -1,0 +1,118 @@
+"""What is kept of a grid on the disk: ``.dvc/tmp/grids/NAME``, with the logs of its cells."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stages.core.errors import EncoreError
+from stages.core.workspace import replaced
+from stages.experiments import processes
+from stages.experiments.slot import Slot
+
+GRIDS = Path(".dvc/tmp/grids")  # git and DVC leave it alone; each project has its own
+
+
+@dataclass
+class Record:
+    """A grid or a search.
+
+    Attributes
+    ----------
+    folder : Path
+    words : list of str
+        Such as ``model=mlp,cnn``.
+    cells : list of str
+        Names of the cells that it has had so far.
+    """
+
+    folder: Path
+    words: list[str]
+    cells: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Record":
+        """Read a grid.
+
+        Raises
+        ------
+        EncoreError
+            If there is none of that name.
+        """
+        try:
+            known: dict[str, Any] = json.loads((folder / "grid.json").read_bytes())
+        except (OSError, ValueError):
+            there = ", ".join(sorted(path.parent.name for path in folder.parent.glob("*/grid.json")))
+            raise EncoreError(f"{folder.name}: no grid of that name; there is {there or 'none'}") from None
+        return cls(folder, known["words"], known["cells"])
+
+    @classmethod
+    def all(cls, project: Path) -> list["Record"]:
+        """Return the grids of a project by name."""
+        return [cls.load(path.parent) for path in sorted((project / GRIDS).glob("*/grid.json"))]
+
+    @classmethod
+    def named(cls, project: Path, name: str, words: Sequence[str]) -> "Record":
+        """Return the grid of a name, which may be a new one.
+
+        Raises
+        ------
+        EncoreError
+            If there is one with other words.
+        """
+        folder = project / GRIDS / name
+        if not (folder / "grid.json").exists():
+            return cls(folder, [*words])
+        known = cls.load(folder)
+        if known.words != [*words]:
+            raise EncoreError(
+                f"{name} has other words: {' '.join(known.words)}; give another name, or delete that one"
+            )
+        return known
+
+    @property
+    def name(self) -> str:
+        """Name of the grid."""
+        return self.folder.name
+
+    def save(self) -> None:
+        """Write it to the disk."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replaced(self.folder / "grid.json") as path:
+            path.write_text(json.dumps({"words": self.words, "cells": self.cells}), "utf-8")
+
+    def failures(self) -> dict[str, str]:
+        """Return why cells failed when they last ran, by name."""
+        failed = sorted(self.folder.glob("*.failed"))
+        return {path.stem: path.read_text("utf-8") for path in failed if path.stem in self.cells}
+
+    def slots(self, n: int, project: Path, snapshot: str) -> list[Slot]:
+        """Return the places in which `n` of its cells can run at a time."""
+        return [Slot(project, self.folder / "slots" / str(number), snapshot) for number in range(n)]
+
+    def end_left(self, project: Path, snapshot: str) -> int:
+        """End what was left behind when this grid was killed; return how many processes that were."""
+        n_processes = processes.end(self.folder)
+        for slot in self.slots(len([*self.folder.glob("slots/*")]), project, snapshot):
+            slot.remove()
+        return n_processes
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the grid, so that no other process runs or deletes it.
+
+        Raises
+        ------
+        EncoreError
+            If one does.
+        """
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / "lock", timeout=0):
+                yield
+        except Timeout:
+            raise EncoreError(f"{self.name}: another process has this grid; end that one first") from None
