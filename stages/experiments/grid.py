@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from stages.experiments.cells import Cell
 from stages.experiments.git import experiments, git
 from stages.experiments.record import Record
 from stages.experiments.runner import log_of
+from stages.experiments.shared import Shared
 from stages.experiments.slot import Slot, reason
+from stages.experiments.terminal import Show
 from stages.tracking.groups import Group
 
 GIVE_UP = 2  # cells that fail in a stage with the same inputs: the others that need it are not tried
@@ -52,8 +54,8 @@ class Grid:
         Names of the cells that have finished.
     group : Group or None
         Their runs in MLflow; None: they are not tracked.
-    show : callable
-        Gets the outcome so far, and the names of the cells that run, whenever that changes.
+    show : Show
+        Gets how many have ended, and the names of those that run.
     """
 
     def __init__(
@@ -62,26 +64,21 @@ class Grid:
         folder: Path,
         there: Sequence[str],
         group: Group | None,
-        show: Callable[[Outcome, list[str]], None],
+        show: Show,
     ):
         self.outcome = Outcome([*there])
         self._waiting = [cell for cell in cells if cell.name not in there]
         self._folder, self._group, self._show = folder, group, show
-        # keys of stages whose outputs are in DVC's cache
-        self._made = {key for cell in cells if cell.name in there for key in cell.keys.values()}
+        self._shared = Shared(cell for cell in cells if cell.name in there)
         self._broken: dict[str, list[str]] = {}  # reasons, by key of the stage that failed
-        show(self.outcome, [])
+        self.changed([])
 
     def next(self, running: Sequence[Cell]) -> Cell | None:
         """Return a cell that shares with none of those that run an output which is still to be made."""
-        in_work = {key for cell in running for key in self._missing(cell)}
-        cell = next((cell for cell in self._waiting if not in_work & self._missing(cell)), None)
+        cell = next((cell for cell in self._waiting if self._shared.may_start(cell, running)), None)
         if cell:
             self._waiting.remove(cell)
         return cell
-
-    def _missing(self, cell: Cell) -> set[str]:
-        return set(cell.keys.values()) - self._made
 
     def tags(self, cell: Cell) -> Mapping[str, str]:
         """Return the tags of a cell's run in MLflow."""
@@ -89,7 +86,9 @@ class Grid:
 
     def changed(self, running: Sequence[Cell]) -> None:
         """Show what runs."""
-        self._show(self.outcome, [cell.name for cell in running])
+        n_failed = len(self.outcome.failed)
+        names = [f"{n_failed} failed"] * (n_failed > 0) + [cell.name for cell in running]
+        self._show(len(self.outcome.finished) + n_failed, ", ".join(names))
 
     def ended(self, cell: Cell, slot: Slot, why: str, said: str) -> str:
         """Take note of the end of a cell; return why it has failed, if it has."""
@@ -97,7 +96,7 @@ class Grid:
         if not why and self._group:
             why = self._assert_run(self._group, cell, slot)
         if not why:
-            self._made.update(cell.keys.values())
+            self._shared.add(cell)
             self.outcome.finished.append(cell.name)
             return ""
         self.outcome.failed[cell.name] = why

@@ -1,11 +1,10 @@
 """What is kept of a grid on the disk: ``.dvc/tmp/grids/NAME``, with the logs of its cells."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from stages.core.errors import EncoreError
 from stages.core.workspace import replaced
@@ -24,16 +23,19 @@ class Record:
     folder : Path
     words : list of str
         Such as ``model=mlp,cnn``.
+    options : dict of str to str
+        Of a search; a grid has none.
     cells : list of str
         Names of the cells that it has had so far.
     """
 
     folder: Path
     words: list[str]
+    options: dict[str, str] = field(default_factory=dict)
     cells: list[str] = field(default_factory=list)
 
     @classmethod
-    def load(cls, folder: Path) -> "Record":
+    def load(cls, project: Path, name: str) -> "Record":
         """Read a grid.
 
         Raises
@@ -41,35 +43,35 @@ class Record:
         EncoreError
             If there is none of that name.
         """
+        folder = project / GRIDS / name
         try:
-            known: dict[str, Any] = json.loads((folder / "grid.json").read_bytes())
+            return cls(folder, **json.loads((folder / "grid.json").read_bytes()))
         except (OSError, ValueError):
-            there = ", ".join(sorted(path.parent.name for path in folder.parent.glob("*/grid.json")))
-            raise EncoreError(f"{folder.name}: no grid of that name; there is {there or 'none'}") from None
-        return cls(folder, known["words"], known["cells"])
+            there = ", ".join(known.name for known in cls.all(project)) or "none"
+            raise EncoreError(f"{name}: no grid of that name; there is {there}") from None
 
     @classmethod
     def all(cls, project: Path) -> list["Record"]:
         """Return the grids of a project by name."""
-        return [cls.load(path.parent) for path in sorted((project / GRIDS).glob("*/grid.json"))]
+        names = sorted(path.parent.name for path in (project / GRIDS).glob("*/grid.json"))
+        return [cls.load(project, name) for name in names]
 
     @classmethod
-    def named(cls, project: Path, name: str, words: Sequence[str]) -> "Record":
+    def named(cls, project: Path, name: str, words: Sequence[str], options: Mapping[str, str]) -> "Record":
         """Return the grid of a name, which may be a new one.
 
         Raises
         ------
         EncoreError
-            If there is one with other words.
+            If there is one with other words or options.
         """
-        folder = project / GRIDS / name
-        if not (folder / "grid.json").exists():
-            return cls(folder, [*words])
-        known = cls.load(folder)
-        if known.words != [*words]:
-            raise EncoreError(
-                f"{name} has other words: {' '.join(known.words)}; give another name, or delete that one"
-            )
+        new = cls(project / GRIDS / name, [*words], {**options})
+        if not (new.folder / "grid.json").exists():
+            return new
+        known = cls.load(project, name)
+        if (known.words, known.options) != (new.words, new.options):
+            own = " ".join([*known.words, *(f"--{key} {value}" for key, value in known.options.items())])
+            raise EncoreError(f"{name} has other words: {own}; give another name, or delete that one")
         return known
 
     @property
@@ -81,7 +83,8 @@ class Record:
         """Write it to the disk."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with replaced(self.folder / "grid.json") as path:
-            path.write_text(json.dumps({"words": self.words, "cells": self.cells}), "utf-8")
+            content = {"words": self.words, "options": self.options, "cells": self.cells}
+            path.write_text(json.dumps(content), "utf-8")
 
     def failures(self) -> dict[str, str]:
         """Return why cells failed when they last ran, by name."""
@@ -92,12 +95,12 @@ class Record:
         """Return the places in which `n` of its cells can run at a time."""
         return [Slot(project, self.folder / "slots" / str(number), snapshot) for number in range(n)]
 
-    def end_left(self, project: Path, snapshot: str) -> int:
-        """End what was left behind when this grid was killed; return how many processes that were."""
-        n_processes = processes.end(self.folder)
+    def end_left(self, project: Path, snapshot: str) -> None:
+        """End what was left behind when this grid was killed, and say so."""
+        if n_processes := processes.end(self.folder):
+            print(f"{self.name}: ended {n_processes} processes that were left")
         for slot in self.slots(len([*self.folder.glob("slots/*")]), project, snapshot):
             slot.remove()
-        return n_processes
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -86,7 +86,7 @@ class Group:
             parent = self._client.create_run(self._experiment, tags=tags, run_name=self.name)
             self.parent = str(parent.info.run_id)
         if n := self._close():
-            print(f"grid: closed {n} runs in MLflow that were killed")
+            print(f"{self.name}: closed {n} runs in MLflow that were killed")
         status = "FAILED"
         try:
             yield

@@ -1,8 +1,8 @@
 """A grid of 45 cells, killed again and again, must come to 45 experiments, 45 finished runs, and no more.
 
 ``python -m tests.campaigns.grid [--seed N] [--kills N] [--jobs N]``. At random moments SIGKILL ends the
-command, ``dvc`` alone while its stage lives on, a stage, the process that tracks it, or all of them at once, as
-when the machine is switched off. Then the same command is started again until it says that all is done.
+command, ``dvc`` alone while its stage lives on, a stage, the process that tracks it, or all at once, as when
+the machine is switched off. Then the same command is started again until it says that all is done.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from random import Random
 import psutil
 from mlflow import MlflowClient
 
-from stages.experiments.record import GRIDS
 from stages.experiments.processes import MARK
+from stages.experiments.record import GRIDS
 from tests.pipeline.project import SMALL, Project, write_music
 
 WORDS = ("model=mlp,cnn,lstm", "split=kfold", "split.fold=range(0,5)", "train.seed=0,1,2")
