@@ -69,14 +69,15 @@ def _record(wanted: "Asked", project: Path) -> "Record":
 
 
 def _print_plan(record: "Record", jobs: int, project: Path) -> None:
-    from stages.experiments.cells import make_cells
+    from stages.experiments.cells import Maker
     from stages.experiments.estimate import estimate
     from stages.experiments.git import snapshot
     from stages.experiments.grid import finished
     from stages.experiments.terminal import duration
     from stages.tracking.groups import Group
 
-    cells = make_cells(record.words, project, snapshot(project))
+    with Maker(project, snapshot(project)) as maker:
+        cells = maker.make(record.words)
     group = Group(record.name)
     there = finished(cells, project, group if cells[0].is_tracked else None)
     made, left = ([cell for cell in cells if (cell.name in there) == is_made] for is_made in (True, False))
@@ -94,7 +95,7 @@ def _print_plan(record: "Record", jobs: int, project: Path) -> None:
 
 def _run(record: "Record", jobs: int, project: Path) -> bool:
     """Run what is left of a grid; return whether all of it has finished."""
-    from stages.experiments.cells import make_cells
+    from stages.experiments.cells import Maker
     from stages.experiments.git import snapshot
     from stages.experiments.grid import Grid, finished
     from stages.experiments.runner import run
@@ -103,7 +104,8 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
 
     began = time.monotonic()
     commit = snapshot(project)
-    cells = make_cells(record.words, project, commit)
+    with Maker(project, commit) as maker:
+        cells = maker.make(record.words)
     record.cells = [cell.name for cell in cells]
     record.save()
     group = Group(record.name) if cells[0].is_tracked else None

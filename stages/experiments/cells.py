@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from stages.core.errors import EncoreError
@@ -50,46 +51,61 @@ class Cell:
         return bool(self.values["runtime"]["tracking"] == "on")
 
 
-def make_cells(words: Sequence[str], project: Path, snapshot: str) -> list[Cell]:
-    """Compose and check the cells of a grid.
+class Maker:
+    """Makes the cells of a project; a context manager.
 
     Parameters
     ----------
-    words : sequence of str
-        Such as ``model=mlp,cnn`` and ``train.seed=range(0,3)``.
     project : Path
         The project's root, and the current folder.
     snapshot : str
         The commit whose code the cells run.
-
-    Returns
-    -------
-    list of Cell
-        Those of the first word's first value first.
-
-    Raises
-    ------
-    EncoreError
-        If one of the experiments may not run, or two are the same.
     """
-    with Pipeline(project) as pipeline:
-        code = listed(project, snapshot, pipeline.code)
-        cells = [
-            Cell(_name(values, code, pipeline), tuple(own), values, pipeline.keys(values))
-            for own, values in composed(words, project)
-        ]
-    first: dict[str, Cell] = {}
-    for cell in cells:
-        if same := first.get(cell.name):
-            raise EncoreError(
-                f"{' '.join(cell.words)} is the same experiment as {' '.join(same.words)}; leave one out"
-            )
-        first[cell.name] = cell
-    return cells
 
+    def __init__(self, project: Path, snapshot: str):
+        self._project, self._pipeline = project, Pipeline(project)
+        self._code = listed(project, snapshot, self._pipeline.code)
 
-def _name(values: Mapping[str, Any], code: str, pipeline: Pipeline) -> str:
-    sections = {name: values[name] for name in SECTIONS if name not in NOT_CONTENT}
-    content = json.dumps([sections, code, pipeline.watched(values)], sort_keys=True)
-    digest = hashlib.sha256(content.encode()).hexdigest()[:DIGITS]
-    return "-".join([part.replace(" ", "") for part in parts(values)] + [digest])
+    def __enter__(self) -> "Maker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pipeline.close()
+
+    def make(self, words: Sequence[str], target: str = "") -> list[Cell]:
+        """Compose and check cells.
+
+        Parameters
+        ----------
+        words : sequence of str
+            Such as ``model=mlp,cnn`` and ``train.seed=range(0,3)``.
+        target : str
+            See `Cell`.
+
+        Returns
+        -------
+        list of Cell
+            Those of the first word's first value first.
+
+        Raises
+        ------
+        EncoreError
+            If one of the experiments may not run, or two are the same.
+        """
+        made: dict[str, Cell] = {}
+        for own, values in composed(words, self._project):
+            name = self._name(values)
+            if same := made.get(name):
+                raise EncoreError(
+                    f"{' '.join(own)} is the same experiment as {' '.join(same.words)}; leave one out"
+                )
+            made[name] = Cell(name, own, values, self._pipeline.keys(values), target)
+        return [*made.values()]
+
+    def _name(self, values: Mapping[str, Any]) -> str:
+        sections = {name: values[name] for name in SECTIONS if name not in NOT_CONTENT}
+        content = json.dumps([sections, self._code, self._pipeline.watched(values)], sort_keys=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:DIGITS]
+        return "-".join([part.replace(" ", "") for part in parts(values)] + [digest])

@@ -15,6 +15,8 @@ from pathlib import Path
 from stages.experiments import processes
 from stages.experiments.git import experiments, git
 
+KILLED = "killed by signal"  # how the reason of a cell begins whose dvc was
+
 
 class Slot:
     """A place where cells run, one at a time.
@@ -104,7 +106,7 @@ def _context(tags: Mapping[str, str]) -> dict[str, str]:
 def reason(log: Path, status: int | None) -> str:
     """Return why a cell has failed: what the stage, else DVC, says last."""
     if status is not None and status < 0:
-        return f"killed by signal {-status}"
+        return f"{KILLED} {-status}"
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
     said = [line for line in lines if line.startswith("error: ")] or [
         line for line in lines if line.startswith("ERROR: ")

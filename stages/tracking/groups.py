@@ -1,15 +1,17 @@
 """Runs in MLflow that belong together: those of a grid or a search, below a parent."""
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from stages.core.errors import EncoreError, in_one_line
+from stages.core.tables import Epoch
 from stages.tracking.client import MLFLOW
 from stages.tracking.process import connect
 
@@ -131,6 +133,43 @@ class Group:
         for run_id in killed:
             self._client.set_terminated(run_id, "KILLED")
         return len(killed)
+
+    def log_trial(self, number: int, values: Mapping[str, str], history: Sequence[Epoch], note: str) -> None:
+        """Log a trial of a search as a run below the parent, unless it is there.
+
+        Parameters
+        ----------
+        number : int
+            Of the trial.
+        values : mapping of str to str
+            What the search has chosen, by key.
+        history : sequence of Epoch
+        note : str
+            Why it ended early; empty: it did not.
+        """
+        from mlflow.entities import Metric, Param
+
+        if self._runs(f" AND tags.trial = '{number}'"):
+            return
+        tags = {GRID: self.name, PARENT: self.parent, "trial": str(number), "mlflow.note.content": note}
+        name = " · ".join([f"trial {number}", *values.values()])
+        run_id = self._client.create_run(self._experiment, tags=tags, run_name=name).info.run_id
+        now_ms = int(time.time() * 1000)
+        points = [
+            Metric(key, value, now_ms, row.epoch)
+            for row in history
+            for key, value in asdict(row).items()
+            if key != "epoch"
+        ]
+        parameters = [Param(key, value) for key, value in values.items()]
+        for start in range(0, max(1, len(points)), MOST):
+            self._client.log_batch(run_id, points[start : start + MOST], parameters if not start else [])
+        self._client.set_terminated(run_id, "FINISHED" if history else "FAILED")
+
+    def attach(self, *paths: Path) -> None:
+        """Add files to the parent."""
+        for path in paths:
+            self._client.log_artifact(self.parent, str(path))
 
     def delete(self) -> int:
         """Delete all runs of the group; return how many. MLflow keeps them until ``mlflow gc``."""
