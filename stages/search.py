@@ -6,7 +6,7 @@ python -m stages.search WORDS --trials 20 [--jobs 2] [--rungs 3,10,30]
 python -m stages.search resume NAME   go on with one; `list` and `delete NAME` of stages.grid know it, too
 
 Trials are compared by their accuracy on validation segments, and nothing is evaluated on test until the best
-one is, once, at the end. With `--rungs` all trials get the first number of epochs, and the better ones the next.
+one is, once, at the end. With `--rungs` all trials get the first number of epochs, the better ones the next.
 """
 
 import hashlib
@@ -104,9 +104,8 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
         _save_report(study, group)
         words = space.words(study.best_trial.params, rungs[-1])
         is_done = _run_best(record, _noted(record, maker.make(words)[0]), slots, group, project)
-    print(
-        f"{record.name}: {n_trials} trials; {duration(time.monotonic() - began)}; {FOLDER}/ has all, and a figure"
-    )
+    took = duration(time.monotonic() - began)
+    print(f"{record.name}: {n_trials} trials; {took}; {FOLDER}/ has all, and a figure")
     return is_done
 
 
@@ -120,28 +119,39 @@ def _noted(record: "Record", cell: "Cell") -> "Cell":
 
 def _save_report(study: "optuna.Study", group: "Group") -> None:
     """Save a table of all trials and the figure of what mattered, and print the best trial."""
+    from optuna.distributions import FloatDistribution, IntDistribution
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
 
     from stages.core.tables import write_plain_rows
     from stages.experiments.search import Tried
     from stages.plots.figures import save
-    from stages.plots.search import search
+    from stages.plots.search import Setting, search
 
     done = study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
     complete = [trial for trial in done if trial.state == TrialState.COMPLETE]
     if not complete:
         raise EncoreError(f"{study.study_name}: no trial has ended well; {FOLDER} is as it was")
-    names = [*complete[0].params]
     evaluator = FanovaImportanceEvaluator(seed=0)
     varied = len({tuple(trial.params.values()) for trial in complete}) > 1
-    importance = get_param_importances(study, evaluator=evaluator) if varied else dict.fromkeys(names, 0.0)
+    importance = (
+        get_param_importances(study, evaluator=evaluator)
+        if varied
+        else dict.fromkeys(complete[0].params, 0.0)
+    )
     with outputs(FOLDER) as folder:
         write_plain_rows(folder / "trials.csv", [Tried.of(trial) for trial in done], Tried)
-        values = {name: [trial.params[name] for trial in complete] for name in names}
-        scores = [float(trial.value or 0) for trial in complete]
-        logs = {name: bool(getattr(complete[0].distributions[name], "log", False)) for name in names}
-        save(search(importance, values, scores, logs), folder / "search.png")
+        settings = [
+            Setting(
+                name,
+                importance[name],
+                [trial.params[name] for trial in complete],
+                (kind.low, kind.high) if isinstance(kind, IntDistribution | FloatDistribution) else None,
+                bool(getattr(kind, "log", False)),
+            )
+            for name, kind in complete[0].distributions.items()
+        ]
+        save(search(settings, [float(trial.value or 0) for trial in complete]), folder / "search.png")
     group.attach(FOLDER / "trials.csv", FOLDER / "search.png")
     best = study.best_trial
     chosen = " ".join(f"{key}={value}" for key, value in best.params.items())

@@ -57,9 +57,11 @@ def end(mark: Path) -> int:
 
     ended = 0
     while left := list(_marked(mark)):
-        for process in left:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        # all are stopped before one is killed: nobody goes on because another has ended
+        for kill in (psutil.Process.suspend, psutil.Process.kill):
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    kill(process)
         ended += len(left)
         psutil.wait_procs(left, GONE_S)
     return ended

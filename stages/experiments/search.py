@@ -39,7 +39,7 @@ class Space:
 
     @classmethod
     def read(cls, words: Sequence[str]) -> "Space":
-        """Read Hydra's words: ``a,b``, ``range(1,5)``, ``interval(0.1,0.5)``, ``tag(log,interval(1e-4,1e-2))``.
+        """Read Hydra's words: ``a,b``, ``range(1,5)``, ``interval(0.1,0.5)``, ``tag(log,interval(1,9))``.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class Space:
 
 
 def _interval(word: str, ends: Any) -> "optuna.distributions.BaseDistribution":
-    """Return Hydra's interval as Optuna has it; of whole numbers, as ``int(interval(1,5))``, it has no others."""
+    """Return Hydra's interval as Optuna has it; ``int(interval(1,5))`` is one of whole numbers."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
     kind = IntDistribution if isinstance(ends.start, int) else FloatDistribution
@@ -110,7 +110,7 @@ def open_study(folder: Path, rungs: Sequence[int]) -> "optuna.Study":
     folder : Path
     rungs : sequence of int
         Epochs of each rung; a trial goes on to the next one if it is among the best in
-        ``rungs[i] / rungs[i + 1]``, on average, of those that got as far (successive halving; Li et al., 2020).
+        ``rungs[i] / rungs[i + 1]``, on average, of those that got as far (ASHA; Li et al., 2020).
     """
     import optuna
 

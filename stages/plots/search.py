@@ -1,6 +1,7 @@
 """The figure of a search: which settings mattered, and where the good values are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stages.plots.figures import INK
@@ -13,57 +14,79 @@ MOST = 3  # settings that get a picture of their own
 PALE = "#8d99ae"
 
 
-def search(
-    importance: Mapping[str, float],
-    values: Mapping[str, Sequence[Any]],
-    scores: Sequence[float],
-    is_log: Mapping[str, bool],
-) -> "Figure":
+@dataclass(frozen=True)
+class Setting:
+    """A setting that was searched.
+
+    Attributes
+    ----------
+    name : str
+    importance : float
+        Those of all settings sum to 1.
+    values : sequence
+        In each trial; text where the setting is a choice.
+    ends : tuple of (float, float) or None
+        Of its interval.
+    is_log : bool
+        Whether that is searched on a logarithmic scale.
+    """
+
+    name: str
+    importance: float
+    values: Sequence[Any]
+    ends: tuple[float, float] | None
+    is_log: bool
+
+
+def search(settings: Sequence[Setting], scores: Sequence[float]) -> "Figure":
     """Draw the importance of each setting, and the score of each trial over the most important ones.
 
     Parameters
     ----------
-    importance : mapping of str to float
-        By setting, the largest first; they sum to 1.
-    values : mapping of str to sequence
-        Of each setting in each trial; text where the setting is a choice.
+    settings : sequence of Setting
     scores : sequence of float
         Validation accuracy of each trial.
-    is_log : mapping of str to bool
-        Whether a setting was searched on a logarithmic scale.
-    """  # fmt: skip
+    """
     from matplotlib.figure import Figure
 
-    shown = [*importance][:MOST]
-    width = 3.2 * (1 + len(shown))
-    figure = Figure(figsize=(width, 3.4), layout="constrained")
+    ordered = sorted(settings, key=lambda setting: setting.importance)
+    shown = ordered[::-1][:MOST]
+    figure = Figure(figsize=(3.2 * (1 + len(shown)), max(3.0, 0.4 * len(ordered))), layout="constrained")
     bars, *axes = figure.subplots(1, 1 + len(shown))
-    names = [*importance][::-1]
-    bars.barh(names, [importance[name] for name in names], color=PALE, height=0.6)
+    bars.barh(
+        [setting.name for setting in ordered],
+        [setting.importance for setting in ordered],
+        color=PALE,
+        height=0.5,
+    )
     bars.set_xlabel("importance (fANOVA)")
     bars.set_xlim(0, 1)
-    for axis, name in zip(axes, shown, strict=True):
-        _scatter(axis, values[name], scores, is_log[name])
-        axis.set_xlabel(name, parse_math=False)
+    bars.set_ylim(-0.8, len(ordered) - 0.2)
+    for axis, setting in zip(axes, shown, strict=True):
+        _scatter(axis, setting, scores)
         axis.sharey(axes[0])
-    if axes:
-        axes[0].set_ylabel("validation accuracy")
+        axis.tick_params(labelleft=axis is axes[0])
+    axes[0].set_ylabel("validation accuracy")
     for axis in (bars, *axes):
         axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def _scatter(axes: "Axes", values: Sequence[Any], scores: Sequence[float], is_log: bool) -> None:
+def _scatter(axes: "Axes", setting: Setting, scores: Sequence[float]) -> None:
     """Draw the trials over one setting, the best one dark."""
     best = max(range(len(scores)), key=scores.__getitem__)
-    places: Sequence[Any] = values
-    if isinstance(values[0], str):
-        choices = sorted(set(values))
-        places = [choices.index(value) for value in values]
+    places: Sequence[Any] = setting.values
+    if setting.ends is None:
+        choices = sorted(set(setting.values))
+        places = [choices.index(value) for value in setting.values]
         axes.set_xticks(range(len(choices)), choices, parse_math=False)
         axes.set_xlim(-0.5, len(choices) - 0.5)
-    if is_log:
-        axes.set_xscale("log")
+    else:
+        low, high = setting.ends
+        margin = (high / low) ** 0.03 if setting.is_log else 0.03 * (high - low)
+        axes.set_xscale("log" if setting.is_log else "linear")
+        axes.set_xlim(*((low / margin, high * margin) if setting.is_log else (low - margin, high + margin)))
     axes.plot(places, scores, "o", color=PALE, markersize=5, alpha=0.7)
     axes.plot(places[best], scores[best], "o", color=INK, markersize=7)
+    axes.set_xlabel(setting.name, parse_math=False)
     axes.grid(alpha=0.3)
