@@ -8,6 +8,7 @@ machine, and none is lost if the runner is killed right after a start.
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import psutil
 
 MARK = "ENCORE_GRID"  # the environment variable that holds the folder of a grid, or of a slot in it
-GONE_S = 10.0
+POLL_S = 0.05
 
 
 def start(
@@ -55,16 +56,16 @@ def end(mark: Path) -> int:
     """Kill all processes with a mark, or one below it, and wait until they are gone; return how many."""
     import psutil
 
-    ended = 0
+    ended: set[int] = set()
     while left := list(_marked(mark)):
         # all are stopped before one is killed: nobody goes on because another has ended
         for kill in (psutil.Process.suspend, psutil.Process.kill):
             for process in left:
                 with suppress(psutil.NoSuchProcess):
                     kill(process)
-        ended += len(left)
-        psutil.wait_procs(left, GONE_S)
-    return ended
+        ended.update(process.pid for process in left)
+        time.sleep(POLL_S)
+    return len(ended)
 
 
 def _marked(mark: Path) -> "Iterator[psutil.Process]":

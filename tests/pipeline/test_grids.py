@@ -1,4 +1,4 @@
-"""Grids and searches in a clone whose pipeline has run, killed in the middle, through the commands that people type.
+"""Grids and searches in a clone whose pipeline has run, killed in the middle, as people type them.
 
 The tests build on one another.
 """
@@ -46,9 +46,9 @@ def left(clone: Project) -> Iterator[str]:
     """The processes of cells, by their command lines."""
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK, "").startswith(str(clone.folder)):
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    yield " ".join(process.cmdline())
+            is_ours = process.environ().get(MARK, "").startswith(str(clone.folder))
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                yield " ".join(process.cmdline())
         except psutil.Error:
             continue
 
