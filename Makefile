@@ -15,13 +15,16 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: repro
-repro: environment .dvc/config.local ## set up, run the pipeline on params.yaml, print the result
+repro: environment .dvc/config.local .dvc/plots.html ## set up, run the pipeline on params.yaml, print the result
 	@python -m stages.check
 	@dvc repro
 	@python -m stages.summarize
 
 .dvc/config.local: | environment
 	@python -m stages.links
+
+.dvc/plots.html: stages/review/plots.html requirements.lock | environment .dvc/config.local
+	@python -m stages.offline
 
 .PHONY: test
 test: environment lint types ## set up and run all checks
