@@ -66,6 +66,11 @@ compare: environment ## compare finished runs of models (RUNS="model=CNN,LSTM sp
 runs: environment ## list finished runs: accuracy, interval, baseline (RUNS="dataset=gtzan": those)
 	@python -m stages.runs $(RUNS)
 
+BASE ?= main
+.PHONY: changes
+changes: environment ## what changes against BASE=main, as Markdown for a review; plots in dvc_plots/
+	@python -m stages.changes $(BASE)
+
 .PHONY: ui
 ui: environment ## MLflow UI on http://127.0.0.1:5000
 	@python -m stages.ui
