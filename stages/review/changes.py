@@ -53,7 +53,7 @@ def markdown(changes: Changes) -> str:
     parts = [
         f"## {revision} against {base}",
         _scores(changes.metrics, base, revision),
-        "In brackets: the 95 % interval of each by itself. `make compare` has that of the difference of two runs.",
+        "In brackets: the 95 % interval of each by itself; `make compare` has that of a difference of runs.",
         _params(changes.params, base, revision),
     ]
     if changes.curves:
@@ -61,8 +61,8 @@ def markdown(changes: Changes) -> str:
         parts.append(f"All plots: {code(changes.page)}")
     if missing := [name for name in (changes.base, changes.revision) if name not in changes.curves]:
         parts.append(
-            f"Without plots of {' and '.join(map(code, missing))}: neither DVC's cache nor a remote has the outputs, "
-            "which `dvc repro` makes."
+            f"Without plots of {' and '.join(map(code, missing))}: neither DVC's cache nor a remote has the "
+            "outputs, which `dvc repro` makes."
         )
     return "\n\n".join(parts) + "\n"
 
