@@ -15,13 +15,16 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: repro
-repro: environment .dvc/config.local ## set up, run the pipeline on params.yaml, print the result
+repro: environment .dvc/config.local .dvc/plots.html ## set up, run the pipeline on params.yaml, print the result
 	@python -m stages.check
 	@dvc repro
 	@python -m stages.summarize
 
 .dvc/config.local: | environment
 	@python -m stages.links
+
+.dvc/plots.html: stages/review/plots.html requirements.lock | environment .dvc/config.local
+	@python -m stages.offline
 
 .PHONY: test
 test: environment lint types ## set up and run all checks
@@ -62,6 +65,11 @@ compare: environment ## compare finished runs of models (RUNS="model=CNN,LSTM sp
 .PHONY: runs
 runs: environment ## list finished runs: accuracy, interval, baseline (RUNS="dataset=gtzan": those)
 	@python -m stages.runs $(RUNS)
+
+BASE ?= main
+.PHONY: changes
+changes: environment ## what changes against BASE=main, as Markdown for a review; plots in dvc_plots/
+	@python -m stages.changes $(BASE)
 
 .PHONY: ui
 ui: environment ## MLflow UI on http://127.0.0.1:5000

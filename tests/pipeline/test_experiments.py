@@ -4,7 +4,6 @@ The tests build on one another. A user's files lie beside the outputs all the ti
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,19 +20,8 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from stages.tracking import store, view
+from tests.browser import CHROMIUM, QUIET, needs_chromium
 from tests.pipeline.project import UNTRACKED, Project, stages_run
-
-CHROMIUM = shutil.which("chromium")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 MINE = ("data/raw/mine.wav", "data/segments/mine.csv", "data/model/mine.txt", "data/evaluation/mine.md")
@@ -61,12 +49,6 @@ def experiment(clone: Project, *overrides: str, option: str = "") -> list[str]:
     """Run a small experiment; return the names of the stages that ran."""
     words = clone.settings(*overrides)
     return stages_run(clone.dvc("exp", "run", *([option] if option else []), *words))
-
-
-def needs_chromium(test: object) -> object:
-    """Mark a test of a page."""
-    reason = "CHROMIUM IS MISSING: no page was tested (apt install chromium)"
-    return pytest.mark.browser(pytest.mark.skipif(CHROMIUM is None, reason=reason)(test))
 
 
 def runs_of(project: Project) -> tuple[MlflowClient, list[Run]]:

@@ -84,7 +84,7 @@ def test_audio_knows_no_tracking_and_no_files_but_audio():
         ("hydra", "stages/entry/internals.py stages/entry/overrides.py stages/entry/experiment.py"),
         ("omegaconf", "stages/entry/overrides.py"),
         ("dvc", "stages/entry/internals.py stages/entry/overrides.py stages/entry/experiment.py "
-         "stages/entry/foreign.py stages/links.py stages/verification/recorded.py"),
+         "stages/entry/foreign.py stages/links.py stages/offline.py stages/verification/recorded.py"),
         ("dvc_data", "stages/entry/internals.py"),
         ("onnxruntime", "stages/features/onnx_network.py"),
         ("pickle", None),
