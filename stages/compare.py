@@ -1,13 +1,15 @@
 """Compare finished runs, such as `python -m stages.compare model=CNN,LSTM split.name=kfold`.
 
-Each KEY=VALUE,VALUE chooses runs by a tag or a parameter in MLflow, or by `name`. Runs that differ in
-split.fold and train.seed alone are one model. The linear baseline and the largest class are always among the
-rows. A table and a figure go to data/comparison/.
+Each KEY=VALUE,VALUE chooses runs by a tag or a parameter in MLflow, by `name` or `grid`. A folder, such as
+../other, is another checkout with its outputs, and needs no MLflow. Runs that differ in split.fold and
+train.seed alone are one model. The linear baseline and the largest class are always among the rows. A table
+and a figure go to data/comparison/, and to the grid's run in MLflow.
 """
 
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,31 +37,45 @@ def main() -> None:
     from stages.plots.comparison import comparison
     from stages.plots.figures import save
     from stages.reports.comparison import chances, table
+    from stages.tracking.checkouts import finished_in
     from stages.tracking.finished import Store, wanted
+    from stages.tracking.groups import Group
 
-    choice = wanted(sys.argv[1:])
-    store = Store()
-    found = store.chosen(choice)
+    folders = [Path(word) for word in sys.argv[1:] if "=" not in word and Path(word).is_dir()]
+    words = [word for word in sys.argv[1:] if Path(word) not in folders]
+    choice = wanted(words)
+    here = [finished_in(folder) for folder in folders]
+    store = Store() if choice or not folders else None
+    found = [run for run, _ in here] + (store.chosen(choice) if store else [])
     names = _names(found)
     latest: dict[tuple[str, ...], Finished] = {}
     for run in found:  # the latest first
         place = (run.parameters.get(key, "0") for key in OF_A_RUN)
         latest.setdefault((names[_identity(run)], *place), run)
-    rows = compare([_run(model, run, store.results(run)) for (model, *_), run in latest.items()])
+    results = {run.run_id: results for run, results in here}
+    if store:
+        results |= {run.run_id: store.results(run) for run in latest.values() if run.run_id not in results}
+    rows = compare([_run(model, run, results[run.run_id]) for (model, *_), run in latest.items()])
+    runs = defaultdict(list)
+    for (model, *_), run in latest.items():
+        runs[model].append(run)
+    differences = _differences(runs)
+    rows = [replace(row, differs=_differs(row.model, differences)) for row in rows]
     with outputs(FOLDER) as folder:
         write_plain_rows(folder / "comparison.csv", rows, Row)
         save(comparison(rows), folder / "comparison.png")
     print("\n".join(table(rows)))
     print()
     print("\n".join(chances(rows)))
-    runs = defaultdict(list)
-    for (model, *_), run in latest.items():
-        runs[model].append(run)
-    for line in _differences(runs):
-        print(line)
+    for key, values in differences.items():
+        print(f"{key} differs: {'; '.join(f'{model} {value}' for model, value in values.items())}")
     if n := len(found) - len(latest):
         print(f"compare: {n} older runs of the same model, fold and seed are left out")
     print(f"compare: {FOLDER}/ has the table and a figure")
+    grids = {run.tags.get("grid", "") for run in latest.values()}
+    if len(grids) == 1 and (name := grids.pop()):
+        Group(name).attach(FOLDER / "comparison.csv", FOLDER / "comparison.png")
+        print(f"compare: so has the run {name} in MLflow, above the runs that were compared")
 
 
 def _identity(run: "Finished") -> Identity:
@@ -107,8 +123,8 @@ def _run(model: str, run: "Finished", results: "Results") -> "Run":
     )
 
 
-def _differences(runs: Mapping[str, Sequence["Finished"]]) -> list[str]:
-    """Return what else than the model differs: features, segments, code."""
+def _differences(runs: Mapping[str, Sequence["Finished"]]) -> dict[str, dict[str, str]]:
+    """Return what else than the model differs, such as features and code: values by key and model."""
     about = {
         model: {
             **dict(_identity(of_model[0])),
@@ -117,13 +133,16 @@ def _differences(runs: Mapping[str, Sequence["Finished"]]) -> list[str]:
         for model, of_model in runs.items()
     }
     keys = sorted({key for of_model in about.values() for key in of_model if not key.startswith(OF_A_MODEL)})
-    return [
-        f"{key} differs: "
-        + "; ".join(f"{model} {of_model.get(key, '-')}" for model, of_model in about.items())
-        for key in keys
-        if len({of_model.get(key, "-") for of_model in about.values()}) > 1
-        or (key == "commit" and any("," in of_model[key] for of_model in about.values()))
-    ]
+    by_key = {key: {model: of_model.get(key, "-") for model, of_model in about.items()} for key in keys}
+    return {
+        key: values
+        for key, values in by_key.items()
+        if len({*values.values()}) > 1 or (key == "commit" and any("," in one for one in values.values()))
+    }
+
+
+def _differs(model: str, differences: Mapping[str, Mapping[str, str]]) -> str:
+    return "; ".join(f"{key}={values[model]}" for key, values in differences.items() if model in values)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,8 @@ class Row:
     worse, equal, better : float
         Probabilities that it is worse than the best, practically equal (by at most `ROPE`), or better, by the
         Bayesian correlated t test (Corani & Benavoli, 2015) of the folds.
+    differs : str
+        Features, segments and code in which the models differ, as ``KEY=VALUE; KEY=VALUE``.
     """
 
     model: str
@@ -93,6 +95,7 @@ class Row:
     worse: float = math.nan
     equal: float = math.nan
     better: float = math.nan
+    differs: str = ""
 
 
 def compare(runs: Sequence[Run]) -> list[Row]:

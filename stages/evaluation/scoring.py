@@ -70,8 +70,11 @@ class Evaluation:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What metrics.json says."""
+        """What metrics.json says; `result` is accuracy and interval as one column of `dvc exp show`."""
+        track = self.scores["test"]["track"]
+        low, high = track["accuracy_ci95_low"], track["accuracy_ci95_high"]
         return {
+            "result": f"{track['accuracy']:.3f} ({low:.3f} to {high:.3f})",
             "test": self.scores["test"],
             "valid": {"track": self.scores["valid"]["track"]},
             "baseline": {"track": self.scores["baseline"]["track"]},

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 NAME = "name"  # the run's name, beside tags and parameters
+NEEDED = ("predictions.csv", "confusion.csv", "metrics.json")  # of the folder evaluation
 BETWEEN_VALUES = re.compile(r",(?![^\[]*\])")  # not within a list
 
 
@@ -132,27 +133,40 @@ class Store:
         from mlflow import MlflowException
 
         try:
-            with TemporaryDirectory() as folder:
-                predictions, confused = (
-                    _rows(self._fetched(run, f"{table}.csv", folder))
-                    for table in ("predictions", "confusion")
-                )
-                metrics = json.loads(self._fetched(run, "metrics.json", folder).read_text("utf-8"))
-            largest_class = metrics["largest_class"]["label"]
-            n_of = Counter({"train": 0, "test": 0})
-            for row in confused:
-                n_of[row["split"]] += int(row["n"])
             seconds = sum(metric.value for metric in self._client.get_metric_history(run.run_id, "seconds"))
-        except (OSError, MlflowException, ValueError, KeyError):
+            with TemporaryDirectory() as folder:
+                paths = [
+                    self._client.download_artifacts(run.run_id, f"evaluation/{name}", folder)
+                    for name in NEEDED
+                ]
+                return read_results(run, Path(paths[0]).parent, seconds)
+        except (OSError, MlflowException):
             raise _unusable(run, "has lost its results") from None
-        if predictions and "unit" not in predictions[0]:
-            raise _unusable(run, "is of an older version, without what compare needs")
-        if not predictions or len(predictions) != n_of["test"]:
-            raise _unusable(run, "has lost some of its results")
-        return Results(seconds, predictions, largest_class, n_of["train"])
 
-    def _fetched(self, run: Finished, name: str, folder: str) -> Path:
-        return Path(self._client.download_artifacts(run.run_id, f"evaluation/{name}", folder))
+
+def read_results(run: Finished, evaluation: Path, seconds: float) -> Results:
+    """Read the results of a run from a folder ``evaluation``.
+
+    Raises
+    ------
+    EncoreError
+        If they are damaged or of an older version.
+    OSError
+        If they are missing.
+    """
+    try:
+        predictions, confused = (_rows(evaluation / name) for name in NEEDED[:2])
+        largest_class = json.loads((evaluation / NEEDED[2]).read_text("utf-8"))["largest_class"]["label"]
+        n_of = Counter({"train": 0, "test": 0})
+        for row in confused:
+            n_of[row["split"]] += int(row["n"])
+    except (ValueError, KeyError):
+        raise _unusable(run, "has lost its results") from None
+    if predictions and "unit" not in predictions[0]:
+        raise _unusable(run, "is of an older version, without what compare needs")
+    if not predictions or len(predictions) != n_of["test"]:
+        raise _unusable(run, "has lost some of its results")
+    return Results(seconds, predictions, largest_class, n_of["train"])
 
 
 def wanted(words: Sequence[str]) -> dict[str, list[str]]:

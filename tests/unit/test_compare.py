@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,19 @@ class TestRuns:
         lines = compared(monkeypatch, capsys, "model=MLP", "train.seed=0")
         assert not any(line.startswith("LSTM") for line in lines)
         assert saved()["MLP"]["n_runs"] == "1"
+
+    def test_another_checkout_is_one_more_run(self, monkeypatch, capsys, tmp_path):
+        """It differs from what MLflow has in a setting alone."""
+        edit_params("model", dropout=0.2)
+        for name in ("params.yaml", "data"):
+            copy = shutil.copytree if Path(name).is_dir() else shutil.copyfile
+            copy(name, tmp_path / name)
+        edit_params("model", dropout=0.5)
+        lines = compared(monkeypatch, capsys, str(tmp_path), "model=MLP", "train.seed=1")
+        assert any(line.startswith("MLP model.dropout=0.2") for line in lines)
+        assert len(saved()) == 4
+        (tmp_path / "data/evaluation/confusion.csv").unlink()
+        assert f"{tmp_path}: " in line_of(compare.main)
 
     @pytest.mark.parametrize(
         ("word", "line"),
