@@ -58,8 +58,16 @@ readme: environment ## run every command of README.md as printed; half an hour
 bench: environment ## time the pipeline's parts against the obvious way (ONLY=extraction: one part)
 	@python -m tests.benchmarks.run $(ONLY)
 
+.PHONY: grid
+grid: environment ## run many experiments (CELLS="model=mlp,cnn 'split.fold=range(0,5)' split=kfold --jobs 2", or list)
+	@python -m stages.grid $(CELLS)
+
+.PHONY: search
+search: environment ## search for good settings (SPACE="model=cnn 'model.dropout=interval(0.1,0.6)' --trials 20")
+	@python -m stages.search $(SPACE)
+
 .PHONY: compare
-compare: environment ## compare finished runs of models (RUNS="model=CNN,LSTM split.name=kfold": those)
+compare: environment ## compare finished runs of models (RUNS="grid=NAME", or "model=CNN,LSTM": those)
 	@python -m stages.compare $(RUNS)
 
 .PHONY: runs
