@@ -11,7 +11,6 @@ It can be killed at any moment; started again, it ends what it has left behind, 
 """
 
 import hashlib
-import os
 import shutil
 import sys
 import time
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.errors import EncoreError
-from stages.core.workspace import root
 from stages.entry.command import run_command
 
 if TYPE_CHECKING:
@@ -37,11 +35,10 @@ DIGITS = 6  # of the words' hash, in the name of a grid that got none
 def main() -> None:
     """Run, list or delete grids, as the command line says."""
     from stages.experiments.record import Record
-    from stages.experiments.terminal import asked
+    from stages.experiments.terminal import asked, enter_project
 
     wanted = asked(sys.argv[1:], COMMANDS, OPTIONS)
-    project = root()
-    os.chdir(project)
+    project = enter_project()
     if wanted.command == "list":
         print("\n".join(_lines(Record.all(project), project)))
         return

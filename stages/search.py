@@ -11,14 +11,13 @@ one is, once, at the end. With `--rungs` all trials get the first number of epoc
 
 import hashlib
 import json
-import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.errors import EncoreError
-from stages.core.workspace import outputs, root
+from stages.core.workspace import outputs
 from stages.entry.command import run_command
 
 if TYPE_CHECKING:
@@ -40,11 +39,10 @@ UNTRACKED = "runtime.tracking=off"  # each trial gets a run from the search
 def main() -> None:
     """Run a search, or go on with one."""
     from stages.experiments.record import Record
-    from stages.experiments.terminal import asked
+    from stages.experiments.terminal import asked, enter_project
 
     wanted = asked(sys.argv[1:], COMMANDS, OPTIONS)
-    project = root()
-    os.chdir(project)
+    project = enter_project()
     if wanted.command:
         record = Record.load(project, wanted.name)
         if not record.options:

@@ -1,14 +1,17 @@
 """What the commands of grids and searches take from the command line, and show."""
 
+import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 from stages.core.errors import EncoreError, did_you_mean
+from stages.core.workspace import root
 
 Show = Callable[[int, str], None]
 MOST_JOBS = 64
@@ -84,6 +87,21 @@ def asked(arguments: Sequence[str], commands: Sequence[str], options: Mapping[st
     if not re.fullmatch(r"([A-Za-z0-9][\w.-]*)?", found.name):
         raise EncoreError(f"{found.name}: a name has letters, digits, dots, _ and -")
     return found
+
+
+def enter_project() -> Path:
+    """Make the project's root the current folder, and return it.
+
+    Raises
+    ------
+    EncoreError
+        If the current folder is in no project.
+    """
+    project = root()
+    if not (project / "conf/config.yaml").is_file():
+        raise EncoreError(f"{Path.cwd()}: not in an Encore project")
+    os.chdir(project)
+    return project
 
 
 def _value(argument: str, value: str) -> str:
