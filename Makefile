@@ -59,6 +59,10 @@ bench: environment ## time the pipeline's parts against the obvious way (ONLY=ex
 compare: environment ## compare finished runs of models (RUNS="model=CNN,LSTM split.name=kfold": those)
 	@python -m stages.compare $(RUNS)
 
+.PHONY: register
+register: environment ## register the best finished run as a model of audio: NAME=genres (RUNS="model=CNN": of those)
+	@python -m stages.register "$(NAME)" $(RUNS)
+
 .PHONY: runs
 runs: environment ## list finished runs: accuracy, interval, baseline (RUNS="dataset=gtzan": those)
 	@python -m stages.runs $(RUNS)

@@ -37,6 +37,25 @@ def columns(labels: Sequence[str]) -> dict[str, str]:
     return own | dict.fromkeys(labels, "double")
 
 
+def threshold(metrics: Path) -> float:
+    """Return the novelty up to which music counts as known, as an evaluation has found it.
+
+    Parameters
+    ----------
+    metrics : Path
+        Its metrics.json.
+
+    Raises
+    ------
+    EncoreError
+        If it does not say it.
+    """
+    try:
+        return float(json.loads(metrics.read_text("utf-8"))["open_set"]["threshold"])
+    except (ValueError, KeyError):
+        raise EncoreError(f"{metrics.name} has no open_set.threshold; evaluate the model again") from None
+
+
 class AudioModel:
     """What MLflow calls with a table of audio files.
 
@@ -57,8 +76,7 @@ class AudioModel:
         trained = TrainedModel.load(folder)
         self._predictor = Predictor(trained, encoder if encoder.exists() else None)
         self._columns = columns(trained.description.labels)
-        metrics = json.loads((folder / METRICS).read_text("utf-8"))
-        self._limit = float(metrics["open_set"]["threshold"])
+        self._limit = threshold(folder / METRICS)
 
     def predict(self, table: "DataFrame", params: Any = None) -> "DataFrame":
         """Return a row for each file.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MODEL = ("model.json", "weights.safetensors")
 ARRAYS, AUDIO = "model", "audio_model"  # what they are called
 LOADS_ARRAYS = ("mlflow", "numpy", "pydantic", "ruamel.yaml", "safetensors", "torch")
-LOADS_AUDIO = (*LOADS_ARRAYS, "av", "pandas", "scipy", "soundfile", "soxr")
+LOADS_AUDIO = (*LOADS_ARRAYS, "av", "h5py", "pandas", "scipy", "soundfile", "soxr")
 
 
 def log_array_model(run_id: str, model: Path) -> None:
@@ -59,7 +59,8 @@ def log_audio_model(run_id: str, model: Path, metrics: Path) -> str:
     Raises
     ------
     EncoreError
-        If the encoder is missing or another one now, or a class has the name of a column of the answer.
+        If the encoder is missing or another one now, `metrics` has no threshold, or a class has the name of
+        a column of the answer.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -69,6 +70,7 @@ def log_audio_model(run_id: str, model: Path, metrics: Path) -> str:
 
     description = Description.load(model)
     about = description.input
+    audio_model.threshold(metrics)  # there?
     answer = audio_model.columns(description.labels)
     signature = ModelSignature(
         inputs=Schema([ColSpec("binary", audio_model.AUDIO)]),
@@ -117,22 +119,28 @@ def _log(
     from mlflow.models import Model
 
     project = Path(__file__).parents[2]
-    with warnings.catch_warnings(), TemporaryDirectory() as folder:
+    client = mlflow.MlflowClient()
+    run = client.get_run(run_id)
+    with warnings.catch_warnings(), TemporaryDirectory() as temporary:
         warnings.simplefilter("ignore")  # about the optional input example
+        folder = Path(temporary, name)
+        folder.mkdir()
         for file, path in data.items():
-            shutil.copy(path, Path(folder, file))
-        logged = Model.log(
+            shutil.copy(path, folder / file)
+        # MLflow's log_model would start the run again, and change when it ended
+        created = client.create_logged_model(run.info.experiment_id, name, run_id, params=run.data.params)
+        Model.log(
             artifact_path=None,
-            name=name,
             flavor=mlflow.pyfunc,
-            run_id=run_id,  # log_model of MLflow would start the run again, and change when it ended
+            run_id=run_id,
+            model_id=created.model_id,
             loader_module=loader,
-            data_path=folder,
+            data_path=str(folder),
             code_paths=[str(path) for path in (project / "stages", project / "models", *more_code)],
             signature=signature,
             pip_requirements=pins(packages),
         )
-    return str(logged.model_id)
+    return str(created.model_id)
 
 
 def pins(packages: Sequence[str]) -> list[str]:

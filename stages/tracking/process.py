@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -173,16 +174,17 @@ class Tracker:
         log_array_model(self.run_id, Path(model))
         self.end("FINISHED")
         if register:
-            self._register(register)
+            self._register(register, description.content_key)
 
-    def _register(self, name: str) -> None:
+    def _register(self, name: str, content_key: str) -> None:
         """Register the run, which is complete whatever comes of it."""
         try:
             print(registering.register(name, self.run_id), flush=True)
         except Exception as error:
+            afterwards = f"python -m stages.register {shlex.quote(name)} content_key={content_key}"
             print(
-                f"warning: the run is not registered as {name}: {in_one_line(error)[:300]}; `make register "
-                f"NAME={name} RUNS=...` does it afterwards",
+                f"warning: the run is not registered as {name}: {in_one_line(error)[:300]}; mend that, then "
+                f"`{afterwards}`",
                 file=sys.stderr,
             )
 

@@ -73,7 +73,8 @@ def test_audio_knows_no_tracking_and_no_files_but_audio():
 @pytest.mark.parametrize(
     ("package", "owners"),
     [
-        ("mlflow", "stages/tracking/process.py stages/tracking/finished.py"),
+        ("mlflow", "stages/tracking/process.py stages/tracking/finished.py stages/tracking/logged_models.py "
+         "stages/tracking/registering.py stages/inference/audio_model.py"),
         ("kaggle", "stages/sources/kaggle.py"),
         ("kagglesdk", "stages/sources/kaggle.py"),
         ("ruamel", "stages/core/params.py"),
@@ -129,7 +130,16 @@ NEUTRAL = {
     "stages.tracking.view",
 }
 # they start DVC or read what MLflow has, in no stage
-CHECKING = ("check.py", "compare.py", "links.py", "run.py", "runs.py", "verify.py", "encore.py")
+CHECKING = (
+    "check.py",
+    "compare.py",
+    "links.py",
+    "register.py",
+    "run.py",
+    "runs.py",
+    "verify.py",
+    "encore.py",
+)
 
 
 def test_only_neutral_code_is_taken_from_entry_and_tracking():
