@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stages.core.params import flat
 from stages.training.description import Description
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def log_audio_model(run_id: str, model: Path, metrics: Path) -> str:
     if encoder := about.settings.get("encoder"):
         rebuild("encoder", {**encoder, "sample_rate_hz": about.sample_rate_hz})  # is it the same?
         data[audio_model.ENCODER] = Path(encoder["path"])
-    if about.settings.get("chroma", {}).get("tuning") == "estimate":
+    if "estimate" in flat(about.settings).values():  # the tuning of chroma, also within timbre33
         packages.add("librosa")
     with TemporaryDirectory() as folder:
         carried = _weights_of_musicnn(Path(folder)) if "musicnn" in packages else []

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from stages.core.errors import EncoreError
+from stages.core.errors import EncoreError, in_one_line
 from stages.tracking.logged_models import ARRAYS, AUDIO, MODEL, log_audio_model
 
 if TYPE_CHECKING:
@@ -37,23 +37,26 @@ def register(name: str, run_id: str) -> str:
     Raises
     ------
     EncoreError
-        If the run has lost its model or its results, or as `log_audio_model` says.
+        If the run has lost its model or its results, MLflow refuses, or as `log_audio_model` says.
     """
     import mlflow
 
     client = mlflow.MlflowClient()
-    run = client.get_run(run_id)
-    of_run = client.search_model_versions(f"run_id = '{run_id}'")
-    versions = [int(found.version) for found in of_run if found.name == name]
-    if versions:
-        version, verb = max(versions), "is already"
-    else:
-        model_id = _logged(client, run) or _log(client, run)
-        with redirect_stderr(StringIO()):  # where it says what the line below does
-            version, verb = int(mlflow.register_model(f"models:/{model_id}", name).version), "is"
+    try:
+        run = client.get_run(run_id)
+        of_run = client.search_model_versions(f"run_id = '{run_id}'")
+        versions = [int(found.version) for found in of_run if found.name == name]
+        verb = "is already" if versions else "is"
+        if not versions:
+            model_id = _logged(client, run) or _log(client, run)
+            with redirect_stderr(StringIO()):  # where it says what the line below does
+                versions = [int(mlflow.register_model(f"models:/{model_id}", name).version)]
+    except mlflow.MlflowException as error:
+        raise EncoreError(f"MLflow does not register run {run_id}: {in_one_line(error)[:200]}") from None
+    version = max(versions)
     accuracy = f", validation accuracy {run.data.metrics[BEST_BY]:.3f}" if BEST_BY in run.data.metrics else ""
     address = shlex.quote(f"models:/{name}/{version}")
-    place = shlex.quote(f"MLFLOW_TRACKING_URI={mlflow.get_tracking_uri()}")
+    place = f"MLFLOW_TRACKING_URI={shlex.quote(mlflow.get_tracking_uri())}"
     return (
         f"{name} version {version} {verb} {run.info.run_name} (run {run_id}{accuracy}); to serve it: "
         f"{place} mlflow models serve --env-manager local --port {PORT} --model-uri {address}"
@@ -65,7 +68,8 @@ def _logged(client: "MlflowClient", run: "Run") -> str:
     found = client.search_logged_models(
         [run.info.experiment_id], f"source_run_id = '{run.info.run_id}' AND name = '{AUDIO}'"
     )
-    return str(found[0].model_id) if found else ""
+    ready = [model for model in found if model.status == "READY"]  # not one whose logging was killed
+    return str(ready[0].model_id) if ready else ""
 
 
 def _log(client: "MlflowClient", run: "Run") -> str:

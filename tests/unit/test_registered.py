@@ -34,6 +34,7 @@ from stages.inference.audio_model import METRICS, columns, threshold
 from stages.inference.prediction import Predictor, predict
 from stages.tracking.logged_models import log_audio_model
 from stages.tracking.process import connect
+from stages.tracking.registering import register as register_run
 from stages.training.description import ModelInput
 from stages.training.trained import TrainedModel
 from stages.training.trained import build as build_model
@@ -321,7 +322,9 @@ class TestRegister:
         before = client().get_run(versions("genres")[0].run_id).info.end_time
         self.asked(monkeypatch, "genres", "dataset=folder")
         self.asked(monkeypatch, "others", "model=MLP")
-        again, other = capsys.readouterr().out.splitlines()
+        self.asked(monkeypatch, "two words")
+        again, other, quoted = capsys.readouterr().out.splitlines()
+        assert quoted.endswith("--model-uri 'models:/two words/1'")
         assert again.startswith("genres version 1 is already mlp · folder · seed 0 (run ")
         assert other.startswith("others version 1 is mlp · folder · seed 0 (run ")
         serve = "mlflow models serve --env-manager local --port 5001 --model-uri models:/others/1"
@@ -333,9 +336,11 @@ class TestRegister:
     def test_a_run_without_a_model_of_audio_gets_one(self, project, monkeypatch, capsys, folder):
         (logged,) = client().search_logged_models(["1"], "name = 'audio_model'")
         client().delete_logged_model(logged.model_id)
+        killed = client().create_logged_model("1", "audio_model", logged.source_run_id)
         self.asked(monkeypatch, "anew")
+        client().delete_logged_model(killed.model_id)
         (new,) = client().search_logged_models(["1"], "name = 'audio_model'")
-        assert new.model_id != logged.model_id
+        assert new.model_id not in (logged.model_id, killed.model_id)
         assert versions("anew")[0].source == f"models:/{new.model_id}"
         place = Path(new.artifact_location.removeprefix("file://"))
         for name in ("model.json", "weights.safetensors", METRICS):
@@ -378,6 +383,11 @@ class TestRegister:
     def test_wrong_words_are_named(self, project, monkeypatch, words, line):
         monkeypatch.setattr(sys, "argv", ["register", *words])
         assert line_of(register.main).startswith(line)
+
+    def test_what_mlflow_refuses_is_said_in_one_line(self, project):
+        connect()
+        line = line_of(lambda: register_run("genres", "0" * 32))
+        assert line.startswith(f"MLflow does not register run {'0' * 32}: ")
 
     def test_a_run_that_cannot_be_registered_is_complete_all_the_same(self, project, capfd):
         """As where the model's file is damaged; the line of evaluate says how to do it later."""
@@ -456,8 +466,9 @@ class TestNetworks:
         torch.manual_seed(0)
         onnx = tmp_path / "mine.onnx"
         torch.onnx.export(Encoder().eval(), (torch.zeros(1, 48_000),), onnx, dynamo=True, external_data=False)
-        section = {**synthetic.composed_sections()["features"], "include": ["musicnn", "encoder"]}
+        section = {**synthetic.composed_sections()["features"], "include": ["musicnn", "encoder", "chroma"]}
         section["encoder"] = {**section["encoder"], "path": str(onnx)}
+        section["chroma"] = {**section["chroma"], "tuning": "estimate"}
         params = check(section, FeaturesParams, "features")
         made = {name: one.stored_settings() for name, one in build(params, 16_000, 48_000).items()}
         about = ModelInput(
@@ -469,7 +480,7 @@ class TestNetworks:
             audio_sha256="0" * 64,
             made_with="numpy",
         )
-        shape = {"input_shape": (753 + 5, 1), "n_classes": 3, "l2": 0.0}
+        shape = {"input_shape": (753 + 5 + 2 * 12, 1), "n_classes": 3, "l2": 0.0}
         description = synthetic.description(model="Linear", kwargs=shape, input=about)
         TrainedModel(description, build_model(description)).save(tmp_path)
         (tmp_path / METRICS).write_text('{"open_set": {"threshold": 0.5}}')
@@ -495,6 +506,7 @@ class TestNetworks:
         assert (place / "code/musicnn-0.1.0.dist-info/LICENSE.md").is_file()
         pins = (place / "requirements.txt").read_text()
         assert "onnxruntime==" in pins
+        assert "librosa==" in pins
         assert "musicnn" not in pins
         assert "features.encoder.path: " in line_of(
             lambda: log_audio_model(run_id, tmp_path, tmp_path / METRICS)
