@@ -81,8 +81,9 @@ def _log(client: "MlflowClient", run: "Run") -> str:
     run_id = run.info.run_id
     with TemporaryDirectory() as folder:
         try:
-            place = Path(download_artifacts(f"runs:/{run_id}/{ARRAYS}", dst_path=folder))
-            model = place / Model.load(str(place)).flavors["python_function"]["data"]
+            arrays = f"runs:/{run_id}/{ARRAYS}"
+            data = Model.load(arrays).flavors["python_function"]["data"]
+            model = Path(download_artifacts(f"{arrays}/{data}", dst_path=folder))
             metrics = Path(client.download_artifacts(run_id, "evaluation/metrics.json", folder))
             missing = [name for name in MODEL if not (model / name).is_file()]
         except (OSError, MlflowException):

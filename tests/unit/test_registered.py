@@ -389,8 +389,9 @@ class TestRegister:
         line = line_of(lambda: register_run("genres", "0" * 32))
         assert line.startswith(f"MLflow does not register run {'0' * 32}: ")
 
-    def test_a_run_that_cannot_be_registered_is_complete_all_the_same(self, project, capfd):
-        """As where the model's file is damaged; the line of evaluate says how to do it later."""
+    def test_a_run_that_cannot_be_registered_is_complete_all_the_same(self, project, capfd, monkeypatch):
+        """The line of evaluate says how to do it later."""
+        monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # as its process has it
         (version,) = versions("genres")
         (logged,) = client().search_logged_models(["1"], "name = 'audio_model'")
         client().delete_logged_model(logged.model_id)
