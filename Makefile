@@ -70,6 +70,10 @@ search: environment ## search for good settings (SPACE="model=cnn 'model.dropout
 compare: environment ## compare finished runs of models (RUNS="grid=NAME", or "model=CNN,LSTM": those)
 	@python -m stages.compare $(RUNS)
 
+.PHONY: register
+register: environment ## register the best finished run as a model of audio: NAME=genres (RUNS="model=CNN": of those)
+	@python -m stages.register "$(NAME)" $(RUNS)
+
 .PHONY: runs
 runs: environment ## list finished runs: accuracy, interval, baseline (RUNS="dataset=gtzan": those)
 	@python -m stages.runs $(RUNS)

@@ -22,7 +22,7 @@ from stages.core.tables import (
 from stages.core.workspace import outputs
 from stages.entry.command import run
 from stages.evaluation.metrics import ClassScores, confusion
-from stages.evaluation.params import EvaluateParams
+from stages.evaluation.params import EvaluateParams, TrackingParams
 from stages.evaluation.predictions import read_segments, write_tracks
 from stages.evaluation.preview import Preview, preview
 from stages.evaluation.scoring import Evaluation, evaluate, predict, units_of_tracks
@@ -48,7 +48,7 @@ def main() -> None:
     """Score the trained model and the baseline on every split, and say which tracks are new to the model."""
     prepare_for_torch()
     pin_models()
-    params = load("evaluate", EvaluateParams)
+    params, register = load("evaluate", EvaluateParams), load("tracking", TrackingParams).registered_as
     settings = runtime()
     with client.Tracking(settings.tracking) as tracking:  # first, since it starts as slowly as torch
         from stages.training.device import choose
@@ -75,7 +75,7 @@ def main() -> None:
             _draw(folder / "figures", evaluation, labels, augmented)
 
         scores = tracked(evaluation.scores, evaluation.minus_baseline, evaluation.open_set)
-        tracking.complete(scores, EVALUATION, Path("data/pictures"), MODEL)
+        tracking.complete(scores, EVALUATION, Path("data/pictures"), MODEL, register)
         for line in headline(evaluation.summary, description.model):
             print(line)
 

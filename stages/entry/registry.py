@@ -12,7 +12,7 @@ from stages.core.errors import EncoreError
 from stages.core.numerics import NumericsParams
 from stages.core.params import Params, check, read
 from stages.core.runtime import RuntimeParams
-from stages.evaluation.params import BaselineParams, EvaluateParams
+from stages.evaluation.params import BaselineParams, EvaluateParams, TrackingParams
 from stages.features.feature import Feature
 from stages.features.params import FeaturesParams, build
 from stages.features.segments import SegmentParams
@@ -43,6 +43,7 @@ SECTIONS: Mapping[str, type[Params] | Callable[[Any], Any]] = {
     "loss": check_loss,
     "augment": AugmentParams,
     "evaluate": EvaluateParams,
+    "tracking": TrackingParams,
     "numerics": NumericsParams,
     "runtime": RuntimeParams,
 }
@@ -85,6 +86,11 @@ def check_all(values: Mapping[str, Any]) -> None:
     training = Recipe(**{name: sections[name] for name in recipe.SECTIONS})
     recipe.check_together(training)
     recipe.check_precision(sections["train"].precision, sections["runtime"].device)
+    if sections["tracking"].registered_as and sections["runtime"].tracking == "off":
+        raise EncoreError(
+            f"params.yaml: tracking.register is {sections['tracking'].registered_as!r}, but without "
+            "runtime.tracking=on there is no run to register"
+        )
     if sections["split"].name == "published" and not sections["dataset"].publishes_split:
         raise EncoreError(
             f"params.yaml: split.name is 'published', but dataset {sections['dataset'].name} publishes no "

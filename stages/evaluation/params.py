@@ -1,8 +1,9 @@
-"""Parameters of the baseline and of the evaluation."""
+"""Parameters of the baseline, of the evaluation, and of what becomes of its run."""
 
-from typing import ClassVar, Literal
+import re
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from stages.core.params import Params
 from stages.splitting.inputs import LIST
@@ -48,3 +49,29 @@ class EvaluateParams(Params):
     bootstrap_samples: int = Field(ge=100, le=20_000)
     seed: int = Field(ge=0)
     known_accepted: float = Field(gt=0, lt=1)
+
+
+def model_name(name: str) -> str:
+    """Return the name of a registered model, if MLflow takes it, and its address ``models:/NAME/1`` too.
+
+    Raises
+    ------
+    ValueError
+        What is allowed.
+    """
+    if not re.fullmatch(r"\w[\w .-]*", name):
+        raise ValueError("should be a name of letters, digits, spaces, '.', '_' and '-', such as genres")
+    return name
+
+
+class TrackingParams(Params):
+    """The `tracking` section.
+
+    Attributes
+    ----------
+    registered_as : str or None
+        The key `register`, which Python's abstract classes have already: name of the registered model in
+        MLflow of which the run becomes a new version; None: of none.
+    """
+
+    registered_as: Annotated[str, AfterValidator(model_name)] | None = Field(alias="register")

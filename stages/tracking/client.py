@@ -105,7 +105,14 @@ class Tracking:
         """Log a row of the history, unless the run already has that epoch."""
         self._send("log_epoch", row=asdict(epoch), seconds=seconds)
 
-    def complete(self, metrics: Mapping[str, float], evaluation: Path, pictures: Path, model: Path) -> None:
+    def complete(
+        self,
+        metrics: Mapping[str, float],
+        evaluation: Path,
+        pictures: Path,
+        model: Path,
+        register: str | None = None,
+    ) -> None:
         """Add the results of `evaluate` to the run of the training.
 
         Parameters
@@ -114,10 +121,12 @@ class Tracking:
             Metrics by flat name.
         evaluation, pictures, model : Path
             Folders whose files become artifacts, the last one a pyfunc model.
+        register : str or None
+            Name of the registered model of which the run becomes a new version.
         """
         self._has_run = True
         folders = {"evaluation": str(evaluation), "pictures": str(pictures), "model": str(model)}
-        self._send("complete", metrics=dict(metrics), **folders)
+        self._send("complete", metrics=dict(metrics), register=register, **folders)
 
     def _send(self, method: str, **arguments: Any) -> None:
         self._write(json.dumps([method, arguments, int(time.time() * 1000)]))

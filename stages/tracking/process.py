@@ -9,22 +9,17 @@ warning, and training goes on.
 import hashlib
 import json
 import os
-import shutil
+import shlex
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
-from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from stages.core.errors import in_one_line
 from stages.core.params import flat, read
@@ -32,7 +27,8 @@ from stages.core.tables import Epoch, read_rows
 from stages.core.workspace import work_cache, work_cache_path
 from stages.entry.command import run_command
 from stages.entry.registry import SECTIONS
-from stages.tracking import store, view
+from stages.tracking import registering, store, view
+from stages.tracking.logged_models import log_array_model
 from stages.tracking.names import context, model_class, parts
 from stages.tracking.page import page
 from stages.training.description import Description
@@ -41,7 +37,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-NOT_LOGGED = {"pictures"}  # more pictures do not make another experiment
+# More pictures, or a name that it is registered by, do not make another experiment.
+NOT_LOGGED = {"pictures", "tracking"}
 # What is logged of the folders of three stages: files that a user keeps beside the outputs are not.
 PICTURES = ("pages", "spectrograms.png")
 EVALUATION = (
@@ -53,8 +50,6 @@ EVALUATION = (
     "novelty.csv",
     "predictions.csv",
 )
-MODEL = ("model.json", "weights.safetensors")
-NEEDED = ("mlflow", "numpy", "pydantic", "ruamel.yaml", "safetensors", "torch")  # to load a logged model
 MAX_VALUE = 500  # characters of a parameter; MLflow rejects the whole batch if one is longer
 
 
@@ -144,7 +139,14 @@ class Tracker:
         if self.run_id:
             self._client.set_terminated(self.run_id, status, self.now_ms)
 
-    def complete(self, metrics: Mapping[str, float], evaluation: str, pictures: str, model: str) -> None:
+    def complete(
+        self,
+        metrics: Mapping[str, float],
+        evaluation: str,
+        pictures: str,
+        model: str,
+        register: str | None = None,
+    ) -> None:
         """Add the results of `evaluate` to the run of the training; see `Tracking.complete`."""
         description = Description.load(Path(model))
         key = f"tags.content_key = '{description.content_key}'"
@@ -171,8 +173,22 @@ class Tracker:
         self._log_outputs(Path(pictures), PICTURES)
         self._log_outputs(Path(evaluation), EVALUATION, "evaluation")
         self._client.log_text(self.run_id, page(Path(evaluation, "README.md")), "evaluation/card.html")
-        _log_model(self.run_id, description, Path(model))
+        log_array_model(self.run_id, Path(model))
         self.end("FINISHED")
+        if register:
+            self._register(register, description.content_key)
+
+    def _register(self, name: str, content_key: str) -> None:
+        """Register the run, which is complete whatever comes of it."""
+        try:
+            print(registering.register(name, self.run_id), flush=True)
+        except Exception as error:
+            afterwards = f"python -m stages.register {shlex.quote(name)} content_key={content_key}"
+            print(
+                f"warning: the run is not registered as {name}: {in_one_line(error)[:300]}; mend that, then "
+                f"`{afterwards}`",
+                file=sys.stderr,
+            )
 
 
 def connect() -> "tuple[MlflowClient, str]":
@@ -244,31 +260,6 @@ def _git_commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-def _log_model(run_id: str, description: Description, model: Path) -> None:
-    import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    shape = tuple(description.kwargs["input_shape"])
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(description.dtype, (-1, *shape))]),
-        outputs=Schema([TensorSpec(np.dtype(np.float64), (-1, len(description.labels)))]),
-    )
-    here = Path(__file__).parents[1]
-    with warnings.catch_warnings(), TemporaryDirectory() as folder, mlflow.start_run(run_id=run_id):
-        warnings.simplefilter("ignore")  # about the optional input example
-        for output in MODEL:
-            shutil.copy(model / output, folder)
-        mlflow.pyfunc.log_model(
-            name="model",
-            loader_module="stages.training.trained",
-            data_path=folder,
-            code_paths=[str(here), str(here.parent / "models")],
-            signature=signature,
-            pip_requirements=[f"{name}=={version(name)}" for name in NEEDED],
-        )
 
 
 def _parameters() -> dict[str, str]:

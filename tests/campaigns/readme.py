@@ -26,7 +26,7 @@ from stages.sources.gtzan import ARCHIVE
 from tests.kaggle_server import ARTISTS, member
 from tests.synthetic import REPO, noise, tone
 
-COMMAND = re.compile(r"(dvc|make|python|dask|BENCH_AUDIO=\S+ make|-S) ")
+COMMAND = re.compile(r"(dvc|make|python|dask|printf|BENCH_AUDIO=\S+ make|MLFLOW_TRACKING_URI=\S+ mlflow|-S) ")
 LEFT_OUT = {
     "make test": "CI runs it",
     "make readme": "it is what runs",
@@ -48,7 +48,12 @@ LEFT_OUT = {
 FEWER_EPOCHS = "-S train.epochs=3"
 GRID = "python -m stages.grid"
 TRAINS = ("dvc exp run ", "python -m stages.run ")
-BACKGROUND = ("dask scheduler", "python -m stages.worker")  # they serve the commands that follow
+BACKGROUND = (  # they serve the commands that follow
+    "dask scheduler",
+    "python -m stages.worker",
+    "MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow models serve",
+)
+START_S = 15  # until they serve
 ADDRESS, LOCAL = "10.0.0.5", "127.0.0.1"
 LONGEST_S = 900
 N_LINES = 15  # of a failed command's output that are shown
@@ -94,7 +99,7 @@ def doubles(folder: Path) -> dict[str, str]:
     write_split(folder / "split.csv")
     write_gtzan(folder / "archive.zip")
     write_encoder(folder / "mert.onnx")
-    names = ("music", "labels.csv", "split.csv", "archive.zip", "mert.onnx", "remote")
+    names = ("music", "labels.csv", "split.csv", "archive.zip", "mert.onnx", "remote", "genres")
     return {f"/some/{name}": str(folder / name) for name in names}
 
 
@@ -159,7 +164,7 @@ class Clone:
                 start_new_session=True,  # the shell and what it starts are stopped together
             )
             self._serving.append(server)
-            time.sleep(5)
+            time.sleep(START_S)
             return Ended(command, time.monotonic() - started, server.poll() or 0, "")
         done = subprocess.run(
             shell,

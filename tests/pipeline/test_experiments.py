@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
+from ruamel.yaml import YAML
 
 from stages.tracking import store, view
 from tests.browser import CHROMIUM, QUIET, needs_chromium
@@ -133,6 +134,20 @@ def test_another_evaluation_of_a_cached_training_is_a_run_of_its_own(project: Pr
     assert [run.data.params["evaluate.seed"] for run in new] == ["5"]
     assert new[0].info.status == "FINISHED"
     assert {"train_loss", "test/accuracy"} <= set(new[0].data.metrics)
+
+
+def test_a_run_is_registered_afterwards_by_evaluate_alone_which_changes_no_output(project: Project) -> None:
+    def outputs() -> object:
+        return YAML(typ="safe", pure=True).load(project.folder / "dvc.lock")["stages"]["evaluate"]["outs"]
+
+    assert experiment(project) == []
+    before, runs = outputs(), {run.info.run_id for run in runs_of(project)[1]}
+    assert experiment(project, "tracking.register=genres") == ["evaluate"]
+    assert outputs() == before
+    client, after = runs_of(project)
+    assert {run.info.run_id for run in after} == runs
+    (version,) = client.search_model_versions("name = 'genres'")
+    assert client.get_run(version.run_id).data.tags["model"] == "CNN"
 
 
 @pytest.fixture(scope="module")

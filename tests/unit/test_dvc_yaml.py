@@ -135,6 +135,7 @@ def test_dependencies_exist_and_none_is_listed_twice(stage):
         ("stages/training/loop.py", {"train", "evaluate"}),
         ("models/lstm.py", {"train", "evaluate"}),
         ("stages/inference/prediction.py", set()),
+        ("stages/inference/audio_model.py", set()),
         ("stages/tracking/client.py", set()),
     ],
 )
@@ -219,11 +220,11 @@ def test_no_output_persists():
 
 
 def test_mlflow_gets_all_outputs_of_evaluate_and_pictures_and_of_train_the_model():
-    from stages.tracking import process
+    from stages.tracking import logged_models, process
 
     def below(folder: str, outputs: tuple[str, ...]) -> set[str]:
         return {f"data/{folder}/{name}" for name in outputs}
 
     assert below("evaluation", process.EVALUATION) == set(outs("evaluate"))
     assert below("pictures", process.PICTURES) == set(outs("pictures"))
-    assert below("model", process.MODEL) < set(outs("train"))
+    assert below("model", logged_models.MODEL) < set(outs("train"))

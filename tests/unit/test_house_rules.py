@@ -73,7 +73,8 @@ def test_audio_knows_no_tracking_and_no_files_but_audio():
 @pytest.mark.parametrize(
     ("package", "owners"),
     [
-        ("mlflow", "stages/tracking/process.py stages/tracking/finished.py stages/tracking/groups.py"),
+        ("mlflow", "stages/tracking/process.py stages/tracking/finished.py stages/tracking/groups.py "
+         "stages/tracking/logged_models.py stages/tracking/registering.py stages/inference/audio_model.py"),
         ("kaggle", "stages/sources/kaggle.py"),
         ("kagglesdk", "stages/sources/kaggle.py"),
         ("ruamel", "stages/core/params.py"),
@@ -131,8 +132,8 @@ NEUTRAL = {
 }
 # they start DVC or read what MLflow has, in no stage
 CHECKING = (
-    "check.py", "compare.py", "encore.py", "grid.py", "links.py", "run.py", "runs.py", "search.py",
-    "verify.py",
+    "check.py", "compare.py", "encore.py", "grid.py", "links.py", "register.py", "run.py", "runs.py",
+    "search.py", "verify.py",
 )  # fmt: skip
 
 

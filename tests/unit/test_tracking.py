@@ -27,6 +27,7 @@ from stages.tracking import client as tracking_client
 from stages.tracking import process, view
 from stages.tracking import store as store_module
 from stages.tracking.client import Tracking
+from stages.tracking.logged_models import log_array_model
 from stages.tracking.process import Tracker
 from stages.training.description import Description
 from stages.training.scaler import Scaler
@@ -138,10 +139,10 @@ class TestRun:
         rates = client().get_metric_history(found.info.run_id, "learning_rate")
         assert [(point.step, point.value) for point in rates] == [(1, 1e-3), (2, 1e-4)]
 
-    def test_parameters_of_every_section_but_pictures_are_logged(self):
+    def test_parameters_of_every_section_that_makes_another_experiment_are_logged(self):
         started("aaa4")
         logged = {key.partition(".")[0] for key in run_of("aaa4").data.params}
-        assert logged == set(SECTIONS) - {"pictures"}
+        assert logged == set(SECTIONS) - {"pictures", "tracking"}
 
     def test_seconds_of_an_epoch_are_logged_if_known(self):
         run = started("aaa3", epochs=HISTORY[:1])
@@ -283,7 +284,7 @@ class TestRun:
         run = started("ccc4")
         on_codes = synthetic.description(settings={"n_levels": 8}, content_key="ccc4")
         TrainedModel(on_codes, build(on_codes)).save(tmp_path)
-        process._log_model(run.run_id, on_codes, tmp_path)
+        log_array_model(run.run_id, tmp_path)
 
         import mlflow
 
