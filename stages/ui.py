@@ -6,7 +6,6 @@ The address is printed, and opened in the browser if there is a display. Ctrl-C 
 import http.client
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -50,32 +49,29 @@ def main() -> None:
     experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", store.EXPERIMENT)
     address = f"http://{HOST}:{PORT}/{'' if given else view.address(experiment)}"
     _assert_free()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the server ends, too
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that the server ends, too
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "ui", *place, "--backend-store-uri", uri],
         env={**SERVER, **os.environ},
+        start_new_session=True,  # of Ctrl-C it would print a traceback
     )
     try:
         _wait(server)
         print(address, flush=True)
         _open(address)
         server.wait()
-    except KeyboardInterrupt:  # the terminal sends it to the server as well
-        pass
+    except KeyboardInterrupt:
+        print()
     finally:
         server.terminate()
         server.wait()
 
 
 def _assert_free() -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", PORT))
-        except OSError as error:
-            raise EncoreError(
-                f"port {PORT} cannot be used ({error.strerror}); end what uses it, such as another `make ui`"
-            ) from None
+    with suppress(OSError):  # nobody answers
+        http.client.HTTPConnection("127.0.0.1", PORT, timeout=1).connect()
+        raise EncoreError(f"port {PORT} is in use; end what uses it, such as another `make ui`")
 
 
 def _wait(server: "subprocess.Popen[bytes]") -> None:

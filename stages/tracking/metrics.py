@@ -14,7 +14,7 @@ def tracked(
     begins with test, so that it comes first, the baseline next. Curves, without a section, come last.
 
     MLflow's comparison of runs hides metrics from 45 on, so these are not all: of the intervals only those of
-    accuracy on test are among them.
+    accuracy per test track are among them.
 
     Parameters
     ----------
@@ -26,11 +26,10 @@ def tracked(
     flat |= {f"test_minus_baseline/{name}": float(value) for name, value in minus_baseline.items()}
     if "auroc" in open_set:
         flat |= {f"test_open_set/{name}": float(value) for name, value in open_set.items()}
-    flat |= _section("test_segments", scores["test"]["segment"])
+    others = _section("test_segments", scores["test"]["segment"])
     for split in ("train", "valid"):
-        own = _section(split, scores[split]["track"])
-        flat |= {name: value for name, value in own.items() if "_ci95_" not in name}
-    return flat
+        others |= _section(split, scores[split]["track"])
+    return flat | {name: value for name, value in others.items() if "_ci95_" not in name}
 
 
 def _section(name: str, scores: Mapping[str, float]) -> dict[str, float]:

@@ -73,7 +73,8 @@ def test_audio_knows_no_tracking_and_no_files_but_audio():
 @pytest.mark.parametrize(
     ("package", "owners"),
     [
-        ("mlflow", "stages/tracking/process.py stages/tracking/finished.py"),
+        ("mlflow", "stages/tracking/process.py stages/tracking/finished.py stages/tracking/dataset.py "
+         "stages/tracking/machine.py"),
         ("kaggle", "stages/sources/kaggle.py"),
         ("kagglesdk", "stages/sources/kaggle.py"),
         ("ruamel", "stages/core/params.py"),
