@@ -64,7 +64,7 @@ runs: environment ## list finished runs: accuracy, interval, baseline (RUNS="dat
 	@python -m stages.runs $(RUNS)
 
 .PHONY: ui
-ui: environment ## MLflow UI on http://127.0.0.1:5000
+ui: environment ## MLflow's page of the runs, in the browser if there is a display
 	@python -m stages.ui
 
 .PHONY: params

@@ -242,7 +242,7 @@ def sections(page: Page) -> list[str]:
 
 @needs_chromium
 def test_charts_compare_runs(table: Page) -> None:
-    table.locator("input[name=runs-view-mode][value=CHART]").click(force=True)
+    table.locator("label:has(input[value=CHART])").click()
     table.get_by_text("models.LSTM", exact=True).first.wait_for(timeout=60_000)
     assert is_in_sight(table, "models.MLP"), "parameters that differ"
     assert not table.get_by_text("audio.sample_rate_hz").count(), "a parameter that does not"

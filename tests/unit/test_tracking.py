@@ -141,7 +141,7 @@ class TestRun:
         run = started("described")
         complete("described", tmp_path / "first")
         ours = run_of("described").data.tags["mlflow.note.content"]
-        assert "CNN: **0.750** (0.750 to 0.750)" in ours
+        assert "MLP: **0.750** (0.750 to 0.750)" in ours
         assert f"get-artifact?path=note%2Fconfusion_test.png&run_uuid={run.run_id}" in ours
         client().set_tag(run.run_id, "mlflow.note.content", "the best so far")
         complete("described", tmp_path / "second")
