@@ -26,7 +26,7 @@ SERVER = {  # settings of MLflow's server, unless the environment has others
     # Encore has no background jobs (such as tests of language models), whose processes take time and memory
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_SERVER_ALLOWED_HOSTS": f"{HOST}:*,localhost:*,127.0.0.1:*",
-    "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{PORT}",
+    "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:*",
 }
 
 
