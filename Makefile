@@ -84,7 +84,7 @@ changes: environment ## what changes against BASE=main, as Markdown for a review
 	@python -m stages.changes $(BASE)
 
 .PHONY: ui
-ui: environment ## MLflow UI on http://127.0.0.1:5000
+ui: environment ## MLflow's page of the runs, in the browser if there is a display
 	@python -m stages.ui
 
 .PHONY: params

@@ -107,7 +107,7 @@ class Epoch:
     train_accuracy: float  # per segment, with dropout and augmentation
     valid_loss: float  # without label smoothing and class weights
     valid_accuracy: float
-    learning_rate: float  # after the epoch
+    learning_rate: float  # of the epoch's last step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ def lines(runs: Iterable[tuple[str, Mapping[str, str], Mapping[str, float], str]
 
 def _line(name: str, tags: Mapping[str, str], metrics: Mapping[str, float], started: str) -> str:
     accuracy, low, high = (metrics.get(f"test/accuracy{end}") for end in ("", "_ci95_low", "_ci95_high"))
-    difference = metrics.get("minus_baseline/accuracy")
+    difference = metrics.get("test_minus_baseline/accuracy")
     interval = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
     experiment = _cell(tags.get("dvc.exp_name", ""), EXPERIMENT)
     return (

@@ -10,23 +10,31 @@ def tracked(
 ) -> dict[str, float]:
     """Name the scores that a run is compared by; ``test/accuracy``, of test tracks, is in a section ``test``.
 
-    MLflow's comparison of runs hides metrics from 45 on, so these are not all: of the intervals only that of
-    accuracy is among them.
+    MLflow's page of a run sorts sections by name, and nothing else orders them: what is about test tracks
+    begins with test, so that it comes first, the baseline next. Curves, without a section, come last.
+
+    MLflow's comparison of runs hides metrics from 45 on, so these are not all: of the intervals only those of
+    accuracy per test track are among them.
 
     Parameters
     ----------
     scores, minus_baseline, open_set : mapping
         As in `stages.evaluation.scoring.Evaluation`; of `open_set` only where there are unknown classes.
     """
-    flat = {
-        f"{split}{'' if level == 'track' else '_segments'}/{name}": float(value)
-        for split, levels in scores.items()
-        for level, values in levels.items()
-        for name, value in values.items()
-        if level == "track" or (level == "segment" and split == "test")
-        if not name.startswith(("macro_f1_", "balanced_accuracy_"))
-    }
-    flat |= {f"minus_baseline/{name}": float(value) for name, value in minus_baseline.items()}
+    flat = _section("test", scores["test"]["track"])
+    flat |= _section("test_baseline", scores["baseline"]["track"])
+    flat |= {f"test_minus_baseline/{name}": float(value) for name, value in minus_baseline.items()}
     if "auroc" in open_set:
-        flat |= {f"open_set/{name}": float(value) for name, value in open_set.items()}
-    return flat
+        flat |= {f"test_open_set/{name}": float(value) for name, value in open_set.items()}
+    others = _section("test_segments", scores["test"]["segment"])
+    for split in ("train", "valid"):
+        others |= _section(split, scores[split]["track"])
+    return flat | {name: value for name, value in others.items() if "_ci95_" not in name}
+
+
+def _section(name: str, scores: Mapping[str, float]) -> dict[str, float]:
+    return {
+        f"{name}/{score}": float(value)
+        for score, value in scores.items()
+        if not score.startswith(("macro_f1_", "balanced_accuracy_"))
+    }

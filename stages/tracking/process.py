@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,8 +27,10 @@ from stages.core.tables import Epoch, read_rows
 from stages.core.workspace import work_cache, work_cache_path
 from stages.entry.command import run_command
 from stages.entry.registry import SECTIONS
-from stages.tracking import registering, store, view
+from stages.tracking import note, registering, store, view
+from stages.tracking.dataset import dataset_input
 from stages.tracking.logged_models import log_array_model
+from stages.tracking.machine import watched
 from stages.tracking.names import context, model_class, parts
 from stages.tracking.page import page
 from stages.training.description import Description
@@ -85,6 +87,8 @@ class Tracker:
                 with suppress(OSError):  # the work cache may be deleted at any time
                     Path(note).write_text(self.run_id, "utf-8")
             self._client.log_batch(self.run_id, params=[Param(*item) for item in _parameters().items()])
+        data = {key: value for key, value in tags.items() if key.startswith("data.")}
+        self._client.log_inputs(self.run_id, [dataset_input(tags["dataset"], data)])
 
     def _continue(self, killed: str, tags: Mapping[str, str]) -> bool:
         """Continue the run of a training that was killed; False if it is gone or has other parameters."""
@@ -134,6 +138,30 @@ class Tracker:
             elif path.exists():
                 self._client.log_artifact(self.run_id, str(path), place or None)
 
+    def _describe(self, model: str, scores: Mapping[str, float], figures: Path) -> None:
+        """Set the run's description, with its pictures, unless a person has written one."""
+        from mlflow import Image
+
+        if not note.is_ours(self._client.get_run(self.run_id).data.tags.get(note.TAG, "")):
+            return
+        for name in note.PICTURES:
+            picture = Image(str(figures / name))
+            height = round(picture.image.height * note.WIDTH / picture.image.width)
+            small = picture.resize((note.WIDTH, height))
+            self._client.log_image(self.run_id, small, artifact_file=f"{note.PLACE}/{name}")
+        self._client.set_tag(self.run_id, note.TAG, note.note(model, scores, self.run_id))
+
+    def _show(self, picture: Path) -> None:
+        """Log a picture for MLflow's charts of several runs, unless it is there."""
+        from mlflow import Image
+
+        if not self._client.list_artifacts(self.run_id, "images"):
+            self._client.log_image(self.run_id, Image(str(picture)), key=view.PICTURE)
+
+    def watch(self) -> AbstractContextManager[None]:
+        """Log how busy the machine is, until the context ends."""
+        return watched(self._client, self.run_id)
+
     def end(self, status: str) -> None:
         """Set the final status of the run, if there is one."""
         if self.run_id:
@@ -173,6 +201,8 @@ class Tracker:
         self._log_outputs(Path(pictures), PICTURES)
         self._log_outputs(Path(evaluation), EVALUATION, "evaluation")
         self._client.log_text(self.run_id, page(Path(evaluation, "README.md")), "evaluation/card.html")
+        self._describe(description.model, metrics, Path(evaluation, "figures"))
+        self._show(Path(evaluation, "figures/confusion_test.png"))
         log_array_model(self.run_id, Path(model))
         self.end("FINISHED")
         if register:
@@ -236,6 +266,7 @@ def _create_store() -> None:
 
 def _tags(content_key: str) -> dict[str, str]:
     about = {section: read(section) for section in ("model", "dataset", "split", "train")}
+    commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git_commit()
     tags = {
         "content_key": content_key,
         "model": model_class(about),
@@ -244,7 +275,8 @@ def _tags(content_key: str) -> dict[str, str]:
         "seed": str(about["train"]["seed"]),
         "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
         "mlflow.runName": " · ".join(parts(about)),
-        "mlflow.source.git.commit": os.environ.get("DVC_EXP_BASELINE_REV") or _git_commit(),
+        "mlflow.source.git.commit": commit,
+        "git.commit": commit,  # MLflow's page hides its own tags
         **context(),
     }
     for data in ("features/features.h5", "split/split.csv"):
@@ -287,11 +319,16 @@ def main() -> None:
     sender = next(lines, "")
     try:
         tracker = Tracker()
-        for line in lines:
-            if f"{os.getppid()}\n" != sender:  # the sender was killed; if resumed, it sends everything again
-                return
-            method, arguments, tracker.now_ms = json.loads(line)
-            getattr(tracker, method)(**arguments)
+        with ExitStack() as watch:
+            for line in lines:
+                if (
+                    f"{os.getppid()}\n" != sender
+                ):  # the sender was killed; if resumed, it sends everything again
+                    return
+                method, arguments, tracker.now_ms = json.loads(line)
+                getattr(tracker, method)(**arguments)
+                if method == "start":
+                    watch.enter_context(tracker.watch())
     except Exception as error:
         reason = in_one_line(error)[:300]
         print(

@@ -1,4 +1,7 @@
-"""What MLflow's table of runs shows at first: a view of the experiment that its page's address names."""
+"""What MLflow's page of runs shows at first: a view of the experiment that its address names.
+
+MLflow keeps in a tag of the experiment what a person can save as a shared view; nothing of it is documented.
+"""
 
 import json
 import sqlite3
@@ -9,13 +12,55 @@ from stages.tracking import store
 
 NAME = "encore"
 TAG = f"mlflow.sharedViewState.{NAME}"  # of the experiment
-COLUMNS = [  # as many as are seen on 1,400 pixels
-    *(f"metrics.`{name}/accuracy`" for name in ("baseline", "minus_baseline", "test")),
-    *(f"tags.`{name}`" for name in ("model", "dataset", "split", "seed")),
+COLUMNS = {  # with their widths; what a person compares is seen on 1,400 pixels
+    "attributes.`Run Name`": 245,
+    "attributes.`Dataset`": 150,
+    "tags.`model`": 90,
+    "tags.`split`": 75,
+    "metrics.`test/accuracy`": 105,
+    "metrics.`test_baseline/accuracy`": 155,
+    "metrics.`test_minus_baseline/accuracy`": 195,
+    "tags.`seed`": 60,
+}
+PICTURE = "test/confusion"  # a run's picture, as it is named for MLflow's charts
+# MLflow makes charts of metrics by itself, and of pictures with all parameters over them.
+CHARTS = [
+    {
+        "type": "DIFFERENCE",
+        "metricSectionId": "Parameters that differ",
+        "chartName": "Parameters that differ",
+        "compareGroups": ["Parameters"],
+        "showDifferencesOnly": True,
+        "showChangeFromBaseline": False,
+        "baselineColumnUuid": "",
+    },
+    {
+        "type": "IMAGE",
+        "metricSectionId": "Confusion of test tracks",
+        "displayName": "confusion",
+        "imageKeys": [PICTURE],
+        "step": 0,
+        "showRunParams": False,
+    },
 ]
+SECTIONS = {  # of charts, in their order: how many in a row, and their height in pixels
+    "Parameters that differ": (1, 420),
+    "test": (3, 240),
+    "Confusion of test tracks": (1, 640),
+    "test_baseline": (3, 240),
+    "test_minus_baseline": (3, 240),
+    "Model metrics": (3, 300),  # MLflow's name of what has no section: the curves
+    "test_open_set": (3, 240),
+    "test_segments": (3, 240),
+    "train": (3, 240),
+    "valid": (3, 240),
+    "System metrics": (3, 300),
+}
 STATE = json.dumps(
     {
-        "selectedColumns": COLUMNS,
+        "selectedColumns": list(COLUMNS),
+        "columnOrder": list(COLUMNS),
+        "columnWidths": COLUMNS,
         "orderByKey": "attributes.`Created`",
         "orderByAsc": False,
         "startTime": "ALL",
@@ -23,6 +68,17 @@ STATE = json.dumps(
         "searchFilter": "",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
+        "compareRunCharts": [
+            {**chart, "uuid": chart["metricSectionId"], "isGenerated": False, "deleted": False}
+            | {"runsCountToCompare": 10}
+            for chart in CHARTS
+        ],
+        "compareRunSections": [
+            {"uuid": name, "name": name, "display": True, "isReordered": False}
+            | {"columns": columns, "cardHeight": height}
+            for name, (columns, height) in SECTIONS.items()
+        ],
+        "isAccordionReordered": True,
     }
 )
 

@@ -163,7 +163,7 @@ class Training:
 
     def _run_epoch(self, epoch: int) -> Epoch:
         """Train on all segments once, and validate."""
-        train_loss, train_accuracy = self._train_epoch(epoch)
+        train_loss, train_accuracy, rate = self._train_epoch(epoch)
         with self._fabric.autocast():
             if isinstance(self._validated, NearestPrototype):  # no output stands for a class before this
                 train_accuracy = place_prototypes(self._validated, self._train)
@@ -171,26 +171,26 @@ class Training:
         # normalisation has other running statistics in each process: those of the first one count
         valid_loss, valid_accuracy = self._fabric.broadcast(scores)
         self._lr_schedule.after_epoch(valid_accuracy if self._best.higher_is_better else valid_loss)
-        rate = self._optimizer.param_groups[0]["lr"]
         return Epoch(epoch, train_loss, train_accuracy, valid_loss, valid_accuracy, rate)
 
-    def _train_epoch(self, epoch: int) -> tuple[float, float]:
-        """Take the steps of an epoch; return the mean training loss and accuracy."""
+    def _train_epoch(self, epoch: int) -> tuple[float, float, float]:
+        """Take the steps of an epoch; return mean training loss, accuracy, and the last step's rate."""
         fabric, params = self._fabric, self._params
         random = np.random.default_rng([params.seed, epoch, fabric.global_rank])
         torch.manual_seed(int(random.integers(2**63)))
         size = params.batch_size * params.accumulate
         order = windows(len(self._train), self._train.segment_bytes, size, [params.seed, epoch])
         self._network.train()
-        sums = torch.zeros(2, device=fabric.device)
+        sums, rate = torch.zeros(2, device=fabric.device), 0.0
         for x, label in self._train.shuffled(order, size):
+            rate = self._optimizer.param_groups[0]["lr"]
             sums += self._step(x, label)
             self._lr_schedule.after_step()
             if self._average is not None:
                 self._average.update_parameters(self._model)
         sums = cast(Tensor, fabric.all_reduce(sums, reduce_op="sum"))
         loss, accuracy = (sums / len(self._train)).tolist()
-        return loss, accuracy
+        return loss, accuracy, rate
 
     def _step(self, x: Tensor, label: Tensor) -> Tensor:
         """Take one step of the optimiser; return the sums of loss and hits over this process's segments (2,).

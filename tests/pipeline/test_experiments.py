@@ -20,6 +20,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from ruamel.yaml import YAML
 
+from stages import ui
 from stages.tracking import store, view
 from tests.browser import CHROMIUM, QUIET, needs_chromium
 from tests.pipeline.project import UNTRACKED, Project, stages_run
@@ -160,20 +161,15 @@ def url(project: Project) -> Iterator[str]:
     server = subprocess.Popen(
         [mlflow, "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
         cwd=project.folder,
-        env=os.environ
-        | {
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        },
+        env=os.environ | ui.SERVER | {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    address = f"http://127.0.0.1:{port}"
+    address = f"http://{ui.HOST}:{port}"
     for _ in range(120):
         try:
-            urllib.request.urlopen(f"{address}/health", timeout=1)
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
             break
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)
@@ -186,16 +182,82 @@ def url(project: Project) -> Iterator[str]:
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": 1500, "height": 1100})
-        page.route(lambda address: not address.startswith("http://127.0.0.1"), lambda route: route.abort())
+        page = browser.new_page(viewport={"width": 1400, "height": 1100})
+        page.route(lambda address: not address.startswith(f"http://{ui.HOST}"), lambda route: route.abort())
         yield page
         browser.close()
+
+
+@pytest.fixture
+def table(project: Project, url: str, page: Page, monkeypatch: pytest.MonkeyPatch) -> Page:
+    """The page that `make ui` names."""
+    monkeypatch.setenv("DVC_ROOT", str(project.folder))
+    page.goto("about:blank")
+    page.goto(f"{url}/{view.address(store.EXPERIMENT)}")
+    page.get_by_text("test/accuracy", exact=True).first.wait_for(timeout=60_000)
+    return page
+
+
+def is_in_sight(page: Page, text: str) -> bool:
+    """Whether a person sees a text at once, in the whole of its width."""
+    found = page.get_by_text(text, exact=True).first
+    found.wait_for(timeout=20_000)
+    box, window = found.bounding_box(), page.viewport_size
+    assert box is not None
+    assert window is not None
+    return box["x"] >= 0 and box["x"] + box["width"] <= window["width"] and 0 <= box["y"] < window["height"]
+
+
+@needs_chromium
+def test_the_table_of_runs_shows_what_a_person_compares(table: Page) -> None:
+    for column in ("model", "Dataset", "split", "test/accuracy", "test_baseline/accuracy"):
+        assert is_in_sight(table, column), column
+    for name in ("lstm · folder · seed 0", "mlp · folder · seed 0", "LSTM", "grouped"):
+        assert is_in_sight(table, name), name
+    assert table.get_by_text("folder (", exact=False).first.is_visible(), "the dataset and its digest"
+
+
+@needs_chromium
+@pytest.mark.parametrize("tag", ["model", "dataset", "split", "seed", "dvc.exp_name", "git.commit"])
+def test_tags_filter_the_table(project: Project, table: Page, tag: str) -> None:
+    _, runs = runs_of(project)
+    wanted = next(run for run in runs if run.info.run_name == "lstm · folder · seed 0").data.tags[tag]
+    n_wanted = sum(run.data.tags.get(tag) == wanted for run in runs)
+    search = table.get_by_placeholder("metrics.rmse", exact=False)
+    search.fill(f"tags.`{tag}` = '{wanted}'")
+    search.press("Enter")
+    table.get_by_text(f"{n_wanted} matching run", exact=False).wait_for(timeout=20_000)
+    table.get_by_text("lstm · folder · seed 0", exact=True).first.wait_for(timeout=20_000)
+
+
+def sections(page: Page) -> list[str]:
+    """Names of the sections of charts, in their order."""
+    headers = page.get_by_test_id("experiment-view-compare-runs-section-header")
+    headers.first.wait_for(timeout=60_000)
+    return [text.partition("(")[0].strip() for text in headers.all_inner_texts()]
+
+
+@needs_chromium
+def test_charts_compare_runs(table: Page) -> None:
+    table.locator("label:has(input[value=CHART])").click()
+    table.get_by_text("models.LSTM", exact=True).first.wait_for(timeout=60_000)
+    assert is_in_sight(table, "models.MLP"), "parameters that differ"
+    assert not table.get_by_text("audio.sample_rate_hz").count(), "a parameter that does not"
+    shown = sections(table)
+    wanted = ["Parameters that differ", "test", "Confusion of test tracks", "test_baseline"]
+    assert [name for name in shown if name in [*wanted, "Model metrics"]] == [*wanted, "Model metrics"]
+    table.get_by_text("Confusion of test tracks", exact=True).scroll_into_view_if_needed()
+    table.wait_for_function(
+        "[...document.images].filter(i => i.src.includes('confusion') && i.naturalWidth > 200).length >= 3",
+        timeout=30_000,
+    )
+    table.get_by_text("valid_accuracy", exact=True).first.wait_for(timeout=20_000)
 
 
 @needs_chromium
 def test_models_compare_side_by_side(project: Project, url: str, page: Page) -> None:
     runs = {run.data.tags["model"]: run for run in runs_of(project)[1]}
-    ids = ",".join(f'"{run.info.run_id}"' for run in runs.values())
+    ids = ",".join(f'"{runs[model].info.run_id}"' for model in ("MLP", "CNN", "LSTM"))
     page.goto(f'{url}/#/compare-runs?runs=[{ids}]&experiments=["{runs["MLP"].info.experiment_id}"]')
     page.get_by_text("test/accuracy", exact=True).first.wait_for(timeout=60_000)
     for model in ("MLP", "CNN", "LSTM"):
@@ -203,15 +265,33 @@ def test_models_compare_side_by_side(project: Project, url: str, page: Page) -> 
 
 
 @needs_chromium
-def test_the_table_of_runs_shows_what_a_person_compares(
-    project: Project, url: str, page: Page, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(project.folder))
-    page.goto(f"{url}/{view.address(store.EXPERIMENT)}")
-    for column in ("test/accuracy", "baseline/accuracy", "model", "dataset", "split"):
-        page.get_by_text(column, exact=True).first.wait_for(timeout=60_000)
-    for name in ("lstm · folder · seed 0", "mlp · folder · seed 0"):
-        page.get_by_text(name, exact=True).first.wait_for(timeout=10_000)
+def test_a_run_opens_with_its_scores_and_pictures(project: Project, url: str, page: Page) -> None:
+    run = runs_of(project)[1][0]
+    page.goto("about:blank")
+    page.goto(f"{url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+    page.get_by_text("Show more", exact=True).first.click(timeout=60_000)
+    assert is_in_sight(page, "Accuracy per test track, with its 95 % interval:")
+    assert is_in_sight(page, "About this run")
+    page.wait_for_function(
+        "[...document.images].filter(image => image.naturalWidth == 600).length == 2", timeout=20_000
+    )
+
+
+@needs_chromium
+def test_metrics_open_with_test_then_baseline_then_curves(project: Project, url: str, page: Page) -> None:
+    run = runs_of(project)[1][0]
+    page.goto("about:blank")
+    page.goto(f"{url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/model-metrics")
+    shown = sections(page)
+    assert shown[:3] == ["test", "test_baseline", "test_minus_baseline"]
+    assert shown[-1] == "Model metrics"
+
+
+def test_a_learning_rate_is_not_zero(project: Project) -> None:
+    client, runs = runs_of(project)
+    for run in runs:
+        assert run.data.metrics["learning_rate"] > 0
+        assert client.get_metric_history(run.info.run_id, "system/cpu_utilization_percentage")
 
 
 @needs_chromium

@@ -73,8 +73,9 @@ def test_audio_knows_no_tracking_and_no_files_but_audio():
 @pytest.mark.parametrize(
     ("package", "owners"),
     [
-        ("mlflow", "stages/tracking/process.py stages/tracking/finished.py stages/tracking/groups.py "
-         "stages/tracking/logged_models.py stages/tracking/registering.py stages/inference/audio_model.py"),
+        ("mlflow", "stages/tracking/dataset.py stages/tracking/finished.py stages/tracking/groups.py "
+         "stages/tracking/logged_models.py stages/tracking/machine.py stages/tracking/process.py "
+         "stages/tracking/registering.py stages/inference/audio_model.py"),
         ("kaggle", "stages/sources/kaggle.py"),
         ("kagglesdk", "stages/sources/kaggle.py"),
         ("ruamel", "stages/core/params.py"),

@@ -329,7 +329,7 @@ def share_of_rate(schedule: dict, step: int, n_steps: int, per_epoch: int) -> fl
 
 
 def by_hand(how: Recipe, schedule: dict, train: Data) -> tuple[list[Tensor], list[Tensor], list[float]]:
-    """Return the weights and their moving average after a training, and the rate after each epoch.
+    """Return the weights and their moving average after a training, and the rate of each epoch's last step.
 
     For SGD and a network without dropout: plain gradients and updates, without an optimiser.
     """
@@ -371,9 +371,7 @@ def by_hand(how: Recipe, schedule: dict, train: Data) -> tuple[list[Tensor], lis
             if params.ema_decay is not None:
                 keep = params.ema_decay
                 average = [keep * a + (1 - keep) * p for a, p in zip(average or now, now, strict=True)]
-        rates.append(
-            params.learning_rate * share_of_rate(schedule, step, params.epochs * per_epoch, per_epoch)
-        )
+        rates.append(rate)
     return now, average, rates
 
 
@@ -859,7 +857,8 @@ def test_schedule_has_no_step_for_a_single_remaining_segment():
     x, label = data(0)
     how = recipe(train={"epochs": 3, "batch_size": 4}, schedule={"name": "linear", "final_ratio": 0.1})
     history = fitted(how, train=(x[:29], label[:29])).history
-    assert history[-1].learning_rate == pytest.approx(1e-4)
+    last = 20 / 21  # of the 7 steps of each of 3 epochs
+    assert history[-1].learning_rate == pytest.approx(1e-3 * (1 - 0.9 * last))
 
 
 class TwoAnswers(Classifier):

@@ -12,12 +12,14 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 
 from stages import ui
 from stages.core.errors import EncoreError
@@ -27,6 +29,7 @@ from stages.tracking import client as tracking_client
 from stages.tracking import process, view
 from stages.tracking import store as store_module
 from stages.tracking.client import Tracking
+from stages.tracking.dataset import dataset_input
 from stages.tracking.logged_models import log_array_model
 from stages.tracking.process import Tracker
 from stages.training.description import Description
@@ -40,6 +43,11 @@ pytestmark = pytest.mark.slow
 HISTORY = [Epoch(1, 2.0, 0.2, 2.1, 0.1, 1e-3), Epoch(2, 1.0, 0.6, 1.5, 0.4, 1e-4)]
 MANY = [Epoch(n, 1 / n, 0.5, 2 / n, 0.5, 1e-3) for n in range(1, 6)]
 SHAPE = (13, 16)
+SCORES = {
+    f"{section}/{name}": 0.75
+    for section in ("test", "test_baseline", "test_minus_baseline")
+    for name in ("accuracy", "accuracy_ci95_low", "accuracy_ci95_high", "macro_f1", "p")
+}
 
 
 def description(content_key: str) -> Description:
@@ -94,7 +102,8 @@ def complete(
     trained = TrainedModel(description(content_key), build(description(content_key)))
     evaluation, pictures, model = tmp_path / "evaluation", tmp_path / "pictures", tmp_path / "model"
     (evaluation / "figures").mkdir(parents=True)
-    (evaluation / "figures" / "curves.png").write_bytes(b"\x89PNG")
+    for name in ("curves.png", "confusion_test.png"):
+        Image.new("RGB", (900, 300)).save(evaluation / "figures" / name)
     (evaluation / "metrics.json").write_text("{}")
     (evaluation / "README.md").write_text("![Loss](figures/curves.png)\n")
     for path in (
@@ -111,13 +120,43 @@ def complete(
     write_rows(model / "history.csv", HISTORY, Epoch)
     folders = (evaluation, pictures, model)
     tracker = tracker or Tracker()
-    tracker.complete({"test.track.accuracy": 0.75}, *folders)
+    tracker.complete(SCORES, *folders)
     return trained
 
 
 @pytest.mark.usefixtures("store")
 class TestRun:
     """A run from its start by train to its completion by evaluate."""
+
+    def test_data_are_a_dataset_however_often_the_run_is_continued(self, tmp_path):
+        run_id = self.killed("data", 1)
+        started("data", run_id)
+        complete("data", tmp_path)
+        (found,) = run_of("data").inputs.dataset_inputs
+        assert found.dataset.name == "sample"
+        assert [(tag.key, tag.value) for tag in found.tags] == [("mlflow.data.context", "train, valid, test")]
+        one, other = (dataset_input("sample", {"split.csv": md5}).dataset.digest for md5 in ("0c", "1f"))
+        assert one != other
+
+    def test_a_description_of_a_person_stays(self, tmp_path):
+        run = started("described")
+        complete("described", tmp_path / "first")
+        ours = run_of("described").data.tags["mlflow.note.content"]
+        assert "MLP: **0.750** (0.750 to 0.750)" in ours
+        assert f"get-artifact?path=note%2Fconfusion_test.png&run_uuid={run.run_id}" in ours
+        client().set_tag(run.run_id, "mlflow.note.content", "the best so far")
+        complete("described", tmp_path / "second")
+        assert run_of("described").data.tags["mlflow.note.content"] == "the best so far"
+        assert len(client().list_artifacts(run.run_id, "images")) == 2, "the picture, and a small one"
+
+    def test_the_machine_is_watched_however_short_a_training_is(self):
+        run = started("watched")
+        for _ in range(2):  # the second time as after a kill
+            with run.watch():
+                pass
+        for name in ("system_memory_usage_megabytes", "cpu_utilization_percentage"):
+            points = client().get_metric_history(run.run_id, f"system/{name}")
+            assert [point.step for point in points] == [1, 2], name
 
     def test_run_has_flat_parameters_tags_and_epochs(self):
         started("aaa1", epochs=HISTORY)
@@ -156,7 +195,7 @@ class TestRun:
         started("aaa2")
         found = run_of("aaa2")
         assert found.data.tags["dvc.exp_name"] == "moody-lion"
-        assert found.data.tags["mlflow.source.git.commit"] == "c0ffee"
+        assert found.data.tags["mlflow.source.git.commit"] == found.data.tags["git.commit"] == "c0ffee"
 
     def killed(self, key: str, n_epochs: int, status: str = "") -> str:
         """Return the run of a training that logged some epochs and did not finish."""
@@ -189,7 +228,7 @@ class TestRun:
         complete("goes-on", tmp_path)
         found = run_of("goes-on")
         assert (found.info.run_id, found.info.status) == (run_id, "FINISHED")
-        assert found.data.metrics["test.track.accuracy"] == 0.75
+        assert found.data.metrics["test/accuracy"] == 0.75
 
     @pytest.mark.parametrize(
         ("words", "name"),
@@ -255,19 +294,23 @@ class TestRun:
         found = run_of("ccc1")
         assert found.info.run_id == run.run_id
         assert found.info.status == "FINISHED"
-        assert found.data.metrics["test.track.accuracy"] == 0.75
+        assert found.data.metrics["test/accuracy"] == 0.75
         losses = client().get_metric_history(run.run_id, "train_loss")
         assert [point.step for point in losses] == [1, 2], (
             "epochs that train did not log come from history.csv"
         )
         artifacts = store / "mlartifacts" / run.run_id / "artifacts"
-        files = [path for path in artifacts.rglob("*") if path.is_file()]
+        files = [path for path in artifacts.rglob("*") if path.is_file() and path.parent.name != "images"]
         assert sorted(path.relative_to(artifacts).as_posix() for path in files) == [
+            "confusion_test.png",
             "curves.png",
             "evaluation/README.md",
             "evaluation/card.html",
+            "evaluation/figures/confusion_test.png",
             "evaluation/figures/curves.png",
             "evaluation/metrics.json",
+            "note/confusion_test.png",
+            "note/curves.png",
             "pages/classes/jazz.png",
             "spectrograms.png",
         ]
@@ -299,7 +342,7 @@ class TestRun:
         found = run_of("ccc2")
         assert found.info.status == "FINISHED"
         assert found.data.params["train.seed"] == "0"
-        assert found.data.metrics["test.track.accuracy"] == 0.75
+        assert found.data.metrics["test/accuracy"] == 0.75
         assert [p.step for p in client().get_metric_history(found.info.run_id, "train_loss")] == [1, 2]
 
     def test_completing_twice_leaves_one_run(self, tmp_path):
@@ -351,7 +394,7 @@ class TestProcess:
         losses = client().get_metric_history(found.info.run_id, "valid_loss")
         assert [(point.step, point.value) for point in losses] == [(1, 2.1), (2, 1.5)]
         assert found.data.metrics["seconds"] == 2.5
-        assert found.data.metrics["test.track.accuracy"] == 0.75
+        assert found.data.metrics["test/accuracy"] == 0.75
         assert capfd.readouterr() == ("", "")
 
     @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
@@ -395,6 +438,7 @@ class TestProcess:
         code = """
 import os, signal, sys
 from stages.tracking.client import Tracking
+from stages.tracking.dataset import dataset_input
 tracking = Tracking("on")
 print(tracking._process.pid, flush=True)
 tracking.start("ppp3")
@@ -568,7 +612,7 @@ class TestMoved:
             assert (folder / "mlartifacts" / tracker.run_id / "artifacts/new.txt").is_file()
             assert self.places(folder) == {folder.as_uri()}
             figure = tracker._client.download_artifacts(run_id, "curves.png")
-            assert Path(figure).read_bytes() == b"\x89PNG"
+            assert Path(figure).read_bytes().startswith(b"\x89PNG")
             version = tracker._client.get_model_version("mine", "1")
             assert version.source.startswith(folder.as_uri())
             assert mlflow.pyfunc.load_model(f"runs:/{run_id}/model").metadata.run_id == run_id
@@ -591,27 +635,46 @@ class TestMoved:
             found.search_runs([experiment_id], "tags.content_key = 'mmm1'"),
             key=lambda run: run.info.start_time,
         )
-        assert (old.info.run_id, len(found.list_artifacts(run_id))) == (run_id, 4)
+        assert (old.info.run_id, len(found.list_artifacts(run_id))) == (run_id, 7)
         assert (tmp_path / "mlartifacts" / new.info.run_id / "artifacts/evaluation/README.md").is_file()
 
+    def served(self, monkeypatch) -> tuple[list[list[str]], list[str]]:
+        """Return the commands of servers, which end at once, and the addresses that a browser opens."""
+        servers: list[list[str]] = []
+        opened: list[str] = []
+
+        def start(words: list[str], **_: object) -> subprocess.Popen[bytes]:
+            servers.append(words)
+            return subprocess.Popen([sys.executable, "-c", ""])
+
+        monkeypatch.setattr(ui, "subprocess", SimpleNamespace(Popen=start))
+        monkeypatch.setattr(ui, "_assert_free", lambda: None)
+        monkeypatch.setattr(ui, "_wait", lambda _: None)
+        monkeypatch.setattr(ui.signal, "signal", lambda *_: None)
+        monkeypatch.setattr(ui.webbrowser, "open", opened.append)
+        monkeypatch.setenv("DISPLAY", ":0")
+        return servers, opened
+
     def test_opening_the_page_is_enough(self, original, tmp_path, enter, monkeypatch, capsys):
-        commands = []
-        monkeypatch.setattr(os, "execv", lambda program, words: commands.append(words))
+        servers, opened = self.served(monkeypatch)
         shutil.copytree(original[0] / "mlartifacts", tmp_path / "mlartifacts")
         shutil.copy(original[0] / "mlflow.db", tmp_path)
         enter(tmp_path)
         ui.main()
         address = capsys.readouterr().out
-        assert "http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=encore&workflowType=" in address
+        assert (
+            "http://encore.localhost:5000/#/experiments/1/runs?viewStateShareKey=encore&workflow" in address
+        )
+        assert opened == [address.strip()]
         assert self.places(tmp_path) == {tmp_path.as_uri()}
-        assert commands[0][-1] == f"sqlite:///{tmp_path}/mlflow.db"
+        assert servers[0][-1] == f"sqlite:///{tmp_path}/mlflow.db"
 
     def test_a_store_that_the_user_names_is_left_alone(self, original, tmp_path, enter, monkeypatch):
         project, _ = original
         shutil.copy(project / "mlflow.db", tmp_path)
         enter(tmp_path)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-        monkeypatch.setattr(os, "execv", lambda *_: None)
+        self.served(monkeypatch)
         ui.main()
         Tracker()
         assert self.places(tmp_path) == {project.as_uri()}
@@ -648,6 +711,7 @@ class TestMoved:
 RACER = """
 from pathlib import Path
 from stages.tracking.client import Tracking
+from stages.tracking.dataset import dataset_input
 with Tracking("on") as tracking:
     tracking.start("race", note=Path("note"))
 assert Path("note").read_text(), "no run was started"
