@@ -77,6 +77,29 @@ def test_where_all_units_agree_it_is_the_exact_binomial_one(hits, n_units):
     assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
+# Lohr, Sampling: Design and Analysis (1999, ch. 5): marks of classes, of which it gives size and mean, drawn of 187;
+# and grade points of 5 suites of 4 students, drawn of 100.
+CLASSES = {20: 61.5, 24: 58.4, 34: 58.0, 28: 64.9, 19: 55.2, 32: 72.1, 17: 58.2, 21: 66.6}
+CLASSES_OF_26 = (64.2, 58.0, 62.3, 67.2)
+SUITES = (3.04, 2.84, 2.24, 3.24, 2.77)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "means", "most", "drawn_of", "mean", "error"),
+    [
+        ([*CLASSES, *[26] * 4], [*CLASSES.values(), *CLASSES_OF_26], 100, 187, 62.57, 1.49),
+        ([4] * 5, SUITES, 4, 100, 2.826, 0.164),
+    ],
+)
+def test_the_error_is_that_of_published_examples(sizes, means, most, drawn_of, mean, error):
+    """With the correction for a finite population, which we have not: there is more music than was tested."""
+    unit = np.repeat(np.arange(len(sizes)).astype(str), sizes)
+    low, high = difference_interval(np.repeat(means, sizes) / most, unit)
+    half = (high - low) / 2 * most * np.sqrt(1 - len(sizes) / drawn_of)
+    assert round((low + high) / 2 * most, 3) == pytest.approx(mean, abs=0.005)
+    assert half / stats.t.ppf(0.975, len(sizes) - 1) == pytest.approx(error, abs=0.005)
+
+
 def test_one_unit_says_nothing():
     assert accuracy_interval(np.array([True, False]), np.array(["a", "a"])) == (0.0, 1.0)
     assert difference_interval(np.array([1.0, 0.0]), np.array(["a", "a"])) == (-1.0, 1.0)
