@@ -59,10 +59,10 @@ class Group:
     """
 
     def __init__(self, name: str):
-        from mlflow import MlflowException
-
         for setting, value in MLFLOW.items():  # before MLflow is imported
             os.environ.setdefault(setting, value)
+        from mlflow import MlflowException
+
         self.name = name
         try:
             self._client, self._experiment = connect()
