@@ -77,7 +77,7 @@ def test_where_all_units_agree_it_is_the_exact_binomial_one(hits, n_units):
     assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-# Lohr, Sampling: Design and Analysis (1999, ch. 5): marks of 12 classes of 187, of which it gives size and mean;
+# Lohr, Sampling: Design and Analysis (1999, ch. 5): marks of 12 classes of 187, by size and mean;
 # and grade points of 5 suites of 100, with 4 students each.
 CLASSES = {20: 61.5, 24: 58.4, 34: 58.0, 28: 64.9, 19: 55.2, 32: 72.1, 17: 58.2, 21: 66.6}
 CLASSES_OF_26 = (64.2, 58.0, 62.3, 67.2)
