@@ -106,7 +106,7 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
     record.cells = [cell.name for cell in cells]
     record.save()
     group = Group(record.name) if cells[0].is_tracked else None
-    record.end_left(project, commit)
+    record.end_left()
     there = finished(cells, project, group)
     opened = group.opened(f"A grid: {' '.join(record.words)}") if group else nullcontext()
     with interruptible(), opened, shown("grid", len(cells), "cell") as show:

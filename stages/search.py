@@ -13,6 +13,7 @@ import hashlib
 import json
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,9 +60,8 @@ def main() -> None:
 def _rungs(text: str) -> list[int]:
     """Return the epochs of each rung; none were given: those of the words, as 0."""
     given = text.split(",") if text else ["0"]
-    if not all(one.isdecimal() for one in given) or (rungs := [int(one) for one in given]) != sorted(
-        set(rungs)
-    ):
+    rungs = [int(one) for one in given if one.isdecimal()]
+    if len(rungs) < len(given) or rungs != sorted({*rungs}):
         raise EncoreError(f"--rungs {text}: should be rising numbers of epochs, such as 3,10,30")
     return rungs
 
@@ -80,10 +80,10 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
     space = Space.read(record.words)
     commit = snapshot(project)
     record.save()
-    record.end_left(project, commit)
-    study, group = open_study(record.folder, rungs), Group(record.name)
-    slots = record.slots(jobs, project, commit)
-    opened = group.opened(f"A search: {' '.join(record.words)}")
+    record.end_left()
+    study, slots = open_study(record.folder, rungs), record.slots(jobs, project, commit)
+    group = None if UNTRACKED in record.words else Group(record.name)
+    opened = group.opened(f"A search: {' '.join(record.words)}") if group else nullcontext()
     with interruptible(), opened, Maker(project, commit) as maker:
         with shown("search", n_trials, "trial") as show:
             trials = Search(
@@ -91,7 +91,7 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
                 space,
                 rungs,
                 n_trials,
-                lambda words: _noted(record, maker.make([*words, UNTRACKED], "train")[0]),
+                lambda words: maker.make([*words, UNTRACKED], "train")[0],
                 group,
                 show,
             )
@@ -100,22 +100,16 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
             print(f"{record.name}: {trials.n_killed} trials were killed; the same command goes on with them")
             return False
         _save_report(study, group)
-        words = space.words(study.best_trial.params, rungs[-1])
-        is_done = _run_best(record, _noted(record, maker.make(words)[0]), slots, group, project)
+        (best,) = maker.make(space.words(study.best_trial.params, rungs[-1]))
+        record.cells = [best.name]  # deleted with the search
+        record.save()
+        is_done = _run_best(record, best, slots, group, project)
     took = duration(time.monotonic() - began)
     print(f"{record.name}: {n_trials} trials; {took}; {FOLDER}/ has all, and a figure")
     return is_done
 
 
-def _noted(record: "Record", cell: "Cell") -> "Cell":
-    """Add a cell to the record, so that it can be deleted with the search."""
-    if cell.name not in record.cells:
-        record.cells.append(cell.name)
-        record.save()
-    return cell
-
-
-def _save_report(study: "optuna.Study", group: "Group") -> None:
+def _save_report(study: "optuna.Study", group: "Group | None") -> None:
     """Save a table of all trials and the figure of what mattered, and print the best trial."""
     from optuna.distributions import FloatDistribution, IntDistribution
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
@@ -150,13 +144,16 @@ def _save_report(study: "optuna.Study", group: "Group") -> None:
             for name, kind in complete[0].distributions.items()
         ]
         save(search(settings, [float(trial.value or 0) for trial in complete]), folder / "search.png")
-    group.attach(FOLDER / "trials.csv", FOLDER / "search.png")
+    if group:
+        group.attach(FOLDER / "trials.csv", FOLDER / "search.png")
     best = study.best_trial
     chosen = " ".join(f"{key}={value}" for key, value in best.params.items())
     print(f"best of {len(done)} trials on validation: {best.value:.3f} per segment, with {chosen}")
 
 
-def _run_best(record: "Record", cell: "Cell", slots: "list[Slot]", group: "Group", project: Path) -> bool:
+def _run_best(
+    record: "Record", cell: "Cell", slots: "list[Slot]", group: "Group | None", project: Path
+) -> bool:
     """Evaluate the best trial, on test too, and print the result; return whether that went well."""
     from stages.experiments.git import experiments, git
     from stages.experiments.grid import Grid, finished

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from stages.experiments import processes
 from stages.experiments.cells import Cell
@@ -132,10 +131,18 @@ def finished(cells: Sequence[Cell], project: Path, group: Group | None) -> list[
 
 
 def delete(project: Path, record: Record, group: Group) -> tuple[int, int]:
-    """Delete a grid: its experiments in DVC, and its runs in MLflow; return how many of each."""
+    """Delete a grid: its experiments in DVC, and its runs in MLflow; return how many of each.
+
+    What another grid has, too, becomes that one's alone.
+    """
     processes.end(record.folder)
-    there: dict[str, Any] = experiments(project)
-    references = [there[name] for name in record.cells if name in there]
+    there, kept = experiments(project), set[str]()
+    for other in Record.all(project):
+        if other.name != record.name and (common := {*other.cells} & {*record.cells} - kept):
+            kept |= common
+            heir = Group(other.name)
+            heir.adopt(heir.finished(sorted(common)))
+    references = [there[name] for name in record.cells if name in there and name not in kept]
     for reference in references:
         git(project, "update-ref", "-d", reference)
     n_runs = group.delete()

@@ -1,6 +1,7 @@
 """What is kept of a grid on the disk: ``.dvc/tmp/grids/NAME``, with the logs of its cells."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from stages.core.workspace import replaced
 from stages.experiments import processes
 from stages.experiments.slot import Slot
 
+SLOTS = "slots"
 GRIDS = Path(".dvc/tmp/grids")  # git and DVC leave it alone; each project has its own
 
 
@@ -93,14 +95,13 @@ class Record:
 
     def slots(self, n: int, project: Path, snapshot: str) -> list[Slot]:
         """Return the places in which `n` of its cells can run at a time."""
-        return [Slot(project, self.folder / "slots" / str(number), snapshot) for number in range(n)]
+        return [Slot(project, self.folder / SLOTS / str(number), snapshot) for number in range(n)]
 
-    def end_left(self, project: Path, snapshot: str) -> None:
+    def end_left(self) -> None:
         """End what was left behind when this grid was killed, and say so."""
         if n_processes := processes.end(self.folder):
             print(f"{self.name}: ended {n_processes} processes that were left")
-        for slot in self.slots(len([*self.folder.glob("slots/*")]), project, snapshot):
-            slot.remove()
+        shutil.rmtree(self.folder / SLOTS, ignore_errors=True)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

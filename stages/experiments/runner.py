@@ -86,7 +86,8 @@ def _end(work: Work, cell: Cell, slot: Slot, folder: Path) -> None:
     log, status = log_of(folder, cell), slot.status()
     failure = log.with_suffix(".failed")
     failure.unlink(missing_ok=True)
-    is_there = status == 0 and slot.bring_back(cell.name)
+    # up to a stage before the last one, its metrics would be those of the last commit
+    is_there = status == 0 and (cell.target or slot.bring_back(cell.name))
     why = work.ended(cell, slot, "" if is_there else reason(log, status), log.read_text("utf-8", "replace"))
     if why:
         failure.write_text(why, "utf-8")

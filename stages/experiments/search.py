@@ -173,7 +173,10 @@ class Search:
         self._make, self._group, self._show = make, group, show
         self._shared = Shared()
         left = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])  # of a search that was killed
-        self._waiting = [_Started(Trial(study, one._trial_id), len(one.intermediate_values)) for one in left]
+        last = len(rungs) - 1  # the rung of a trial that was killed between its report and its end
+        self._waiting = [
+            _Started(Trial(study, one._trial_id), min(len(one.intermediate_values), last)) for one in left
+        ]
         self._running: dict[str, _Started] = {}
         self.n_killed = 0
 

@@ -85,9 +85,7 @@ class Slot:
         git(self._project, "clone", "--quiet", "--shared", "--no-checkout", "--no-tags", ".", str(partial))
         git(partial, "checkout", "--quiet", "--detach", self._head)
         git(partial, "read-tree", "-u", "--reset", self._snapshot)  # all files as in the snapshot
-        git(
-            partial, "reset", "--quiet"
-        )  # what differs from the commit is an uncommitted change, as in the project
+        git(partial, "reset", "--quiet")  # and what differs from the commit is not staged
         with suppress(FileNotFoundError):
             shutil.copyfile(self._project / ".dvc/config.local", partial / ".dvc/config.local")
         with (

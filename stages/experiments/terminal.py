@@ -130,7 +130,11 @@ def interruptible() -> Iterator[None]:
     def interrupt(signal_number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {one: signal.signal(one, interrupt) for one in (signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        one: signal.signal(one, interrupt)
+        for one in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(one) != signal.SIG_IGN  # as nohup wants it
+    }
     try:
         yield
     except KeyboardInterrupt:

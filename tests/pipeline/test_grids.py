@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Run
 
 from stages.experiments.processes import MARK
 from tests.pipeline.project import SMALL, Project
@@ -150,15 +150,19 @@ def test_a_search_looks_at_test_once(clone: Project) -> None:
     assert [run.data.tags.get("cell", "").rpartition("-")[0] for run in tested] == ["mlp-folder-seed0"]
     best = max(trials, key=lambda trial: (trial["state"] == "complete", float(trial["valid_accuracy"])))
     assert best["words"] == f"train.learning_rate={tested[0].data.params['train.learning_rate']}"
+    there = clone.dvc("exp", "list", "--name-only").split()
+    assert [name for name in there if name == tested[0].data.tags["cell"]], "the best is an experiment"
+    assert len([name for name in there if name.startswith("mlp-folder-seed0")]) == 2, "trials are none"
     again = grid(clone, "resume", "sought", command="search")
     assert again.returncode == 0, again.stdout
     assert len(runs(clone, "sought")) == len(of_search)
 
 
-def test_a_grid_is_deleted(clone: Project) -> None:
-    said = grid(clone, "delete", "other").stdout
-    assert "other: 1 experiments and" in said
+def test_a_grid_is_deleted_but_for_what_another_one_has(clone: Project) -> None:
+    before = set(clone.dvc("exp", "list", "--name-only").split())
+    assert "other: 0 experiments and" in grid(clone, "delete", "other").stdout
     assert grid(clone, "resume", "other").stdout.endswith("no grid of that name; there is mine, sought\n")
-    client = MlflowClient(f"sqlite:///{clone.folder / 'mlflow.db'}")
-    deleted = client.search_runs(["1"], "tags.grid = 'other'", run_view_type=ViewType.DELETED_ONLY)
-    assert {run.data.tags.get("cell", "parent").rpartition("-")[0] for run in deleted} >= {"cnn-folder-seed7"}
+    assert len([run for run in runs(clone, "mine") if "cell" in run.data.tags]) == 4
+    assert "mine: 4 experiments and 5 runs are deleted" in grid(clone, "delete", "mine").stdout
+    assert len(before - set(clone.dvc("exp", "list", "--name-only").split())) == 4
+    assert not runs(clone, "mine")
