@@ -40,6 +40,7 @@ def main() -> None:
     from stages.tracking.checkouts import finished_in
     from stages.tracking.finished import Store, wanted
     from stages.tracking.groups import Group
+    from stages.tracking.names import GRID
 
     folders = [Path(word) for word in sys.argv[1:] if "=" not in word and Path(word).is_dir()]
     words = [word for word in sys.argv[1:] if Path(word) not in folders]
@@ -72,10 +73,9 @@ def main() -> None:
     if n := len(found) - len(latest):
         print(f"compare: {n} older runs of the same model, fold and seed are left out")
     print(f"compare: {FOLDER}/ has the table and a figure")
-    grids = {run.tags.get("grid", "") for run in latest.values()}
-    if len(grids) == 1 and (name := grids.pop()):
-        Group(name).attach(FOLDER / "comparison.csv", FOLDER / "comparison.png")
-        print(f"compare: so has the run {name} in MLflow, above the runs that were compared")
+    if len(grids := choice.get(GRID, [])) == 1:
+        Group(grids[0]).attach(FOLDER / "comparison.csv", FOLDER / "comparison.png")
+        print(f"compare: so has the run {grids[0]} in MLflow, above the runs of this grid")
 
 
 def _identity(run: "Finished") -> Identity:

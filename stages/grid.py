@@ -43,7 +43,7 @@ def main() -> None:
         print("\n".join(_lines(Record.all(project), project)))
         return
     record = _record(wanted, project)
-    if wanted.command != "delete" and record.options:
+    if wanted.command != "delete" and record.trials:
         raise EncoreError(f"{record.name} is a search; python -m stages.search resume {record.name}")
     if "dry-run" in wanted.options:
         _print_plan(record, wanted.jobs, project)
@@ -62,7 +62,7 @@ def _record(wanted: "Asked", project: Path) -> "Record":
     if wanted.command:
         return Record.load(project, wanted.name)
     digest = hashlib.sha256(" ".join(wanted.words).encode()).hexdigest()[:DIGITS]
-    return Record.named(project, wanted.name or f"grid-{digest}", wanted.words, {})
+    return Record.named(project, wanted.name or f"grid-{digest}", wanted.words)
 
 
 def _print_plan(record: "Record", jobs: int, project: Path) -> None:
@@ -103,8 +103,7 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
     commit = snapshot(project)
     with Maker(project, commit) as maker:
         cells = maker.make(record.words)
-    record.cells = [cell.name for cell in cells]
-    record.save()
+    record.have([cell.name for cell in cells])
     group = Group(record.name) if cells[0].is_tracked else None
     record.end_left()
     there = finished(cells, project, group)
@@ -116,6 +115,8 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
         run(grid, record.slots(jobs, project, commit), record.folder)
     for line in _summary(record, grid.outcome, time.monotonic() - began):
         print(line)
+    if group and not grid.outcome.failed:
+        print(f"compare: python -m stages.compare grid={record.name}")
     return not grid.outcome.failed
 
 
@@ -130,8 +131,6 @@ def _summary(record: "Record", outcome: "Outcome", seconds: float) -> list[str]:
     lines += [f"failed: {name}: {why}" for name, why in sorted(outcome.failed.items())]
     if outcome.failed:
         lines.append(f"what failed cells printed is in {record.folder}; the same command tries them again")
-    else:
-        lines.append(f"compare: python -m stages.compare grid={record.name}")
     return lines
 
 

@@ -3,7 +3,9 @@
 Each word with several values, a range or an interval is searched; the others are fixed.
 
 python -m stages.search WORDS --trials 20 [--jobs 2] [--rungs 3,10,30]
-python -m stages.search resume NAME   go on with one; `list` and `delete NAME` of stages.grid know it, too
+python -m stages.search resume NAME   go on with one; with `--trials 40` to more trials
+
+`list` and `delete NAME` of stages.grid know it, too.
 
 Trials are compared by their accuracy on validation segments, and nothing is evaluated on test until the best
 one is, once, at the end. With `--rungs` all trials get the first number of epochs, the better ones the next.
@@ -13,7 +15,8 @@ import hashlib
 import json
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
 COMMANDS = ("resume",)
 OPTIONS = {"trials": True, "jobs": True, "rungs": True, "name": True}
-MOST_TRIALS = 10_000
+TRIALS, MOST_TRIALS = 20, 10_000
 DIGITS = 6  # of the words' hash, in the name of a search that got none
 FOLDER = Path("data/search")
 UNTRACKED = "runtime.tracking=off"  # each trial gets a run from the search
@@ -40,18 +43,22 @@ UNTRACKED = "runtime.tracking=off"  # each trial gets a run from the search
 def main() -> None:
     """Run a search, or go on with one."""
     from stages.experiments.record import Record
-    from stages.experiments.terminal import asked, enter_project
+    from stages.experiments.terminal import asked, enter_project, number
 
     wanted = asked(sys.argv[1:], COMMANDS, OPTIONS)
     project = enter_project()
+    rungs = wanted.options.get("rungs", "")
     if wanted.command:
         record = Record.load(project, wanted.name)
-        if not record.options:
+        if not record.trials:
             raise EncoreError(f"{record.name} is a grid; python -m stages.grid resume {record.name}")
+        if rungs:
+            raise EncoreError("--rungs: a search keeps those that it began with; leave them out")
     else:
-        options = {"trials": wanted.options.get("trials", "20"), "rungs": wanted.options.get("rungs", "")}
-        digest = hashlib.sha256(" ".join([*wanted.words, *options.values()]).encode()).hexdigest()[:DIGITS]
-        record = Record.named(project, wanted.name or f"search-{digest}", wanted.words, options)
+        digest = hashlib.sha256(" ".join([*wanted.words, rungs]).encode()).hexdigest()[:DIGITS]
+        record = Record.named(project, wanted.name or f"search-{digest}", wanted.words, rungs)
+    asked_for = wanted.options.get("trials", str(record.trials or TRIALS))
+    record.trials = number("trials", asked_for, MOST_TRIALS)
     with record.alone():
         if not _run(record, wanted.jobs, project):
             sys.exit(1)
@@ -72,41 +79,54 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
     from stages.experiments.git import snapshot
     from stages.experiments.runner import run
     from stages.experiments.search import Search, Space, open_study
-    from stages.experiments.terminal import duration, interruptible, number, shown
+    from stages.experiments.terminal import duration, interruptible, shown
     from stages.tracking.groups import Group
 
     began = time.monotonic()
-    n_trials, rungs = number("trials", record.options["trials"], MOST_TRIALS), _rungs(record.options["rungs"])
-    space = Space.read(record.words)
+    rungs, space = _rungs(record.rungs), Space.read(record.words)
     commit = snapshot(project)
-    record.save()
     record.end_left()
-    study, slots = open_study(record.folder, rungs), record.slots(jobs, project, commit)
-    group = None if UNTRACKED in record.words else Group(record.name)
-    opened = group.opened(f"A search: {' '.join(record.words)}") if group else nullcontext()
-    with interruptible(), opened, Maker(project, commit) as maker:
-        with shown("search", n_trials, "trial") as show:
-            trials = Search(
-                study,
-                space,
-                rungs,
-                n_trials,
-                lambda words: maker.make([*words, UNTRACKED], "train")[0],
-                group,
-                show,
-            )
-            run(trials, slots, record.folder)
-        if trials.n_killed:
-            print(f"{record.name}: {trials.n_killed} trials were killed; the same command goes on with them")
-            return False
-        _save_report(study, group)
-        (best,) = maker.make(space.words(study.best_trial.params, rungs[-1]))
-        record.cells = [best.name]  # deleted with the search
-        record.save()
-        is_done = _run_best(record, best, slots, group, project)
+    *slots, reference = record.slots(jobs + 1, project, commit)  # the last one is never run in
+    with interruptible(), ended(reference), Maker(project, commit, reference.folder) as maker:
+        corners = [maker.make(words)[0] for words in space.corners()]  # a slip is said before a trial runs
+        record.have(record.cells)
+        study = open_study(record.folder, rungs, maker.code)
+        group = Group(record.name) if corners[0].is_tracked else None
+        opened = group.opened(f"A search: {' '.join(record.words)}") if group else nullcontext()
+        with opened:
+            with shown("search", record.trials, "trial") as show:
+                trials = Search(
+                    study,
+                    space,
+                    rungs,
+                    record.trials,
+                    lambda words: maker.make([*words, UNTRACKED], "train")[0],
+                    group,
+                    show,
+                )
+                run(trials, slots, record.folder)
+            if trials.n_killed:
+                print(
+                    f"{record.name}: {trials.n_killed} trials were killed; the same command tries them again"
+                )
+                return False
+            _save_report(study, group)
+            (best,) = maker.make(space.words(study.best_trial.params, rungs[-1]))
+            record.have([best.name])  # deleted with the search
+            is_done = _run_best(record, best, slots, group, project)
     took = duration(time.monotonic() - began)
-    print(f"{record.name}: {n_trials} trials; {took}; {FOLDER}/ has all, and a figure")
+    print(f"{record.name}: {record.trials} trials; {took}; {FOLDER}/ has all, and a figure")
     return is_done
+
+
+@contextmanager
+def ended(copy: "Slot") -> "Iterator[None]":
+    """Make a copy of the project, and remove it in the end."""
+    copy.make()
+    try:
+        yield
+    finally:
+        copy.remove()
 
 
 def _save_report(study: "optuna.Study", group: "Group | None") -> None:
@@ -116,21 +136,20 @@ def _save_report(study: "optuna.Study", group: "Group | None") -> None:
     from optuna.trial import TrialState
 
     from stages.core.tables import write_plain_rows
-    from stages.experiments.search import Tried
+    from stages.experiments.search import WHY, Tried
     from stages.plots.figures import save
     from stages.plots.search import Setting, search
 
+    for trial in study.get_trials(states=[TrialState.FAIL]):
+        print(f"failed: trial {trial.number}: {trial.user_attrs.get(WHY, 'not known')}")
     done = study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
     complete = [trial for trial in done if trial.state == TrialState.COMPLETE]
     if not complete:
         raise EncoreError(f"{study.study_name}: no trial has ended well; {FOLDER} is as it was")
-    evaluator = FanovaImportanceEvaluator(seed=0)
-    varied = len({tuple(trial.params.values()) for trial in complete}) > 1
-    importance = (
-        get_param_importances(study, evaluator=evaluator)
-        if varied
-        else dict.fromkeys(complete[0].params, 0.0)
-    )
+    try:
+        importance = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    except (RuntimeError, ValueError):  # one trial, or all equally good: nothing mattered
+        importance = dict.fromkeys(complete[0].params, 0.0)
     with outputs(FOLDER) as folder:
         write_plain_rows(folder / "trials.csv", [Tried.of(trial) for trial in done], Tried)
         settings = [

@@ -60,10 +60,12 @@ class Maker:
         The project's root, and the current folder.
     snapshot : str
         The commit whose code the cells run.
+    copy : Path or None
+        A copy of the project, whose conf/ nobody edits meanwhile; None: the project's own is used.
     """
 
-    def __init__(self, project: Path, snapshot: str):
-        self._project, self._pipeline = project, Pipeline(project)
+    def __init__(self, project: Path, snapshot: str, copy: Path | None = None):
+        self._source, self._pipeline = copy or project, Pipeline(project)
         self._code = listed(project, snapshot, self._pipeline.code)
 
     def __enter__(self) -> "Maker":
@@ -73,6 +75,11 @@ class Maker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pipeline.close()
+
+    @property
+    def code(self) -> str:
+        """A hash of the code that cells run."""
+        return hashlib.sha256(self._code.encode()).hexdigest()[:DIGITS]
 
     def make(self, words: Sequence[str], target: str = "") -> list[Cell]:
         """Compose and check cells.
@@ -95,13 +102,15 @@ class Maker:
             If one of the experiments may not run, or two are the same.
         """
         made: dict[str, Cell] = {}
-        for own, values in composed(words, self._project):
+        for own, values in composed(words, self._source):
             name = self._name(values)
             if same := made.get(name):
                 raise EncoreError(
                     f"{' '.join(own)} is the same experiment as {' '.join(same.words)}; leave one out"
                 )
             made[name] = Cell(name, own, values, self._pipeline.keys(values), target)
+        if not made:
+            raise EncoreError(f"{' '.join(words)}: a word has no values, so there is no cell")
         return [*made.values()]
 
     def _name(self, values: Mapping[str, Any]) -> str:

@@ -22,7 +22,13 @@ def snapshot(project: Path) -> str:
         raise EncoreError(
             f"{new[0]}: git does not know this file, so experiments would run without it; `git add` it"
         )
-    return git(project, "stash", "create") or git(project, "rev-parse", "HEAD")
+    head = git(project, "rev-parse", "HEAD")
+    try:
+        return git(project, "stash", "create") or head
+    except EncoreError as error:
+        raise EncoreError(
+            f"{error}; `git status` says why: `git add` what is new, or finish the merge"
+        ) from None
 
 
 def listed(project: Path, commit: str, paths: Sequence[str]) -> str:
@@ -47,5 +53,6 @@ def git(folder: Path, *words: str) -> str:
     """
     done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise EncoreError(f"{folder}: git {words[0]} fails: {done.stderr.strip().splitlines()[-1]}")
+        why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise EncoreError(f"{folder}: git {words[0]} fails: {why}")
     return done.stdout.rstrip("\n")

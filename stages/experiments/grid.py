@@ -109,10 +109,14 @@ class Grid:
     def _assert_run(self, group: Group, cell: Cell, slot: Slot) -> str:
         """Log the cell's run from its outputs if DVC had all of them; return why that fails, if it does."""
         if group.has(cell.name):
+            group.adopt([cell.name])
             return ""
         log = log_of(self._folder, cell).with_suffix(".evaluate.log")
         status = slot.evaluate(cell.name, log, self.tags(cell))
-        return "" if group.has(cell.name) else f"MLflow has no run of it: {reason(log, status)}"
+        if not group.has(cell.name):
+            return f"MLflow has no run of it: {reason(log, status)}"
+        group.adopt([cell.name])
+        return ""
 
     def _give_up(self, key: str, why: str) -> None:
         """Fail those cells at once that need what two have failed to make."""
@@ -131,18 +135,11 @@ def finished(cells: Sequence[Cell], project: Path, group: Group | None) -> list[
 
 
 def delete(project: Path, record: Record, group: Group) -> tuple[int, int]:
-    """Delete a grid: its experiments in DVC, and its runs in MLflow; return how many of each.
-
-    What another grid has, too, becomes that one's alone.
-    """
+    """Delete what no other grid has: experiments in DVC, and runs in MLflow; return how many of each."""
     processes.end(record.folder)
-    there, kept = experiments(project), set[str]()
-    for other in Record.all(project):
-        if other.name != record.name and (common := {*other.cells} & {*record.cells} - kept):
-            kept |= common
-            heir = Group(other.name)
-            heir.adopt(heir.finished(sorted(common)))
-    references = [there[name] for name in record.cells if name in there and name not in kept]
+    others = {name for other in Record.all(project) if other.name != record.name for name in other.cells}
+    there = experiments(project)
+    references = [there[name] for name in record.all_cells if name in there and name not in others]
     for reference in references:
         git(project, "update-ref", "-d", reference)
     n_runs = group.delete()

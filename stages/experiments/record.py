@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from stages.core.errors import EncoreError
-from stages.core.workspace import replaced
+from stages.core.workspace import flush, replaced
 from stages.experiments import processes
 from stages.experiments.slot import Slot
 
@@ -25,16 +25,22 @@ class Record:
     folder : Path
     words : list of str
         Such as ``model=mlp,cnn``.
-    options : dict of str to str
-        Of a search; a grid has none.
     cells : list of str
-        Names of the cells that it has had so far.
+        Names of its cells.
+    former : list of str
+        Names of the cells that it had before the code or the music changed.
+    trials : int
+        Of a search; 0: it is a grid.
+    rungs : str
+        Of a search, such as 3,10,30.
     """
 
     folder: Path
     words: list[str]
-    options: dict[str, str] = field(default_factory=dict)
     cells: list[str] = field(default_factory=list)
+    former: list[str] = field(default_factory=list)
+    trials: int = 0
+    rungs: str = ""
 
     @classmethod
     def load(cls, project: Path, name: str) -> "Record":
@@ -45,48 +51,61 @@ class Record:
         EncoreError
             If there is none of that name.
         """
-        folder = project / GRIDS / name
-        try:
-            return cls(folder, **json.loads((folder / "grid.json").read_bytes()))
-        except (OSError, ValueError):
-            there = ", ".join(known.name for known in cls.all(project)) or "none"
-            raise EncoreError(f"{name}: no grid of that name; there is {there}") from None
+        if record := cls._read(project / GRIDS / name):
+            return record
+        there = ", ".join(known.name for known in cls.all(project)) or "none"
+        raise EncoreError(f"{name}: no grid of that name; there is {there}")
 
     @classmethod
     def all(cls, project: Path) -> list["Record"]:
         """Return the grids of a project by name."""
-        names = sorted(path.parent.name for path in (project / GRIDS).glob("*/grid.json"))
-        return [cls.load(project, name) for name in names]
+        read = (cls._read(folder) for folder in sorted((project / GRIDS).glob("*")))
+        return [record for record in read if record]
 
     @classmethod
-    def named(cls, project: Path, name: str, words: Sequence[str], options: Mapping[str, str]) -> "Record":
-        """Return the grid of a name, which may be a new one.
+    def _read(cls, folder: Path) -> "Record | None":
+        try:
+            return cls(folder, **json.loads((folder / "grid.json").read_bytes()))
+        except (OSError, ValueError, TypeError):  # it is not there, or not whole after a power failure
+            return None
+
+    @classmethod
+    def named(cls, project: Path, name: str, words: Sequence[str], rungs: str = "") -> "Record":
+        """Return the grid or search of a name, which may be a new one.
 
         Raises
         ------
         EncoreError
-            If there is one with other words or options.
+            If there is one with other words or rungs.
         """
-        new = cls(project / GRIDS / name, [*words], {**options})
-        if not (new.folder / "grid.json").exists():
-            return new
-        known = cls.load(project, name)
-        if (known.words, known.options) != (new.words, new.options):
-            own = " ".join([*known.words, *(f"--{key} {value}" for key, value in known.options.items())])
+        known = cls._read(project / GRIDS / name)
+        if not known:
+            return cls(project / GRIDS / name, [*words], rungs=rungs)
+        if (known.words, known.rungs) != ([*words], rungs):
+            own = " ".join([*known.words, *([f"--rungs {known.rungs}"] if known.rungs else [])])
             raise EncoreError(f"{name} has other words: {own}; give another name, or delete that one")
         return known
+
+    @property
+    def all_cells(self) -> list[str]:
+        """Names of the cells that it has and had."""
+        return [*self.cells, *self.former]
+
+    def have(self, cells: Sequence[str]) -> None:
+        """Take note of the names of its cells, and write it to the disk."""
+        self.former = [name for name in self.all_cells if name not in cells]
+        self.cells = [*cells]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = asdict(self)
+        del content["folder"]
+        with replaced(self.folder / "grid.json") as path:
+            path.write_text(json.dumps(content), "utf-8")
+            flush(path)
 
     @property
     def name(self) -> str:
         """Name of the grid."""
         return self.folder.name
-
-    def save(self) -> None:
-        """Write it to the disk."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with replaced(self.folder / "grid.json") as path:
-            content = {"words": self.words, "options": self.options, "cells": self.cells}
-            path.write_text(json.dumps(content), "utf-8")
 
     def failures(self) -> dict[str, str]:
         """Return why cells failed when they last ran, by name."""
@@ -117,6 +136,10 @@ class Record:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / "lock", timeout=0):
-                yield
+                try:
+                    yield
+                finally:
+                    if not (self.folder / "grid.json").exists():  # its words were wrong, or it is deleted
+                        shutil.rmtree(self.folder, ignore_errors=True)
         except Timeout:
             raise EncoreError(f"{self.name}: another process has this grid; end that one first") from None

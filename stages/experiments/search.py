@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import EncoreError
 from stages.core.tables import Epoch, read_rows
-from stages.entry.overrides import parsed
+from stages.entry.overrides import experiments, parsed
 from stages.experiments.cells import Cell
 from stages.experiments.shared import Shared
 from stages.experiments.slot import KILLED, Slot
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SEED = 0  # of the sampler
 EPOCHS = "train.epochs"
+CORNERS = 64
+WHY = "why"  # a trial failed; an attribute of it
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,20 @@ class Space:
             elif one.is_interval_sweep():
                 ranges[key] = _interval(word, one.value())
             else:
-                ranges[key] = CategoricalDistribution([*one.sweep_string_iterator()])
+                values = [one_value.partition("=")[2] for (one_value,) in experiments([word])]
+                ranges[key] = CategoricalDistribution(values)
         if not ranges:
             raise EncoreError(
                 "no word has a range, such as 'train.learning_rate=tag(log,interval(1e-4,1e-2))'"
             )
         return cls(fixed, ranges)
+
+    def corners(self) -> list[list[str]]:
+        """Return the words of trials at the ends of all intervals, with all choices; at most `CORNERS`."""
+        kinds: list[Any] = [*self.ranges.values()]
+        ends = [getattr(kind, "choices", None) or (kind.low, kind.high) for kind in kinds]
+        corners = islice(product(*ends), CORNERS)
+        return [self.words(dict(zip(self.ranges, corner, strict=True)), 0) for corner in corners]
 
     def words(self, values: Mapping[str, Any], epochs: int) -> list[str]:
         """Return the words of a trial."""
@@ -102,7 +113,7 @@ class Tried:
         return cls(trial.number, trial.state.name.lower(), float(trial.value or 0), words)
 
 
-def open_study(folder: Path, rungs: Sequence[int]) -> "optuna.Study":
+def open_study(folder: Path, rungs: Sequence[int], code: str) -> "optuna.Study":
     """Return the study of a search, which is made if there is none.
 
     Parameters
@@ -111,24 +122,26 @@ def open_study(folder: Path, rungs: Sequence[int]) -> "optuna.Study":
     rungs : sequence of int
         Epochs of each rung; a trial goes on to the next one if it is among the best in
         ``rungs[i] / rungs[i + 1]``, on average, of those that got as far (ASHA; Li et al., 2020).
+    code : str
+        Hash of what trials run; those of other code are another study.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    halving = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_reduction(rungs))
     return optuna.create_study(
         storage=f"sqlite:///{folder / 'study.db'}",
-        study_name=folder.name,
+        study_name=f"{folder.name} {code}",
         direction="maximize",
         load_if_exists=True,
         sampler=optuna.samplers.TPESampler(seed=SEED, constant_liar=True),
-        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_reduction(rungs))
-        if len(rungs) > 1
-        else optuna.pruners.NopPruner(),
+        pruner=halving if len(rungs) > 1 else optuna.pruners.NopPruner(),
     )
 
 
 def _reduction(rungs: Sequence[int]) -> int:
-    return max(2, round((rungs[-1] / rungs[0]) ** (1 / (len(rungs) - 1)))) if len(rungs) > 1 else 1
+    ratio: float = (rungs[-1] / max(1, rungs[0])) ** (1 / max(1, len(rungs) - 1))
+    return max(2, round(ratio))
 
 
 @dataclass
@@ -184,11 +197,16 @@ class Search:
         """Return the next rung of a trial that has come so far, else a new trial."""
         if not self._waiting and len(self._study.get_trials(deepcopy=False)) < self._n_trials:
             self._waiting.append(_Started(self._study.ask(self._space.ranges), 0))
-        for started in self._waiting:
-            started.cell = started.cell or self._make(
-                self._space.words(started.trial.params, self._rungs[started.rung])
-            )
-            if self._shared.may_start(started.cell, running):
+        for started in [*self._waiting]:
+            words = self._space.words(started.trial.params, self._rungs[started.rung])
+            try:
+                started.cell = started.cell or self._make(words)
+            except EncoreError as error:  # values that do not go together
+                self._waiting.remove(started)
+                self._fail(started.trial, str(error))
+                return self.next(running)
+            # an equal trial waits, and is then found in DVC's cache
+            if started.cell.name not in self._running and self._shared.may_start(started.cell, running):
                 self._waiting.remove(started)
                 self._running[started.cell.name] = started
                 return started.cell
@@ -217,8 +235,7 @@ class Search:
             self.n_killed += 1
             return why
         if why:
-            self._study.tell(trial, state=TrialState.FAIL)
-            self._log(trial, [], why)
+            self._fail(trial, why)
             return why
         self._shared.add(cell)
         history = read_rows(slot.folder / "data/model/history.csv", Epoch)
@@ -232,6 +249,13 @@ class Search:
         else:
             self._waiting.insert(0, _Started(trial, started.rung + 1))
         return ""
+
+    def _fail(self, trial: "optuna.Trial", why: str) -> None:
+        from optuna.trial import TrialState
+
+        trial.set_user_attr(WHY, why)
+        self._log(trial, [], why)
+        self._study.tell(trial, state=TrialState.FAIL)
 
     def _log(self, trial: "optuna.Trial", history: Sequence[Epoch], note: str) -> None:
         if self._group:

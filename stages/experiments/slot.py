@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from stages.core.errors import EncoreError
 from stages.experiments import processes
 from stages.experiments.git import experiments, git
 
@@ -40,7 +41,7 @@ class Slot:
     def start(self, name: str, words: Sequence[str], log: Path, tags: Mapping[str, str], target: str) -> None:
         """Start an experiment, up to a stage if `target` names one; the copy is made if there is none."""
         if not self.folder.exists():
-            self._make()
+            self.make()
         settings = [part for word in words for part in ("-S", word)]
         self._start(
             ["-m", "dvc", "exp", "run", "--name", name, *settings, *target.split()], log, _context(tags)
@@ -75,7 +76,16 @@ class Slot:
         processes.end(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _make(self) -> None:
+    def _identity(self) -> list[str]:
+        """Return who commits in the project, if its own configuration says it."""
+        with suppress(EncoreError):  # git's answer if it does not
+            return git(
+                self._project, "config", "--local", "--get-regexp", r"^user\.(name|email)$"
+            ).splitlines()
+        return []
+
+    def make(self) -> None:
+        """Make the copy."""
         from dvc.repo import Repo
 
         self.remove()
@@ -86,6 +96,8 @@ class Slot:
         git(partial, "checkout", "--quiet", "--detach", self._head)
         git(partial, "read-tree", "-u", "--reset", self._snapshot)  # all files as in the snapshot
         git(partial, "reset", "--quiet")  # and what differs from the commit is not staged
+        for line in self._identity():
+            git(partial, "config", *line.split(" ", 1))
         with suppress(FileNotFoundError):
             shutil.copyfile(self._project / ".dvc/config.local", partial / ".dvc/config.local")
         with (

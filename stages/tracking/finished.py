@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from stages.core.errors import EncoreError, did_you_mean, in_one_line
 from stages.tracking.client import MLFLOW
+from stages.tracking.names import GRID, grids_of
 from stages.tracking.process import connect
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ class Finished:
     def about(self) -> dict[str, str]:
         """Everything by which it can be chosen."""
         return {**self.tags, **self.parameters, "commit": self.commit, NAME: self.name}
+
+    def values(self, key: str) -> list[str]:
+        """Return the values that it can be chosen by: one, or of `grid` several, or none."""
+        if key == GRID:
+            return grids_of(self.tags)
+        return [plain(self.about[key])] if key in self.about else []
 
 
 @dataclass(frozen=True)
@@ -109,14 +116,12 @@ class Store:
         for key, values in wanted.items():
             if key not in known:
                 raise EncoreError(f"no run has {key}{did_you_mean(key, known)}")
-            there = sorted({plain(run.about[key]) for run in self.runs if key in run.about})
+            there = sorted({value for run in self.runs for value in run.values(key)})
             for value in values:
                 if value not in there:
                     raise EncoreError(f"{key}={value}: no such run; there are {', '.join(there[:10])}")
         chosen = [
-            run
-            for run in self.runs
-            if all(plain(run.about.get(key, "")) in values for key, values in wanted.items())
+            run for run in self.runs if all({*run.values(key)} & {*values} for key, values in wanted.items())
         ]
         if not chosen:
             raise EncoreError("no run has all of these values together")

@@ -13,12 +13,13 @@ from urllib.request import url2pathname
 from stages.core.errors import EncoreError, in_one_line
 from stages.core.tables import Epoch
 from stages.tracking.client import MLFLOW
+from stages.tracking.names import GRID, grids_of
 from stages.tracking.process import connect
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-GRID, CELL, PARENT = "grid", "cell", "mlflow.parentRunId"  # tags
+CELL, PARENT = "cell", "mlflow.parentRunId"  # tags
 MOST = 1000  # runs in an answer
 
 
@@ -118,13 +119,14 @@ class Group:
         return {run.data.tags[CELL]: run for run in runs}
 
     def adopt(self, cells: Sequence[str]) -> None:
-        """Make the finished runs of cells children of this group, if they are of another one."""
+        """Add this grid to those that the finished runs of cells belong to."""
         runs = self._finished()
-        for cell in cells:
-            run = runs[cell]
-            if run.data.tags.get(GRID) != self.name or run.data.tags.get(PARENT) != self.parent:
-                for tag, value in self.tags(cell).items():
-                    self._client.set_tag(run.info.run_id, tag, value)
+        for run in (runs[cell] for cell in cells):
+            grids = grids_of(run.data.tags)
+            if self.name not in grids:
+                self._client.set_tag(run.info.run_id, GRID, ",".join([*grids, self.name]))
+            if PARENT not in run.data.tags:
+                self._client.set_tag(run.info.run_id, PARENT, self.parent)
 
     def _close(self) -> int:
         """Close the runs of cells that were killed; return how many."""
@@ -149,7 +151,7 @@ class Group:
         """
         from mlflow.entities import Metric, Param
 
-        if self._runs(f" AND tags.trial = '{number}'"):
+        if self._runs(f" AND tags.trial = '{number}' AND attributes.status = 'FINISHED'"):
             return
         tags = {GRID: self.name, PARENT: self.parent, "trial": str(number), "mlflow.note.content": note}
         name = " · ".join([f"trial {number}", *values.values()])
@@ -172,11 +174,18 @@ class Group:
             self._client.log_artifact(self.parent, str(path))
 
     def delete(self) -> int:
-        """Delete all runs of the group; return how many. MLflow keeps them until ``mlflow gc``."""
-        runs = self._runs()
-        for run in runs:
-            self._client.delete_run(run.info.run_id)
-        return len(runs)
+        """Delete the runs that no other grid has; return how many. MLflow keeps them until ``mlflow gc``."""
+        n_deleted = 0
+        for run in self._runs():
+            run_id, others = run.info.run_id, [name for name in grids_of(run.data.tags) if name != self.name]
+            if not others:
+                self._client.delete_run(run_id)
+                n_deleted += 1
+                continue
+            self._client.set_tag(run_id, GRID, ",".join(others))
+            if run.data.tags.get(PARENT) == self.parent:
+                self._client.delete_tag(run_id, PARENT)
+        return n_deleted
 
     def past(self) -> list[Past]:
         """Return what the last finished runs took."""
@@ -197,7 +206,8 @@ class Group:
         ]
 
     def _runs(self, more: str = "") -> list["Run"]:
-        return self._search(f"tags.{GRID} = '{self.name}'{more}")
+        found = self._search(f"tags.{GRID} LIKE '%{self.name}%'{more}")
+        return [run for run in found if self.name in grids_of(run.data.tags)]
 
     def _search(self, what: str) -> list["Run"]:
         found: list[Run] = []

@@ -6,6 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+GRID = "grid"  # the tag with the names of the grids that a run belongs to, with commas between them
+
+
+def grids_of(tags: Mapping[str, str]) -> list[str]:
+    """Return the names of the grids that a run belongs to."""
+    return [name for name in tags.get(GRID, "").split(",") if name]
+
 
 def model_class(sections: Mapping[str, Any]) -> str:
     """Return the class of the model, such as EncoreCNN."""

@@ -190,7 +190,8 @@ class Tracker:
         if matching:
             self._select(matching[0].info.run_id)
             for tag, value in context().items():
-                self._client.set_tag(self.run_id, tag, value)
+                if tag not in matching[0].data.tags:  # a run of one grid may become one of another, too
+                    self._client.set_tag(self.run_id, tag, value)
         else:
             self.start(description.content_key)
         for epoch in read_rows(Path(model, "history.csv"), Epoch):  # those that are not logged yet

@@ -68,6 +68,10 @@ class TestCells:
         with pytest.raises(EncoreError, match=r"train\.seed=0 is the same experiment as train\.seed=0"):
             maker.make(["train.seed=0,0"])
 
+    def test_no_values_are_no_cell(self, maker):
+        with pytest.raises(EncoreError, match="a word has no values"):
+            maker.make(["train.seed=range(0,0)"])
+
     def test_a_slip_in_one_cell_is_found_before_any_runs(self, maker):
         with pytest.raises(EncoreError, match=r"model=lsmt: model is one of .*did you mean lstm"):
             maker.make(["model=mlp,lsmt", "train.seed=0,1"])
@@ -210,22 +214,40 @@ class TestRecord:
     """What is kept on the disk."""
 
     def test_other_words_need_another_name(self, tmp_path):
-        record = Record.named(tmp_path, "mine", ["model=mlp,cnn"], {})
-        record.save()
-        assert (
-            Record.named(tmp_path, "mine", ["model=mlp,cnn"], {}) == record == Record.load(tmp_path, "mine")
-        )
+        record = Record.named(tmp_path, "mine", ["model=mlp,cnn"])
+        record.have(["a", "b"])
+        assert Record.named(tmp_path, "mine", ["model=mlp,cnn"]) == record
+        assert Record.load(tmp_path, "mine") == record
         with pytest.raises(EncoreError, match="mine has other words: model=mlp,cnn; give another name"):
-            Record.named(tmp_path, "mine", ["model=mlp"], {})
+            Record.named(tmp_path, "mine", ["model=mlp"])
         with pytest.raises(EncoreError, match="yours: no grid of that name; there is mine"):
             Record.load(tmp_path, "yours")
 
+    def test_former_cells_are_remembered(self, tmp_path):
+        record = Record.named(tmp_path, "mine", [])
+        record.have(["a", "b"])
+        record.have(["b", "c"])
+        assert (record.cells, record.former) == (["b", "c"], ["a"])
+
+    def test_a_record_that_is_not_whole_is_none(self, tmp_path):
+        Record.named(tmp_path, "mine", []).have([])
+        (tmp_path / ".dvc/tmp/grids/mine/grid.json").write_bytes(b"")
+        assert Record.all(tmp_path) == []
+        with pytest.raises(EncoreError, match="mine: no grid of that name; there is none"):
+            Record.load(tmp_path, "mine")
+
+    def test_wrong_words_leave_nothing(self, tmp_path):
+        record = Record.named(tmp_path, "mine", [])
+        with pytest.raises(EncoreError), record.alone():
+            raise EncoreError("wrong")
+        assert not record.folder.exists()
+
     def test_two_processes_never_run_one_grid(self, tmp_path):
-        record = Record.named(tmp_path, "mine", [], {})
+        record = Record.named(tmp_path, "mine", [])
         with record.alone():
             script = (
                 "import sys; from pathlib import Path; from stages.experiments.record import Record\n"
-                "with Record.named(Path(sys.argv[1]), 'mine', [], {}).alone(): pass"
+                "with Record.named(Path(sys.argv[1]), 'mine', []).alone(): pass"
             )
             done = subprocess.run(
                 [sys.executable, "-c", script, tmp_path],
@@ -267,12 +289,19 @@ class TestSpace:
         assert space.words({"model": "cnn"}, 10) == ["train.seed=3", "model=cnn", "train.epochs=10"]
         assert space.words({"model": "cnn"}, 0) == ["train.seed=3", "model=cnn"]
 
+    def test_corners_are_ends_with_all_choices(self):
+        space = Space.read(["model=mlp,cnn", "a.b=interval(1,2)"])
+        assert space.corners() == [
+            [f"model={model}", f"a.b={value}"] for model in ("mlp", "cnn") for value in (1.0, 2.0)
+        ]
+
     @pytest.mark.parametrize(
         ("words", "line"),
         [
             (["model=mlp"], "no word has a range"),
             (["train.epochs=3,5"], "epochs are not searched"),
             (["a.b=interval(5,1)"], "a.b=interval"),
+            (["model=glob(*)"], "glob and interval name no values"),
         ],
     )
     def test_a_slip_is_one_line(self, words, line):
