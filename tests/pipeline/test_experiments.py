@@ -261,7 +261,10 @@ def test_charts_compare_three_runs(project: Project, table: Page) -> None:
         "[...document.images].filter(i => i.src.includes('confusion') && i.naturalWidth > 200).length >= 3",
         timeout=30_000,
     )
-    table.get_by_text("valid_accuracy", exact=True).first.wait_for(timeout=20_000)
+    # charts out of sight are not drawn
+    table.get_by_text("Model metrics", exact=True).scroll_into_view_if_needed()
+    for curve in ("learning_rate", "train_accuracy", "valid_accuracy"):
+        table.get_by_text(curve, exact=True).first.wait_for(timeout=20_000)
 
 
 @needs_chromium
