@@ -22,7 +22,7 @@ from stages.experiments.processes import MARK
 from tests.pipeline.project import SMALL, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-CELLS = ("model=mlp,cnn", "train.seed=0,7")
+CELLS = ("model=mlp", "train.seed=0,7")  # the first one was queued before: DVC has all of it
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def runs(clone: Project, name: str) -> list[Run]:
 
 def test_a_plan_runs_nothing(clone: Project) -> None:
     said = grid(clone, *words(clone, *CELLS), "--name", "mine", "--jobs", "2", "--dry-run").stdout
-    assert "mine: 4 cells, 0 finished, 4 to run" in said
+    assert "mine: 2 cells, 0 finished, 2 to run" in said
     assert "time: about" in said
     assert "disk: about" in said
     assert not (clone.folder / ".dvc/tmp/grids").exists()
@@ -92,17 +92,15 @@ def test_killed_in_a_training_and_started_again(clone: Project) -> None:
     said = grid(clone, "resume", "mine", "--jobs", "2")
     assert said.returncode == 0, said.stdout
     assert "mine: ended" in said.stdout
-    assert "mine: 4 of 4 cells finished" in said.stdout
+    assert "mine: 2 of 2 cells finished" in said.stdout
     assert not [*left(clone)]
     assert not [*(clone.folder / ".dvc/tmp/grids/mine/slots").glob("*")]
     assert clone.git("status", "--porcelain") == before
     cells = {run.data.tags["cell"]: run for run in runs(clone, "mine") if "cell" in run.data.tags}
-    assert sorted(name.rpartition("-")[0] for name in cells) == [
-        f"{model}-folder-seed{seed}" for model in ("cnn", "mlp") for seed in (0, 7)
-    ]
+    assert sorted(name.rpartition("-")[0] for name in cells) == ["mlp-folder-seed0", "mlp-folder-seed7"]
     finished = [run for run in runs(clone, "mine") if run.info.status == "FINISHED"]
     parents = [run for run in finished if "cell" not in run.data.tags]
-    assert (len(finished), len(parents)) == (4 + 1, 1)
+    assert (len(finished), len(parents)) == (2 + 1, 1)
     for run in cells.values():
         assert run.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
         assert "test/accuracy" in run.data.metrics
@@ -111,16 +109,16 @@ def test_killed_in_a_training_and_started_again(clone: Project) -> None:
 
 def test_what_has_finished_is_not_run_again_and_what_fails_is_named(clone: Project) -> None:
     """Of two cells one is that of the grid before."""
-    own = words(clone, "model=cnn", "train.seed=7", "train.batch_size=1,64")
+    own = words(clone, "model=mlp", "train.seed=7", "train.learning_rate=0.001,1e30")
     said = grid(clone, *own, "--name", "other")
     assert said.returncode == 1
     assert "other: 1 of 2 cells finished" in said.stdout
     assert "train 1" in said.stdout
-    assert "train.batch_size is 1, should be at least 2 for CNN" in said.stdout
+    assert "training diverged" in said.stdout
     table = [line.split()[:4] for line in grid(clone, "list").stdout.splitlines()]
     assert table == [
         ["name", "cells", "finished", "failed"],
-        ["mine", "4", "4", "0"],
+        ["mine", "2", "2", "0"],
         ["other", "2", "1", "1"],
     ]
 
@@ -162,7 +160,7 @@ def test_a_grid_is_deleted_but_for_what_another_one_has(clone: Project) -> None:
     before = set(clone.dvc("exp", "list", "--name-only").split())
     assert "other: 0 experiments and" in grid(clone, "delete", "other").stdout
     assert grid(clone, "resume", "other").stdout.endswith("no grid of that name; there is mine, sought\n")
-    assert len([run for run in runs(clone, "mine") if "cell" in run.data.tags]) == 4
-    assert "mine: 4 experiments and 5 runs are deleted" in grid(clone, "delete", "mine").stdout
-    assert len(before - set(clone.dvc("exp", "list", "--name-only").split())) == 4
+    assert len([run for run in runs(clone, "mine") if "cell" in run.data.tags]) == 2
+    assert "mine: 2 experiments and 3 runs are deleted" in grid(clone, "delete", "mine").stdout
+    assert len(before - set(clone.dvc("exp", "list", "--name-only").split())) == 2
     assert not runs(clone, "mine")
