@@ -46,7 +46,7 @@ CHARTS = [
 SECTIONS = {  # of charts, in their order: how many in a row, and their height in pixels
     "Parameters that differ": (1, 420),
     "test": (3, 240),
-    "Confusion of test tracks": (1, 640),
+    "Confusion of test tracks": (1, 720),
     "test_baseline": (3, 240),
     "test_minus_baseline": (3, 240),
     "Model metrics": (3, 300),  # MLflow's name of what has no section: the curves

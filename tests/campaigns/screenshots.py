@@ -88,7 +88,7 @@ def main() -> None:
         page.set_viewport_size({"width": WIDTH, "height": 1900})
         page.locator("label:has(input[value=CHART])").click()
         page.get_by_text("Confusion of test tracks").wait_for(timeout=60_000)
-        take(page, "comparison.png", 2150)
+        take(page, "comparison.png", 2230)
         place, _, _ = address.partition("?")
         page.goto("about:blank")
         page.goto(f"{place}/{run_ids[-1]}")
