@@ -156,7 +156,7 @@ def shown(doing: str, total: int, unit: str) -> Iterator[Show]:
         def show(n_done: int, running: str) -> None:
             nonlocal is_first
             if bar.disable and n_done > bar.n:  # in a file, a line for each
-                print(f"{doing}: {n_done} of {total}; {running}", flush=True)
+                print(f"{doing}: {n_done} of {total}{'; ' * bool(running)}{running}", flush=True)
             if is_first:  # those of an earlier start say nothing of the speed
                 bar.initial, is_first = n_done, False
             bar.n = n_done
