@@ -108,6 +108,7 @@ def test_each_part_is_what_its_function_gives(model, linear, split):
 def test_the_summary_is_of_test_valid_and_baseline(model, linear, split):
     evaluation = evaluated(model, linear, split)
     assert evaluation.summary == {
+        "result": "0.500 (0.069 to 0.931)",
         "test": evaluation.scores["test"],
         "valid": {"track": evaluation.scores["valid"]["track"]},
         "baseline": {"track": evaluation.scores["baseline"]["track"]},

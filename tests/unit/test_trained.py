@@ -11,7 +11,7 @@ import torch
 
 from models import CNN
 from models.one_hot import OneHotInput
-from stages.tracking.process import NEEDED
+from stages.tracking.logged_models import LOADS_ARRAYS
 from stages.training import batches
 from stages.training.scaler import Scaler
 from stages.training.trained import TrainedModel, _load_pyfunc, build
@@ -216,4 +216,4 @@ def test_logged_model_needs_only_its_listed_packages():
     declared = (REPO / "pyproject.toml").read_text("utf-8")
     ours = {name for name in imported if f'"{name}==' in declared or f'"{name}>=' in declared}
     assert {"pydantic", "ruamel", "safetensors", "torch"} <= imported
-    assert ours - {"tqdm"} <= {*NEEDED}  # torch uses tqdm only if it is installed
+    assert ours - {"tqdm"} <= {*LOADS_ARRAYS}  # torch uses tqdm only if it is installed
