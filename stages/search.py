@@ -37,7 +37,7 @@ OPTIONS = {"trials": True, "jobs": True, "rungs": True, "name": True}
 TRIALS, MOST_TRIALS = 20, 10_000
 DIGITS = 6  # of the words' hash, in the name of a search that got none
 FOLDER = Path("data/search")
-UNTRACKED = "runtime.tracking=off"  # each trial gets a run from the search
+OF_A_TRIAL = ("runtime.tracking=off", "tracking.register=null")  # each trial gets a run from the search
 
 
 def main() -> None:
@@ -100,7 +100,7 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
                     space,
                     rungs,
                     record.trials,
-                    lambda words: maker.make([*words, UNTRACKED], "train")[0],
+                    lambda words: maker.make([*words, *OF_A_TRIAL], "train")[0],
                     group,
                     show,
                 )
