@@ -42,6 +42,8 @@ class Slot:
         """Start an experiment, up to a stage if `target` names one; the copy is made if there is none."""
         if not self.folder.exists():
             self.make()
+        if earlier := experiments(self.folder).get(name):  # of an equal trial; DVC wants each name once
+            git(self.folder, "update-ref", "-d", earlier)
         settings = [part for word in words for part in ("-S", word)]
         self._start(
             ["-m", "dvc", "exp", "run", "--name", name, *settings, *target.split()], log, _context(tags)
