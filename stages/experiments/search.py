@@ -243,9 +243,12 @@ class Search:
         value = history[kept - 1].valid_accuracy
         trial.report(value, _reduction(self._rungs) ** started.rung)  # the pruner's own steps
         is_last = started.rung + 1 == len(self._rungs)
-        if is_last or trial.should_prune():
-            self._log(trial, history, "" if is_last else f"stopped after rung {started.rung + 1}")
-            self._study.tell(trial, value, state=TrialState.COMPLETE if is_last else TrialState.PRUNED)
+        if is_last:
+            self._log(trial, history, "")
+            self._study.tell(trial, value)
+        elif trial.should_prune():
+            self._log(trial, history, f"stopped after rung {started.rung + 1}")
+            self._study.tell(trial, state=TrialState.PRUNED)  # its value is what was reported last
         else:
             self._waiting.insert(0, _Started(trial, started.rung + 1))
         return ""
