@@ -74,13 +74,13 @@ def _print_plan(record: "Record", jobs: int, project: Path) -> None:
     from stages.tracking.groups import Group
 
     with Maker(project, snapshot(project)) as maker:
-        cells = maker.make(record.words)
+        cells, sizes = maker.make(record.words), maker.sizes
     group = Group(record.name)
     there = finished(cells, project, group if cells[0].is_tracked else None)
     made, left = ([cell for cell in cells if (cell.name in there) == is_made] for is_made in (True, False))
     for cell in cells:
         print(f"{cell.name:<44} {'finished' if cell.name in there else 'to run':<9} {' '.join(cell.words)}")
-    cost = estimate(left, made, group.past(), project)
+    cost = estimate(left, made, group.past(), sizes)
     print(f"\n{record.name}: {len(cells)} cells, {len(made)} finished, {len(left)} to run")
     if cost.seconds is None:
         print("time: not known, since no run on this dataset has finished")

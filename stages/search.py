@@ -87,7 +87,7 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
     commit = snapshot(project)
     record.end_left()
     *slots, reference = record.slots(jobs + 1, project, commit)  # the last one is never run in
-    with interruptible(), ended(reference), Maker(project, commit, reference.folder) as maker:
+    with interruptible(), _made(reference), Maker(project, commit, reference.folder) as maker:
         corners = [maker.make(words)[0] for words in space.corners()]  # a slip is said before a trial runs
         record.have(record.cells)
         study = open_study(record.folder, rungs, maker.code)
@@ -120,7 +120,7 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
 
 
 @contextmanager
-def ended(copy: "Slot") -> "Iterator[None]":
+def _made(copy: "Slot") -> "Iterator[None]":
     """Make a copy of the project, and remove it in the end."""
     copy.make()
     try:

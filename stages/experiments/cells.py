@@ -81,6 +81,11 @@ class Maker:
         """A hash of the code that cells run."""
         return hashlib.sha256(self._code.encode()).hexdigest()[:DIGITS]
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Size of each stage's outputs in bytes, as dvc.lock has it."""
+        return self._pipeline.sizes
+
     def make(self, words: Sequence[str], target: str = "") -> list[Cell]:
         """Compose and check cells.
 

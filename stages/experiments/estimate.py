@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from stages.experiments.cells import Cell
-from stages.experiments.pipeline import Pipeline
 from stages.tracking.groups import Past
 
 DVC_S = 5.0  # of each cell, besides its stages
@@ -28,7 +26,9 @@ class Estimate:
     bytes: int
 
 
-def estimate(cells: Sequence[Cell], made: Sequence[Cell], past: Sequence[Past], project: Path) -> Estimate:
+def estimate(
+    cells: Sequence[Cell], made: Sequence[Cell], past: Sequence[Past], sizes: Mapping[str, int]
+) -> Estimate:
     """Estimate what cells will take.
 
     Parameters
@@ -38,12 +38,10 @@ def estimate(cells: Sequence[Cell], made: Sequence[Cell], past: Sequence[Past], 
     past : sequence of Past
         Finished runs. One of the same model on the same dataset tells a cell's time, else one of any model;
         epochs count in proportion.
-    project : Path
-        Its dvc.lock tells how large the outputs of a stage are.
+    sizes : mapping of str to int
+        Size of the outputs of each stage in bytes, as dvc.lock has it.
     """
     seconds = [_seconds(cell, past) for cell in cells]
-    with Pipeline(project) as pipeline:
-        sizes = pipeline.sizes
     there = {key for cell in made for key in cell.keys.values()}
     new = {(stage, key) for cell in cells for stage, key in cell.keys.items() if key not in there}
     artifacts = median([run.bytes for run in past]) if past else 0

@@ -108,15 +108,11 @@ class Grid:
 
     def _assert_run(self, group: Group, cell: Cell, slot: Slot) -> str:
         """Log the cell's run from its outputs if DVC had all of them; return why that fails, if it does."""
-        if group.has(cell.name):
-            group.adopt([cell.name])
+        if group.take(cell.name):
             return ""
         log = log_of(self._folder, cell).with_suffix(".evaluate.log")
         status = slot.evaluate(cell.name, log, self.tags(cell))
-        if not group.has(cell.name):
-            return f"MLflow has no run of it: {reason(log, status)}"
-        group.adopt([cell.name])
-        return ""
+        return "" if group.take(cell.name) else f"MLflow has no run of it: {reason(log, status)}"
 
     def _give_up(self, key: str, why: str) -> None:
         """Fail those cells at once that need what two have failed to make."""

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from stages.core.params import flat
@@ -13,7 +12,7 @@ from stages.entry.internals import internals
 
 
 class Pipeline:
-    """The stages of a project, as DVC reads them; a context manager.
+    """The stages of a project, as DVC reads them.
 
     Parameters
     ----------
@@ -27,14 +26,6 @@ class Pipeline:
         self._project = project
         self._repo = Repo(str(project))
         self._hashes: dict[str, str] = {}
-
-    def __enter__(self) -> "Pipeline":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close what DVC has open."""
@@ -91,7 +82,7 @@ class Pipeline:
             keys[name] = hashlib.sha256(content.encode()).hexdigest()
         return keys
 
-    @cached_property
+    @property
     def sizes(self) -> dict[str, int]:
         """Size of each stage's outputs in bytes, as dvc.lock has it."""
         return {

@@ -24,7 +24,7 @@ POLL_S = 0.05
 def start(
     command: Sequence[str], folder: Path, log: Path, mark: Path, env: Mapping[str, str]
 ) -> "subprocess.Popen[bytes]":
-    """Start a process that leads a group of its own.
+    """Start a process in a new process group and session.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """A search for good settings: Optuna asks, cells answer with validation accuracy, in rungs of epochs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,7 +150,7 @@ class _Started:
 
     trial: "optuna.Trial"
     rung: int
-    cell: Cell | None = field(default=None)
+    cell: Cell | None = None
 
 
 class Search:
@@ -218,12 +218,10 @@ class Search:
 
     def changed(self, running: Sequence[Cell]) -> None:
         """Show what runs."""
-        done = len([one for one in self._study.get_trials(deepcopy=False) if one.state.is_finished()])
-        best = [f"best {self._study.best_value:.3f}"] if self._has_value() else []
-        self._show(done, ", ".join([*best, *(cell.name for cell in running)]))
-
-    def _has_value(self) -> bool:
-        return any(one.value is not None for one in self._study.get_trials(deepcopy=False))
+        done = [one for one in self._study.get_trials(deepcopy=False) if one.state.is_finished()]
+        values = [float(one.value or 0) for one in done if one.state.name == "COMPLETE"]
+        best = [f"best {max(values):.3f}"] if values else []
+        self._show(len(done), ", ".join([*best, *(cell.name for cell in running)]))
 
     def ended(self, cell: Cell, slot: Slot, why: str, said: str) -> str:
         """Tell Optuna how good a trial is on validation, and whether it goes on."""

@@ -1,4 +1,4 @@
-"""Which outputs cells have in common: whoever comes first makes them, and the others wait for that."""
+"""Stages that several cells need: the first cell runs them, and the others start after it."""
 
 from collections.abc import Iterable, Sequence
 

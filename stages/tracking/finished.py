@@ -5,7 +5,8 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -91,9 +92,8 @@ class Store:
     """
 
     def __init__(self) -> None:
-        for setting, value in MLFLOW.items():  # before MLflow is imported
-            os.environ.setdefault(setting, value)
-        self._client, runs = _finished()
+        with answering():
+            self._client, runs = _finished()
         # others are a user's own
         self.runs = [_described(run) for run in runs if "content_key" in run.data.tags]
 
@@ -197,21 +197,36 @@ def plain(value: str) -> str:
     return "".join(sign for sign in value if sign not in " '\"")
 
 
-def _finished() -> "tuple[MlflowClient, list[Run]]":
-    from mlflow import MlflowException, search_runs
+@contextmanager
+def answering() -> Iterator[None]:
+    """Set what MLflow reads when it is imported; in the block, say in a line if it does not answer.
+
+    Raises
+    ------
+    EncoreError
+        Which store that is, and what MLflow says.
+    """
+    for setting, value in MLFLOW.items():
+        os.environ.setdefault(setting, value)
+    from mlflow import MlflowException
 
     try:
-        client, experiment_id = connect()
-        runs = search_runs(
-            [experiment_id],
-            filter_string="attributes.status = 'FINISHED'",
-            order_by=["attributes.start_time DESC"],
-            output_format="list",
-        )
+        yield
     except MlflowException as error:
-        reason = in_one_line(error)[:200]
         given = os.environ.get("MLFLOW_TRACKING_URI", "mlflow.db")
-        raise EncoreError(f"MLflow at {given} does not answer: {reason}") from None
+        raise EncoreError(f"MLflow at {given} does not answer: {in_one_line(error)[:200]}") from None
+
+
+def _finished() -> "tuple[MlflowClient, list[Run]]":
+    from mlflow import search_runs
+
+    client, experiment_id = connect()
+    runs = search_runs(
+        [experiment_id],
+        filter_string="attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        output_format="list",
+    )
     return client, runs
 
 

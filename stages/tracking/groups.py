@@ -1,6 +1,5 @@
 """Runs in MLflow that belong together: those of a grid or a search, below a parent."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from stages.core.errors import EncoreError, in_one_line
 from stages.core.tables import Epoch
-from stages.tracking.client import MLFLOW
+from stages.tracking import store
+from stages.tracking.finished import answering
 from stages.tracking.names import GRID, grids_of
+from stages.tracking.note import TAG
 from stages.tracking.process import connect
 
 if TYPE_CHECKING:
@@ -60,17 +59,10 @@ class Group:
     """
 
     def __init__(self, name: str):
-        for setting, value in MLFLOW.items():  # before MLflow is imported
-            os.environ.setdefault(setting, value)
-        from mlflow import MlflowException
-
         self.name = name
-        try:
+        with answering():
             self._client, self._experiment = connect()
             parents = [run for run in self._runs() if PARENT not in run.data.tags]
-        except MlflowException as error:
-            given = os.environ.get("MLFLOW_TRACKING_URI", "mlflow.db")
-            raise EncoreError(f"MLflow at {given} does not answer: {in_one_line(error)[:200]}") from None
         self.parent = str(parents[0].info.run_id) if parents else ""
 
     @contextmanager
@@ -85,7 +77,7 @@ class Group:
         if self.parent:
             self._client.update_run(self.parent, status="RUNNING")
         else:
-            tags = {GRID: self.name, "mlflow.note.content": note}
+            tags = {GRID: self.name, TAG: note}
             parent = self._client.create_run(self._experiment, tags=tags, run_name=self.name)
             self.parent = str(parent.info.run_id)
         if n := self._close():
@@ -110,9 +102,12 @@ class Group:
         there = self._finished()
         return [cell for cell in cells if cell in there]
 
-    def has(self, cell: str) -> bool:
-        """Whether a cell has a finished run."""
-        return bool(self._search(f"tags.{CELL} = '{cell}' AND attributes.status = 'FINISHED'"))
+    def take(self, cell: str) -> bool:
+        """Add this grid to those that the finished run of a cell belongs to; return whether it has one."""
+        found = self._search(f"tags.{CELL} = '{cell}' AND attributes.status = 'FINISHED'")
+        if found:
+            self._adopt(found[-1])
+        return bool(found)
 
     def _finished(self) -> dict[str, "Run"]:
         runs = self._search(f"tags.{CELL} LIKE '%' AND attributes.status = 'FINISHED'")
@@ -121,12 +116,15 @@ class Group:
     def adopt(self, cells: Sequence[str]) -> None:
         """Add this grid to those that the finished runs of cells belong to."""
         runs = self._finished()
-        for run in (runs[cell] for cell in cells):
-            grids = grids_of(run.data.tags)
-            if self.name not in grids:
-                self._client.set_tag(run.info.run_id, GRID, ",".join([*grids, self.name]))
-            if PARENT not in run.data.tags:
-                self._client.set_tag(run.info.run_id, PARENT, self.parent)
+        for cell in cells:
+            self._adopt(runs[cell])
+
+    def _adopt(self, run: "Run") -> None:
+        grids = grids_of(run.data.tags)
+        if self.name not in grids:
+            self._client.set_tag(run.info.run_id, GRID, ",".join([*grids, self.name]))
+        if PARENT not in run.data.tags:
+            self._client.set_tag(run.info.run_id, PARENT, self.parent)
 
     def _close(self) -> int:
         """Close the runs of cells that were killed; return how many."""
@@ -153,7 +151,7 @@ class Group:
 
         if self._runs(f" AND tags.trial = '{number}' AND attributes.status = 'FINISHED'"):
             return
-        tags = {GRID: self.name, PARENT: self.parent, "trial": str(number), "mlflow.note.content": note}
+        tags = {GRID: self.name, PARENT: self.parent, "trial": str(number), TAG: note}
         name = " · ".join([f"trial {number}", *values.values()])
         run_id = self._client.create_run(self._experiment, tags=tags, run_name=name).info.run_id
         now_ms = int(time.time() * 1000)
@@ -222,8 +220,7 @@ class Group:
 
 
 def _size(uri: str) -> int:
-    place = urlsplit(uri)
-    folder = Path(url2pathname(place.path))
-    if place.scheme not in ("", "file") or not folder.is_dir():
+    folder = Path(store.local(uri))
+    if urlsplit(uri).scheme not in ("", "file") or not folder.is_dir():
         return 0
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow.system_metrics.metrics.base_metrics_monitor import BaseMetricsMonitor
 
 INTERVAL_S = 10.0  # as MLflow's; and once at the end
-PREFIX = "system/"  # MLflow's page has a place of its own for these
+PREFIX = "system/"  # what MLflow shows under System metrics
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def relocate() -> None:
             store.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (new, row))  # noqa: S608
     if moved:
         print(
-            f"MLflow: {path()} comes from another folder; its artifacts are now in {_local(artifacts_uri())}",
+            f"MLflow: {path()} comes from another folder; its artifacts are now in {local(artifacts_uri())}",
             file=sys.stderr,
         )
 
@@ -80,10 +80,11 @@ def _moved(store: sqlite3.Connection) -> Iterator[tuple[str, str, int, str]]:
         for row, place in rows.fetchall():
             _, is_ours, below = f"{place}/".rpartition(f"/{ARTIFACTS}/")
             new = f"{here}/{below}".rstrip("/")
-            stays = below and Path(_local(place)).exists() and not Path(_local(new)).exists()
+            stays = below and Path(local(place)).exists() and not Path(local(new)).exists()
             if is_ours and not stays:
                 yield table, column, row, new
 
 
-def _local(uri: str) -> str:
+def local(uri: str) -> str:
+    """Return the path that a ``file:`` address names."""
     return url2pathname(urlsplit(uri).path)

@@ -264,11 +264,11 @@ def test_an_estimate_is_of_runs_of_the_same_model(maker):
         Past("models.MLP", "sample", epochs=5.0, seconds=3.0, bytes=1000),
         Past("models.CNN", "sample", epochs=10.0, seconds=20.0, bytes=3000),
     ]
-    (mlp, lstm) = (estimate([cell], [], past, REPO) for cell in cells)
+    (mlp, lstm) = (estimate([cell], [], past, maker.sizes) for cell in cells)
     assert (mlp.seconds, lstm.seconds) == (5.0 + 6.0, 5.0 + 13.0)
-    both = estimate(cells, [], past, REPO)
+    both = estimate(cells, [], past, maker.sizes)
     assert mlp.bytes < both.bytes < 2 * mlp.bytes, "features are shared"
-    assert estimate(cells, [cells[0]], [], REPO).seconds is None
+    assert estimate(cells, [cells[0]], [], maker.sizes).seconds is None
 
 
 class TestSpace:
