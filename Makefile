@@ -105,10 +105,11 @@ lock: ## write requirements.lock anew from pyproject.toml; what it need not chan
 clean: environment ## remove outputs of the pipeline; keeps .venv, runs, DVC's cache and what lies beside the outputs
 	@python -c 'from dvc.repo import Repo; [out.remove() for out in Repo().index.outs if out.use_cache]'
 
-# The environment is current if .venv/made-from has the content of the lock file and of the patch, torch's version,
-# and the path that its scripts name. It is built beside the old one and replaces it when it is complete. A link to
+# The environment is current if .venv/made-from has the content of the lock file, the patch and the launcher, torch's
+# version, and the path that its scripts name. It is built beside the old one and replaces it when it is complete. A link to
 # the environment of another checkout is used as long as its content is current; nothing is changed through the link.
-CONTENT = $(shell (cat requirements.lock requirements.patch; echo $(TORCH)) | git hash-object --stdin)
+LAUNCHER := stages/entry/launcher.py
+CONTENT = $(shell (cat requirements.lock requirements.patch $(LAUNCHER); echo $(TORCH)) | git hash-object --stdin)
 define RELOCATE
 import sys, pathlib
 folder, old, new = pathlib.Path(sys.argv[1]), *(path.encode() for path in sys.argv[2:])
@@ -153,6 +154,8 @@ build:
 	@"$(NEW)/bin/python" -c 'import librosa.core.audio, librosa.core.pitch, librosa.effects, numpy; \
 	  librosa.effects.time_stretch(numpy.zeros(4096, numpy.float32), rate=2.0)'
 	@for site in "$(NEW)"/lib/python*/site-packages; do echo ../../../.. >"$$site/encore.pth"; done  # stages, anywhere
+	@{ printf "#!/bin/sh\n'''exec' \"%s\" \"\$$0\" \"\$$@\"\n' '''\n" "$(NEW)/bin/python"; cat $(LAUNCHER); } \
+	  >"$(NEW)/bin/encore" && chmod +x "$(NEW)/bin/encore"
 	@printf '%s\n' $(CONTENT) "$(NEW)" >"$(NEW)/made-from"
 	@"$(NEW)/bin/python" -c "$$RELOCATE" "$(NEW)" "$(NEW)" "$(CURDIR)/$(VENV)"
 	@rm -rf $(VENV)-old; if [ -L $(VENV) ]; then rm $(VENV); elif [ -e $(VENV) ]; then mv $(VENV) $(VENV)-old; fi

@@ -5,19 +5,18 @@ import os
 import re
 import shutil
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import field_validator
 
-from stages.audio.formats import is_music
 from stages.core.errors import EncoreError, some
 from stages.core.tables import RawTrack
 from stages.core.user_tables import read_pairs, spelled
 from stages.sources.choice import choose
+from stages.sources.music_below import LeftOut, music_below
 from stages.sources.params import SourceParams, absolute
 from stages.sources.source import Published
 
@@ -69,7 +68,7 @@ class Folder:
     def published(self) -> Published:
         """Return what is in the folder now."""
         root = self._root()
-        return Published(tracks=self._tracks(root, _Found()), original=root)
+        return Published(tracks=self._tracks(root, LeftOut()), original=root)
 
     def fetch(self, into: Path) -> list[RawTrack]:
         """Copy the music; track_id is the path below the folder.
@@ -82,9 +81,10 @@ class Folder:
         """
         from tqdm import tqdm
 
-        root, found = self._root(), _Found()
-        tracks = self._tracks(root, found)
-        found.report()
+        root, left_out = self._root(), LeftOut()
+        tracks = self._tracks(root, left_out)
+        for line in left_out.lines():
+            print(f"fetch: {line}")
         if self.params.group_pattern and (lone := [track.track_id for track in tracks if not track.group]):
             print(f"fetch: dataset.group_pattern finds no group in {some(lone)}")
         if self.params.labels is None:
@@ -98,17 +98,19 @@ class Folder:
             raise EncoreError(f"dataset.path: no folder {root}")
         return root
 
-    def _tracks(self, root: Path, found: "_Found") -> list[RawTrack]:
+    def _tracks(self, root: Path, left_out: LeftOut) -> list[RawTrack]:
         """List the music below `root`; hash and size of the files are not known yet."""
         try:
-            paths = [path.relative_to(root).as_posix() for path in _walk(root, root.resolve(), found)]
+            paths = [path.relative_to(root).as_posix() for path in music_below(root, left_out)]
         except OSError as error:
             raise EncoreError(
                 f"dataset.path: cannot look into {error.filename}: {error.strerror or error}"
             ) from None
         except RecursionError:
             raise EncoreError(f"dataset.path: {root} has folders in folders without end") from None
-        labels = self._labels(paths, found)
+        for path in paths:
+            _assert_nameable(path)
+        labels = self._labels(paths, left_out)
         return [
             RawTrack(
                 track_id=path,
@@ -120,14 +122,14 @@ class Folder:
             for path in paths
         ]
 
-    def _labels(self, paths: Iterable[str], found: "_Found") -> dict[str, str]:
+    def _labels(self, paths: Iterable[str], left_out: LeftOut) -> dict[str, str]:
         names = {path: spelled(path) for path in paths}
         if self.params.labels is None:
             return {path: _folder_of(name) for path, name in names.items()}
         table = Path(self.params.labels)
         given = read_pairs(table, "path", "label", "dataset.labels")
         if unknown_paths := sorted(given.keys() - set(names.values())):
-            found.unknown_paths = f"{table} names files that are not there: {some(unknown_paths)}"
+            left_out.notes.append(f"{table} names files that are not there: {some(unknown_paths)}")
         labels = {path: given.get(name, "") for path, name in names.items()}
         if labels and not any(labels.values()):
             raise EncoreError(
@@ -151,55 +153,6 @@ def _copy(root: Path, track: RawTrack, into: Path) -> RawTrack:
     except OSError as error:
         raise EncoreError(f"dataset.path: cannot copy {path}: {error.strerror or error}") from None
     return replace(track, sha256=sha256, bytes=copy.stat().st_size)
-
-
-@dataclass
-class _Found:
-    """What was found beside the music, to be printed."""
-
-    links_not_followed: list[str] = field(default_factory=list)  # links that are not followed
-    others: Counter[str] = field(default_factory=Counter)  # files that are no music, by suffix
-    unknown_paths: str = ""  # what the table of labels names and the folder lacks
-
-    def report(self) -> None:
-        if self.unknown_paths:
-            print(f"fetch: {self.unknown_paths}")
-        if self.links_not_followed:
-            print(
-                "fetch: left out links that lead outside the folder or to nothing, or that lie below another "
-                f"link: {some(self.links_not_followed)}"
-            )
-        if self.others:
-            kinds = ", ".join(f"{some([suffix])} {n}" for suffix, n in self.others.most_common(5))
-            print(f"fetch: left out {self.others.total()} files without the suffix of music: {kinds}")
-
-
-def _walk(
-    folder: Path, root: Path, found: _Found, above: tuple[str, ...] = (), is_linked: bool = False
-) -> Iterator[Path]:
-    """Yield the music below `folder` in sorted order, without hidden files.
-
-    Links are followed inside `root` only, and no link is followed below a link, since folders that are linked
-    to one another would multiply.
-    """
-    here = os.path.realpath(folder)
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        target = Path(os.path.realpath(path))
-        if not (target.exists() and target.is_relative_to(root)):
-            found.links_not_followed.append(str(path))
-        elif target.is_dir():
-            if path.is_symlink() and is_linked:
-                found.links_not_followed.append(str(path))
-            elif str(target) not in (*above, here):  # a link to a folder above would never end
-                _assert_nameable(path.name)
-                yield from _walk(path, root, found, (*above, here), is_linked or path.is_symlink())
-        elif is_music(path) and target.is_file():
-            _assert_nameable(path.name)
-            yield path
-        else:
-            found.others[path.suffix.lower() or "no suffix"] += 1
 
 
 def _assert_nameable(name: str) -> None:

@@ -14,7 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from stages.core.errors import EncoreError, did_you_mean, in_one_line
+from stages.core.workspace import new_folder, work_cache
 from stages.tracking.client import MLFLOW
+from stages.tracking.logged_models import download
 from stages.tracking.names import GRID, grids_of
 from stages.tracking.process import connect
 
@@ -126,6 +128,37 @@ class Store:
         if not chosen:
             raise EncoreError("no run has all of these values together")
         return chosen
+
+    def model(self, wanted: str) -> tuple[Finished, Path, Path]:
+        """Fetch the model of a run into the work cache.
+
+        Parameters
+        ----------
+        wanted : str
+            The run's name, or its id; of several runs of that name the latest is taken.
+
+        Returns
+        -------
+        run : Finished
+        model, metrics : Path
+            See `stages.tracking.logged_models.download`.
+
+        Raises
+        ------
+        EncoreError
+            If there is no such run, or it has lost its model.
+        """
+        run = next((run for run in self.runs if wanted in (run.run_id, run.name)), None)
+        if run is None:
+            names = sorted({run.name for run in self.runs})
+            raise EncoreError(
+                f"{wanted}: no finished run{did_you_mean(wanted, names)}; `encore runs` lists them"
+            )
+        folder = work_cache("models") / run.run_id
+        with new_folder(folder) as fetched:
+            paths = download(self._client, run.run_id, run.name, fetched)
+            model, metrics = (folder / path.relative_to(fetched) for path in paths)
+        return run, model, metrics
 
     def results(self, run: Finished) -> Results:
         """Read the results of a run.

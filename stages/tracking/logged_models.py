@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stages.core.errors import EncoreError
 from stages.core.params import flat
 from stages.training.description import Description
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
 MODEL = ("model.json", "weights.safetensors")
@@ -89,6 +91,46 @@ def log_audio_model(run_id: str, model: Path, metrics: Path) -> str:
         return _log(
             run_id, AUDIO, audio_model.__name__, data, signature, sorted(packages - {"musicnn"}), carried
         )
+
+
+def download(client: "MlflowClient", run_id: str, name: str, into: Path) -> tuple[Path, Path]:
+    """Fetch the model of a run, and metrics.json of its evaluation.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    run_id, name : str
+        Of the run.
+    into : Path
+        An empty folder.
+
+    Returns
+    -------
+    model, metrics : Path
+        A folder with the files `MODEL`, and the other file.
+
+    Raises
+    ------
+    EncoreError
+        If the run has lost one of them.
+    """
+    from mlflow import MlflowException
+    from mlflow.artifacts import download_artifacts
+    from mlflow.models import Model
+
+    try:
+        arrays = f"runs:/{run_id}/{ARRAYS}"
+        data = Model.load(arrays).flavors["python_function"]["data"]
+        model = Path(download_artifacts(f"{arrays}/{data}", dst_path=str(into)))
+        metrics = Path(client.download_artifacts(run_id, "evaluation/metrics.json", str(into)))
+        missing = [file for file in MODEL if not (model / file).is_file()]
+    except (OSError, MlflowException):
+        missing = ["a file"]
+    if missing:
+        raise EncoreError(
+            f"run {name} ({run_id}) has lost its model or its results; run it again, or choose others"
+        )
+    return model, metrics
 
 
 def _weights_of_musicnn(folder: Path) -> list[Path]:

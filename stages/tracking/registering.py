@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from stages.core.errors import EncoreError, in_one_line
-from stages.tracking.logged_models import ARRAYS, AUDIO, MODEL, log_audio_model
+from stages.tracking.logged_models import AUDIO, download, log_audio_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,23 +74,6 @@ def _logged(client: "MlflowClient", run: "Run") -> str:
 
 def _log(client: "MlflowClient", run: "Run") -> str:
     """Log the model of audio from what the run itself has; return its id."""
-    from mlflow import MlflowException
-    from mlflow.artifacts import download_artifacts
-    from mlflow.models import Model
-
-    run_id = run.info.run_id
     with TemporaryDirectory() as folder:
-        try:
-            arrays = f"runs:/{run_id}/{ARRAYS}"
-            data = Model.load(arrays).flavors["python_function"]["data"]
-            model = Path(download_artifacts(f"{arrays}/{data}", dst_path=folder))
-            metrics = Path(client.download_artifacts(run_id, "evaluation/metrics.json", folder))
-            missing = [name for name in MODEL if not (model / name).is_file()]
-        except (OSError, MlflowException):
-            missing = ["a file"]
-        if missing:
-            raise EncoreError(
-                f"run {run.info.run_name} ({run_id}) has lost its model or its results; run it again, or "
-                "choose others"
-            )
-        return log_audio_model(run_id, model, metrics)
+        model, metrics = download(client, run.info.run_id, str(run.info.run_name), Path(folder))
+        return log_audio_model(run.info.run_id, model, metrics)

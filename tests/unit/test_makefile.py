@@ -23,7 +23,9 @@ class Checkout:
     def __init__(self, folder: Path):
         folder.mkdir(parents=True)
         self.folder = folder
-        shutil.copyfile(REPO / "Makefile", folder / "Makefile")
+        for name in ("Makefile", "stages/entry/launcher.py"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPO / name, folder / name)
         self.lock("six==1.17.0\n")
         (folder / "requirements.patch").write_text(
             "Why.\n\n--- /dev/null\n+++ b/a_package/part.py\n@@ -0,0 +1 @@\n+mended = True\n"

@@ -1,0 +1,84 @@
+"""The options that commands which ask a model have in common, and the model that they choose."""
+
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.core.errors import EncoreError
+from stages.entry import caller
+
+ENCODER, METRICS = "encoder.onnx", "metrics.json"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The model that a command asks.
+
+    Attributes
+    ----------
+    folder : Path
+        Of model.json and weights.safetensors.
+    name : str
+        What to call it: its folder, or its run.
+    metrics : Path or None
+        metrics.json of its evaluation; None: it is not there.
+    """
+
+    folder: Path
+    name: str
+    metrics: Path | None
+
+    @property
+    def threshold(self) -> float | None:
+        """The novelty up to which music counts as known; None: the model was not evaluated."""
+        from stages.inference.audio_model import threshold
+
+        return None if self.metrics is None else threshold(self.metrics)
+
+    @property
+    def encoder(self) -> Path | None:
+        """The file of the feature encoder, if it travels with the model."""
+        path = self.folder / ENCODER
+        return path if path.exists() else None
+
+
+def parser(description: str | None, prog: str) -> ArgumentParser:
+    """Return the parser of a command that asks a model.
+
+    Parameters
+    ----------
+    description : str or None
+        The docstring of its module.
+    prog : str
+        Such as ``encore predict``.
+    """
+    made = ArgumentParser(prog, description=description, formatter_class=RawDescriptionHelpFormatter)
+    which = made.add_mutually_exclusive_group()
+    which.add_argument(
+        "--model", metavar="FOLDER", help="folder with model.json and its weights; else the project's model"
+    )
+    which.add_argument("--run", metavar="NAME", help="the model of a finished run, by its name or id")
+    made.add_argument("--json", action="store_true", help="print JSON")
+    made.add_argument("--quiet", action="store_true", help="print the answer only")
+    return made
+
+
+def chosen(options: Namespace) -> Chosen:
+    """Return the model that the command line names.
+
+    Raises
+    ------
+    EncoreError
+        If there is no such folder or run, or the run has lost its model.
+    """
+    if options.run is not None:
+        from stages.tracking.finished import Store
+
+        run, folder, metrics = Store().model(options.run)
+        return Chosen(folder, f"run {run.name} ({run.run_id})", metrics)
+    folder = Path("data/model") if options.model is None else caller.given(options.model)
+    if not (folder / "model.json").is_file():
+        todo = "`make repro` trains one" if options.model is None else "give the folder that train wrote"
+        raise EncoreError(f"{folder}: has no model.json; {todo}, or --run NAME of a finished run")
+    beside = (folder / METRICS, folder.parent / "evaluation" / METRICS)
+    return Chosen(folder, str(folder.resolve()), next((path for path in beside if path.is_file()), None))
