@@ -12,7 +12,7 @@ from stages.audio.fingerprint import fingerprint
 from stages.audio.formats import MIDI, is_midi
 from stages.audio.params import RenderParams
 from stages.audio.reading import UnreadableError, read
-from stages.audio.waveform import Meter, TooLongError, joined
+from stages.audio.waveform import Meter, Sink, TooLongError, Waveform
 from stages.core.errors import EncoreError
 
 FULL_SCALE = np.float32(32768)  # of int16
@@ -105,7 +105,7 @@ def decode(path: Path, sample_rate_hz: int, max_duration_s: float, render: Rende
     """
     try:
         info, samples = _decode(path, sample_rate_hz, max_duration_s, render)
-    except _UnusableError as unusable:
+    except UnusableError as unusable:
         return DecodedAudio(unusable.info, None, np.empty(0, np.uint32))
     info = replace(info, digest=_digest(samples), n_samples=len(samples))
     words = fingerprint(samples.astype(np.float32, copy=False), sample_rate_hz)  # of any scale
@@ -140,47 +140,81 @@ def decode_again(
     """
     try:
         return _decode(path, sample_rate_hz, max_duration_s, render)[1]
-    except _UnusableError as unusable:
+    except UnusableError as unusable:
         raise UnreadableError(unusable.info.reason) from None
 
 
 def _decode(
     path: Path, sample_rate_hz: int, max_duration_s: float, render: RenderParams
 ) -> tuple[AudioInfo, NDArray[Any]]:
+    info, waveform = decode_into(Waveform(), path, sample_rate_hz, max_duration_s, render)
+    assert isinstance(waveform, Waveform)
+    samples = waveform.joined()
+    if len(samples) == 0:
+        raise UnusableError("empty", "holds too few samples to be resampled; get it again", info)
+    return info, samples
+
+
+def decode_into(
+    sink: Sink, path: Path, sample_rate_hz: int, max_duration_s: float, render: RenderParams
+) -> tuple[AudioInfo, Sink]:
+    """Decode a file, or render it, block by block; the other parameters are those of `decode`.
+
+    Parameters
+    ----------
+    sink : Sink
+        What takes the waveform, or whose copy does.
+
+    Returns
+    -------
+    info : AudioInfo
+        Without a problem, digest and number of samples.
+    sink : Sink
+        The one that has the waveform.
+
+    Raises
+    ------
+    UnusableError
+        If there is no waveform.
+    """
     if path.stat().st_size == 0:
-        raise _UnusableError("empty", "is an empty file; get it again")
+        raise UnusableError("empty", "is an empty file; get it again")
     if is_midi(path):
-        return _render(path.read_bytes(), sample_rate_hz, render)
-    return _read(path, sample_rate_hz, max_duration_s)
+        return _render(sink, path.read_bytes(), sample_rate_hz, render), sink
+    return _read(sink, path, sample_rate_hz, max_duration_s)
 
 
-class _UnusableError(Exception):
+class UnusableError(Exception):
+    """A file has no waveform; `info` says why."""
+
     def __init__(self, problem: str, reason: str, info: AudioInfo | None = None) -> None:
         self.info = replace(info or AudioInfo(), problem=problem, reason=reason)
 
 
-def _render(midi: bytes, sample_rate_hz: int, render: RenderParams) -> tuple[AudioInfo, NDArray[np.float32]]:
+def _render(sink: Sink, midi: bytes, sample_rate_hz: int, render: RenderParams) -> AudioInfo:
     from stages.audio.render import render_windows
 
     try:
         played = render_windows(midi, sample_rate_hz, render.window_s, render.windows, render.control)
     except EncoreError as error:
-        raise _UnusableError("decode error", str(error), AudioInfo(encoding=MIDI)) from None
+        raise UnusableError("decode error", str(error), AudioInfo(encoding=MIDI)) from None
     meter = Meter()
     meter.measure(played.samples[:, None], sample_rate_hz)
+    for window in np.split(played.samples, played.n_windows):
+        sink.add(window)
+        sink.leap()
     info = AudioInfo(encoding=MIDI, duration_s=played.duration_s, n_windows=played.n_windows)
-    info = replace(info, cut_short=played.cut_short)
-    return _measured(info, meter), played.samples
+    return _measured(replace(info, cut_short=played.cut_short), meter)
 
 
-def _read(path: Path, sample_rate_hz: int, max_duration_s: float) -> tuple[AudioInfo, NDArray[Any]]:
+def _read(sink: Sink, path: Path, sample_rate_hz: int, max_duration_s: float) -> tuple[AudioInfo, Sink]:
     try:
-        found = read(path, sample_rate_hz, max_duration_s)
+        found = read(path, sample_rate_hz, max_duration_s, sink)
     except UnreadableError as error:
-        raise _UnusableError("decode error", str(error)) from None
+        raise UnusableError("decode error", str(error)) from None
     except TooLongError:
         reason = f"lasts longer than quality.max_duration_s, {max_duration_s:g} s; raise it, or cut the file"
-        raise _UnusableError("too long", reason) from None
+        raise UnusableError("too long", reason) from None
     info = AudioInfo(
         encoding=found.encoding,
         sample_rate_hz=found.rate_hz,
@@ -188,11 +222,9 @@ def _read(path: Path, sample_rate_hz: int, max_duration_s: float) -> tuple[Audio
         claimed_s=found.claimed_s,
         cut_short=found.cut_short,
     )
-    samples = joined(found.blocks)
-    if len(samples) == 0:
-        few = "holds too few samples to be resampled" if found.meter.duration_s else "holds no samples"
-        raise _UnusableError("empty", f"{few}; get it again", info)
-    return _measured(replace(info, duration_s=found.meter.duration_s), found.meter), samples
+    if not found.meter.duration_s:
+        raise UnusableError("empty", "holds no samples; get it again", info)
+    return _measured(replace(info, duration_s=found.meter.duration_s), found.meter), found.sink
 
 
 def _measured(info: AudioInfo, meter: Meter) -> AudioInfo:

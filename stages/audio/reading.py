@@ -1,19 +1,15 @@
 """Read all the music in a file, with the decoder that reads most of it, and say what is left out."""
 
 import re
-from collections import deque
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from stages.audio import mp3, ogg
 from stages.audio.content import container, mapped
 from stages.audio.decoders import DecoderError, Ffmpeg, Libsndfile
-from stages.audio.waveform import Meter, Take, take
+from stages.audio.waveform import Meter, Sink, Take, take
 
 TOLERANCE_S = 0.05  # what may be missing: headers, frames and decoders' delays differ by so much
 FLAC_START = rb"fLaC[\0\x80]\0\0\x22"  # with the size of the block that follows, always the same
@@ -36,7 +32,7 @@ class Reading:
         How long the file should last; 0.0: nothing says it.
     cut_short : str
         What is left out, as a predicate, and what to do; empty: nothing.
-    meter, blocks
+    meter, sink
         See `stages.audio.waveform.Take`.
     """
 
@@ -46,7 +42,7 @@ class Reading:
     claimed_s: float
     cut_short: str
     meter: Meter
-    blocks: "deque[NDArray[Any]]"
+    sink: Sink
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ class _Part:
         return BytesIO(ogg.at_full_rate(content) if is_lowered else content)
 
 
-def read(path: Path, sample_rate_hz: int, max_duration_s: float) -> Reading:
+def read(path: Path, sample_rate_hz: int, max_duration_s: float, sink: Sink) -> Reading:
     """Read a file to a waveform: with libsndfile if it reads all, else with FFmpeg if that reads more.
 
     Parameters
@@ -96,6 +92,8 @@ def read(path: Path, sample_rate_hz: int, max_duration_s: float) -> Reading:
         Of the waveform.
     max_duration_s : float
         A longer file is not read to its end.
+    sink : Sink
+        What the waveform is added to, or to a copy of it: that of the result has it.
 
     Raises
     ------
@@ -103,21 +101,20 @@ def read(path: Path, sample_rate_hz: int, max_duration_s: float) -> Reading:
     TooLongError
     """
     parts = _parts(path)
-    meter, blocks, takes, notes = Meter(), deque[NDArray[Any]](), [], []
+    meter, takes, notes = Meter(), [], []
     for number, part in enumerate(parts, 1):
-        best = _best_take(part, sample_rate_hz, max_duration_s - meter.duration_s)
+        best = _best_take(part, sample_rate_hz, max_duration_s - meter.duration_s, sink)
         where = f"in its part {number} of {len(parts)} " if len(parts) > 1 else ""
         notes += [where + note for note in _left_out(part, best)]
         takes.append(best)
         meter.add(best.meter)
-        blocks += best.blocks
-        best.blocks.clear()
+        sink = best.sink
     first = next((each for each in takes if each.meter.duration_s), takes[0])
     if first.fault and not first.meter.duration_s:
         raise UnreadableError(_refusal(parts[0].container, first.fault))
     claimed_s = sum(each.claimed_s for each in takes) if all(each.claimed_s for each in takes) else 0.0
     about = (first.encoding, first.rate_hz, first.n_channels, claimed_s)
-    return Reading(*about, cut_short="; ".join(notes), meter=meter, blocks=blocks)
+    return Reading(*about, cut_short="; ".join(notes), meter=meter, sink=sink)
 
 
 def _parts(path: Path) -> list[_Part]:
@@ -142,14 +139,14 @@ def _parts(path: Path) -> list[_Part]:
     ]
 
 
-def _best_take(part: _Part, sample_rate_hz: int, max_duration_s: float) -> Take:
+def _best_take(part: _Part, sample_rate_hz: int, max_duration_s: float, sink: Sink) -> Take:
     """Read a part with the first decoder that reads all of it, else with the one that reads more."""
     decoders: list[type[Libsndfile | Ffmpeg]] = [Libsndfile]
     if part.container:
         decoders.append(Ffmpeg)
     best = None
     for decoder in decoders:
-        new = _try(decoder, part, sample_rate_hz, max_duration_s)
+        new = _try(decoder, part, sample_rate_hz, max_duration_s, sink.copy())
         best = new if best is None else _better(best, new)
         read_s = best.meter.duration_s
         if not best.fault and read_s > 0 and read_s >= best.claimed_s - TOLERANCE_S:
@@ -158,12 +155,14 @@ def _best_take(part: _Part, sample_rate_hz: int, max_duration_s: float) -> Take:
     return best
 
 
-def _try(decoder: type[Libsndfile | Ffmpeg], part: _Part, sample_rate_hz: int, max_duration_s: float) -> Take:
+def _try(
+    decoder: type[Libsndfile | Ffmpeg], part: _Part, sample_rate_hz: int, max_duration_s: float, sink: Sink
+) -> Take:
     try:
         with decoder(part.open(), part.container) as opened:
-            result = take(opened, sample_rate_hz, max_duration_s)
+            result = take(opened, sample_rate_hz, max_duration_s, sink)
     except DecoderError as error:
-        result = Take(fault=str(error))
+        result = Take(sink, fault=str(error))
     if result.fault:
         result.fault = f"{decoder.name}: {result.fault}"
     pages_s = part.link.claimed_s(result.rate_hz) if part.link else 0.0

@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,46 @@ LOUDEST = 1e6  # 120 dB over full scale: a larger sample is a damaged float, tre
 
 class TooLongError(Exception):
     """A file lasts longer than it may."""
+
+
+class Sink(Protocol):
+    """Where a waveform goes, block by block."""
+
+    def add(self, samples: NDArray[Any]) -> None:
+        """Take the next samples: int16, or float32 of full scale 1 (n_samples,)."""
+
+    def leap(self) -> None:
+        """Know that the samples that follow are from another place of the music."""
+
+    def copy(self) -> Self:
+        """Return one that has what this one has, for another try at what follows."""
+
+
+class Waveform:
+    """Keeps a waveform in memory."""
+
+    def __init__(self, blocks: "deque[NDArray[Any]] | None" = None) -> None:
+        self._blocks = deque[NDArray[Any]]() if blocks is None else blocks
+
+    def add(self, samples: NDArray[Any]) -> None:
+        self._blocks.append(samples)
+
+    def leap(self) -> None:
+        pass
+
+    def copy(self) -> "Waveform":
+        return Waveform(self._blocks.copy())
+
+    def joined(self) -> NDArray[Any]:
+        """Join the blocks; each is freed once it is copied, so that little is in memory twice."""
+        blocks = self._blocks
+        samples = np.empty(sum(map(len, blocks)), blocks[0].dtype if blocks else np.float32)
+        filled = 0
+        while blocks:
+            block = blocks.popleft()
+            samples[filled : filled + len(block)] = block
+            filled += len(block)
+        return samples
 
 
 class Meter:
@@ -105,6 +145,8 @@ class Take:
 
     Attributes
     ----------
+    sink : Sink
+        What has taken the waveform at the wanted rate; int16 if the file is 16-bit mono PCM at that rate.
     encoding, rate_hz, n_channels, claimed_s, n_streams
         See `stages.audio.decoders.Libsndfile`.
     is_damaged : bool
@@ -112,10 +154,9 @@ class Take:
     fault : str
         Why the decoder gave up, in its words; empty: it read to the end.
     meter : Meter
-    blocks : deque of ndarray of int16 or float32 (n_samples,)
-        The waveform at the wanted rate; int16 if the file is 16-bit mono PCM at that rate.
     """
 
+    sink: Sink
     encoding: str = ""
     rate_hz: int = 0
     n_channels: int = 0
@@ -124,18 +165,17 @@ class Take:
     is_damaged: bool = False
     fault: str = ""
     meter: Meter = field(default_factory=Meter)
-    blocks: "deque[NDArray[Any]]" = field(default_factory=deque)
 
 
-def take(decoder: Libsndfile | Ffmpeg, sample_rate_hz: int, max_duration_s: float) -> Take:
-    """Read a file to its end, or to where the decoder gives up.
+def take(decoder: Libsndfile | Ffmpeg, sample_rate_hz: int, max_duration_s: float, sink: Sink) -> Take:
+    """Read a file into `sink`, to its end or to where the decoder gives up.
 
     Raises
     ------
     TooLongError
         If it lasts longer than `max_duration_s`.
     """
-    read = Take(decoder.encoding, decoder.rate_hz, decoder.n_channels, n_streams=decoder.n_streams)
+    read = Take(sink, decoder.encoding, decoder.rate_hz, decoder.n_channels, n_streams=decoder.n_streams)
     read.meter = Meter(decoder.full_scale)
     resampler = _Resampler(decoder.rate_hz, sample_rate_hz)
     try:
@@ -143,7 +183,7 @@ def take(decoder: Libsndfile | Ffmpeg, sample_rate_hz: int, max_duration_s: floa
             if rate_hz not in RATES_HZ:
                 raise DecoderError(f"it claims a sample rate of {rate_hz} Hz, which no music has")
             if rate_hz != resampler.rate_hz:
-                read.blocks += resampler.rest()
+                resampler.end(sink)
                 resampler = _Resampler(rate_hz, sample_rate_hz)
             if block.dtype == np.int16:
                 samples = block[:, 0]
@@ -152,26 +192,15 @@ def take(decoder: Libsndfile | Ffmpeg, sample_rate_hz: int, max_duration_s: floa
                     samples = resampler.resample(samples.astype(np.float32) / np.float32(32768))
             else:
                 samples = resampler.resample(read.meter.measure(block, rate_hz))
-            read.blocks.append(samples)
+            sink.add(samples)
             if read.meter.duration_s > max_duration_s:
                 raise TooLongError
     except DecoderError as error:
         read.fault = str(error)
-    read.blocks += resampler.rest()
+    resampler.end(sink)
     read.claimed_s = decoder.claimed_s
     read.is_damaged = decoder.is_damaged
     return read
-
-
-def joined(blocks: "deque[NDArray[Any]]") -> NDArray[Any]:
-    """Join the blocks; each is freed once it is copied, so that little is in memory twice."""
-    samples = np.empty(sum(map(len, blocks)), blocks[0].dtype if blocks else np.float32)
-    filled = 0
-    while blocks:
-        block = blocks.popleft()
-        samples[filled : filled + len(block)] = block
-        filled += len(block)
-    return samples
 
 
 class _Resampler:
@@ -188,7 +217,7 @@ class _Resampler:
     def resample(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         return block if self._stream is None else self._stream.resample_chunk(block)
 
-    def rest(self) -> list[NDArray[np.float32]]:
-        if self._stream is None:
-            return []
-        return [self._stream.resample_chunk(np.empty(0, np.float32), last=True)]
+    def end(self, sink: Sink) -> None:
+        """Give what the filter still has."""
+        if self._stream is not None:
+            sink.add(self._stream.resample_chunk(np.empty(0, np.float32), last=True))

@@ -1,20 +1,22 @@
 """Predictions of a trained model for any file, from the model's folder alone."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.audio.decode import decode
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.audio.decode import AudioInfo
+from stages.audio.waveform import Sink
 from stages.core.errors import EncoreError
 from stages.core.runtime import prepare_for_numba
-from stages.features.catalogue import extract, rebuild
-from stages.features.segments import cut
-from stages.splitting.inputs import as_one_frame
-from stages.storage.audio_file import at_full_scale
+from stages.inference.listening import Inputs, Segments, Several, listen
+from stages.inference.overview import Overview
 from stages.training.trained import TrainedModel
 
-MAX_DURATION_S = 3600.0
-SILENCE_DB = -80.0  # of full scale; what conf/quality drops, too
+Answers = tuple[NDArray[np.float64], NDArray[np.float64]]  # of TrainedModel.predict_with_novelty
 
 
 class Prediction(NamedTuple):
@@ -26,10 +28,36 @@ class Prediction(NamedTuple):
         By class name.
     novelty : float
         See `TrainedModel.predict_with_novelty`.
+    duration_s : float
+        Of the file, as far as it can be read.
+    note : str
+        What of the music in the file cannot be read, as a predicate; empty: nothing.
     """
 
     probability: dict[str, float]
     novelty: float
+    duration_s: float
+    note: str
+
+
+class OverTime(NamedTuple):
+    """What a model says of each second of a file, and what there is to see of it.
+
+    Attributes
+    ----------
+    probability : ndarray of float64 (n_seconds, n_classes)
+        Of the segment about each second; those nearest to both ends stand for the rest.
+    novelty : ndarray of float64 (n_seconds,)
+    low, high, mel, column_s
+        See `Overview.summary`.
+    """
+
+    probability: NDArray[np.float64]
+    novelty: NDArray[np.float64]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    mel: NDArray[np.float32]
+    column_s: float
 
 
 class Predictor:
@@ -39,19 +67,17 @@ class Predictor:
     ----------
     trained : TrainedModel
     encoder : Path or None
-        Where the file of the feature encoder is; None: where it was in the training.
+        See `Inputs`.
 
     Raises
     ------
     EncoreError
-        If a feature needs a file that is missing, or is another one now.
+        See `Inputs`.
     """
 
     def __init__(self, trained: TrainedModel, encoder: Path | None = None):
-        self._trained = trained
-        about = trained.description.input
-        given = {"sample_rate_hz": about.sample_rate_hz} | ({"path": str(encoder)} if encoder else {})
-        self._features = {name: rebuild(name, {**made, **given}) for name, made in about.settings.items()}
+        self._trained, self._about = trained, trained.description
+        self._inputs = Inputs(trained.description.input, encoder)
 
     def predict(self, path: Path, name: str) -> Prediction:
         """Decode a file and predict it.
@@ -61,47 +87,63 @@ class Predictor:
         path : Path
             Music in any format that the decode stage reads; MIDI is rendered as it was for the training.
         name : str
-            What errors and warnings call it.
+            What errors call it.
 
         Raises
         ------
         EncoreError
-            If the file cannot be read or decoded, has samples that are not finite, is silent, or is shorter
-            than one segment.
-
-        Warns
-        -----
-        UserWarning
-            If something of the music in the file cannot be read.
+            If the file is shorter than one segment, or for a reason that `listen` names.
         """
-        about = self._trained.description
-        rate_hz, length = about.input.sample_rate_hz, about.input.segment_length
-        try:
-            decoded = decode(path, rate_hz, MAX_DURATION_S, about.rendering)
-        except OSError as error:
-            raise EncoreError(f"{name}: cannot be read: {error.strerror or error}") from None
-        if decoded.samples is None:
-            raise EncoreError(f"{name} {decoded.info.reason}")
-        if decoded.info.not_finite:  # decode replaces them with zeros
-            raise EncoreError(f"{name} has samples that are infinite or not a number")
-        if decoded.info.peak < 10 ** (SILENCE_DB / 20):
-            raise EncoreError(f"{name} is silent: no sample is over {SILENCE_DB:g} dB of full scale")
-        if decoded.info.cut_short:
-            warnings.warn(f"{name} {decoded.info.cut_short}", stacklevel=3)
-        samples = at_full_scale(decoded.samples)
-        n_windows = decoded.info.n_windows
-        starts = [start for start, _ in cut(len(samples), n_windows, length, tail=0.0, max_per_track=None)]
-        if not starts:
+        rate_hz, render = self._about.input.sample_rate_hz, self._about.rendering
+        info, heard = listen(path, name, self._segments(), rate_hz, render)
+        return self._summed_up(name, info, heard)
+
+    def predict_over_time(self, path: Path, name: str) -> "tuple[Prediction, OverTime]":
+        """Decode a file, and predict it as a whole and at each second.
+
+        Parameters and errors are those of `predict`.
+
+        Raises
+        ------
+        EncoreError
+            Also if the file is MIDI that is played in several windows.
+        """
+        rate_hz, length = self._about.input.sample_rate_hz, self._about.input.segment_length
+        sinks = Several(self._segments(), Segments(length, rate_hz, self._answers), Overview(rate_hz))
+        info, heard = listen(path, name, sinks, rate_hz, self._about.rendering)
+        assert isinstance(heard, Several)
+        whole, by_second, overview = heard.sinks
+        assert isinstance(by_second, Segments)
+        assert isinstance(overview, Overview)
+        prediction = self._summed_up(name, info, whole)
+        if info.n_windows > 1:
             raise EncoreError(
-                f"{name} lasts {len(samples) / n_windows / rate_hz:.3g} s, but the model takes segments of "
+                f"{name} is played in {info.n_windows} windows, as for the training: they have no common time"
+            )
+        probability, novelty = map(np.concatenate, zip(*by_second.parts, strict=True))
+        # the segment whose middle is nearest to that of the second
+        seconds = np.arange(-(-by_second.longest // rate_hz))
+        nearest = np.floor(seconds + 1 - length / rate_hz / 2).astype(int).clip(0, len(novelty) - 1)
+        return prediction, OverTime(probability[nearest], novelty[nearest], *overview.summary())
+
+    def _segments(self) -> Segments:
+        length = self._about.input.segment_length
+        return Segments(length, length, self._answers)
+
+    def _summed_up(self, name: str, info: AudioInfo, heard: Sink) -> Prediction:
+        assert isinstance(heard, Segments)
+        rate_hz, length = self._about.input.sample_rate_hz, self._about.input.segment_length
+        if not heard.parts:
+            raise EncoreError(
+                f"{name} lasts {heard.longest / rate_hz:.3g} s, but the model takes segments of "
                 f"{length / rate_hz:g} s"
             )
-        values = extract(samples, starts, length, self._features)
-        is_one = isinstance(about.input.feature, str)
-        x = values[about.input.name] if is_one else as_one_frame(values.values())
-        probability, novelty = self._trained.predict_with_novelty(x)
-        means = probability.mean(axis=0).tolist()
-        return Prediction(dict(zip(about.labels, means, strict=True)), float(novelty.mean()))
+        probability, novelty = map(np.concatenate, zip(*heard.parts, strict=True))
+        means = dict(zip(self._about.labels, probability.mean(axis=0).tolist(), strict=True))
+        return Prediction(means, float(novelty.mean()), info.duration_s, info.cut_short)
+
+    def _answers(self, samples: NDArray[np.float32], starts: Sequence[int]) -> Answers:
+        return self._trained.predict_with_novelty(self._inputs.of(samples, starts))
 
 
 def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
@@ -130,4 +172,7 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
         If something of the music in the file cannot be read.
     """
     prepare_for_numba()
-    return Predictor(TrainedModel.load(model)).predict(path, str(path)).probability
+    found = Predictor(TrainedModel.load(model)).predict(path, str(path))
+    if found.note:
+        warnings.warn(f"{path} {found.note}", stacklevel=2)
+    return found.probability
