@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stages.plots.figures import INK
+from stages.plots.style import INK
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.plots.style import INK
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from stages.core.tables import Epoch
-
-INK = "#22333b"
 
 
 def save(figure: "Figure", path: Path) -> None:

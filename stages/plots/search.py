@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stages.plots.figures import INK
+from stages.plots.style import INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.plots.figures import INK
+from stages.plots.style import INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,9 +51,9 @@ def page(samples: NDArray[np.float32], features: Mapping[str, Any], label: str, 
 
     values = _values(samples, features)
     sample_rate_hz = features["mel"].sample_rate_hz
-    _draw_wave(wave, samples, sample_rate_hz)
+    draw_wave(wave, samples, sample_rate_hz)
     drawn = (
-        _draw_mel(panels[0], values["mel"], features["mel"], apart=0.045),
+        draw_mel(panels[0], values["mel"], features["mel"], apart=0.045),
         _draw_mfcc(panels[1], values["mfcc"], features["mfcc"]),
         _draw_chroma(panels[2], values["chroma"], features["chroma"]),
     )
@@ -98,7 +98,7 @@ def overview(excerpts: Mapping[str, NDArray[np.float32]], mel: "Mel", columns: i
         axes.set_visible(False)
     panels = list(grid[: len(excerpts)])
     for index, (axes, (label, samples)) in enumerate(zip(panels, excerpts.items(), strict=True)):
-        image = _draw_mel(axes, _values(samples, {"mel": mel})["mel"], mel, apart=0.07)
+        image = draw_mel(axes, _values(samples, {"mel": mel})["mel"], mel, apart=0.07)
         axes.set_title(_short(label, 24), size=10, parse_math=False)
         axes.tick_params(labelsize=8, labelbottom=index + columns >= len(excerpts))
     panels[0].set_xlim(0, max(map(len, excerpts.values())) / mel.sample_rate_hz)
@@ -118,15 +118,38 @@ def _values(samples: NDArray[np.float32], features: Mapping[str, "FramedFeature"
     return {name: values[0] for name, values in extract(samples, [0], length, features).items()}
 
 
-def _draw_wave(axes: "Axes", samples: NDArray[np.float32], sample_rate_hz: int) -> None:
+def draw_wave(axes: "Axes", samples: NDArray[np.float32], sample_rate_hz: int) -> None:
+    """Draw a waveform, full scale 1, as the range of its samples over time in seconds.
+
+    Parameters
+    ----------
+    axes : Axes
+    samples : ndarray of float32 (n_samples,)
+    sample_rate_hz : int
+    """
     starts = np.linspace(0, len(samples), WAVE_COLUMNS, endpoint=False).astype(int)
     lowest, highest = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
     axes.fill_between(starts / sample_rate_hz, lowest, highest, color="#5c7a89", linewidth=0.5)
     axes.set(ylim=(-1, 1), yticks=(-1, 0, 1))
 
 
-def _draw_mel(axes: "Axes", values: NDArray[np.float32], mel: "Mel", apart: float) -> "AxesImage":
-    """Draw on an axis in mel, labelled in Hz; `apart`: least distance of ticks as a share of the axis."""
+def draw_mel(axes: "Axes", values: NDArray[np.float32], mel: "Mel", apart: float) -> "AxesImage":
+    """Draw a mel spectrogram over seconds, on an axis in mel that is labelled in Hz.
+
+    Parameters
+    ----------
+    axes : Axes
+    values : ndarray of float32 (n_mels, n_frames)
+        In dB.
+    mel : Mel
+    apart : float
+        Least distance of ticks as a share of the axis.
+
+    Returns
+    -------
+    AxesImage
+        In dB below the picture's maximum.
+    """
     from librosa import hz_to_mel, mel_to_hz
     from matplotlib.ticker import MaxNLocator
 
