@@ -1,6 +1,6 @@
 """Print what changes against another revision, as Markdown for a review: scores, parameters, a chart.
 
-`python -m stages.changes main` compares the workspace with main, `python -m stages.changes main HEAD` two
+`encore changes main` compares the workspace with main, `encore changes main HEAD` two
 commits. The page of `dvc plots diff` goes to dvc_plots/. Nothing is run: metrics are in git, plots in DVC's
 cache or a remote.
 """

@@ -1,23 +1,25 @@
-"""Compare finished runs, such as `python -m stages.compare model=CNN,LSTM split.name=kfold`.
+"""Compare finished runs, such as `encore compare model=CNN,LSTM split.name=kfold`.
 
 Each KEY=VALUE,VALUE chooses runs by a tag or a parameter in MLflow, by `name` or `grid`. A folder, such as
 ../other, is another checkout with its outputs, and needs no MLflow. Runs that differ in split.fold and
 train.seed alone are one model. The linear baseline and the largest class are always among the rows. A table
-and a figure go to data/comparison/, and to the grid's run in MLflow.
+and a figure go to data/comparison/, and to the grid's run in MLflow. `--json` prints the table as JSON.
 """
 
+import json
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.workspace import outputs
+from stages.entry.caller import given
 from stages.entry.command import run_command
 
 if TYPE_CHECKING:
-    from stages.evaluation.comparison import Run
+    from stages.evaluation.comparison import Row, Run
     from stages.tracking.finished import Finished, Results
 
 FOLDER = Path("data/comparison")
@@ -42,8 +44,9 @@ def main() -> None:
     from stages.tracking.groups import Group
     from stages.tracking.names import GRID
 
-    folders = [Path(word) for word in sys.argv[1:] if "=" not in word and Path(word).is_dir()]
-    words = [word for word in sys.argv[1:] if Path(word) not in folders]
+    asked = [word for word in sys.argv[1:] if word != "--json"]
+    folders = [given(word) for word in asked if "=" not in word and given(word).is_dir()]
+    words = [word for word in asked if given(word) not in folders]
     choice = wanted(words)
     here = [finished_in(folder) for folder in folders]
     store = Store() if choice or not folders else None
@@ -65,6 +68,11 @@ def main() -> None:
     with outputs(FOLDER) as folder:
         write_plain_rows(folder / "comparison.csv", rows, Row)
         save(comparison(rows), folder / "comparison.png")
+    if len(grids := choice.get(GRID, [])) == 1:
+        Group(grids[0]).attach(FOLDER / "comparison.csv", FOLDER / "comparison.png")
+    if len(asked) < len(sys.argv[1:]):
+        print(json.dumps([_document(row) for row in rows], indent=2))
+        return
     print("\n".join(table(rows)))
     print()
     print("\n".join(chances(rows)))
@@ -73,9 +81,13 @@ def main() -> None:
     if n := len(found) - len(latest):
         print(f"compare: {n} older runs of the same model, fold and seed are left out")
     print(f"compare: {FOLDER}/ has the table and a figure")
-    if len(grids := choice.get(GRID, [])) == 1:
-        Group(grids[0]).attach(FOLDER / "comparison.csv", FOLDER / "comparison.png")
+    if len(grids) == 1:
         print(f"compare: so has the run {grids[0]} in MLflow, above the runs of this grid")
+
+
+def _document(row: "Row") -> dict[str, object]:
+    """Return a row for JSON, which has no NaN."""
+    return {key: None if value != value else value for key, value in asdict(row).items()}
 
 
 def _identity(run: "Finished") -> Identity:

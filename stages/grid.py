@@ -1,10 +1,10 @@
-"""Run many experiments, such as `python -m stages.grid model=mlp,cnn split=kfold 'split.fold=range(0,5)'`.
+"""Run many experiments, such as `encore grid model=mlp,cnn split=kfold 'split.fold=range(0,5)'`.
 
-python -m stages.grid WORDS [--jobs 2]   run all that the words make and that has not finished yet
-python -m stages.grid WORDS --dry-run    say what that would be: cells, hours, disk
-python -m stages.grid list               grids and searches of this project
-python -m stages.grid resume NAME        go on with one
-python -m stages.grid delete NAME        delete its experiments and their runs
+encore grid WORDS [--jobs 2]   run all that the words make and that has not finished yet
+encore grid WORDS --dry-run    say what that would be: cells, hours, disk
+encore grid list               grids and searches of this project
+encore grid resume NAME        go on with one
+encore grid delete NAME        delete its experiments and their runs
 
 It can be killed at any moment; started again, it ends what it has left behind, and does what is left.
 `--name NAME` names a grid; else its words do. A cell whose experiment has finished is never run again.
@@ -44,7 +44,7 @@ def main() -> None:
         return
     record = _record(wanted, project)
     if wanted.command != "delete" and record.trials:
-        raise EncoreError(f"{record.name} is a search; python -m stages.search resume {record.name}")
+        raise EncoreError(f"{record.name} is a search; encore search resume {record.name}")
     if "dry-run" in wanted.options:
         _print_plan(record, wanted.jobs, project)
         return
@@ -116,7 +116,7 @@ def _run(record: "Record", jobs: int, project: Path) -> bool:
     for line in _summary(record, grid.outcome, time.monotonic() - began):
         print(line)
     if group and not grid.outcome.failed:
-        print(f"compare: python -m stages.compare grid={record.name}")
+        print(f"compare: encore compare grid={record.name}")
     return not grid.outcome.failed
 
 

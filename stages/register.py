@@ -1,4 +1,4 @@
-"""Register the best finished run as a model that takes audio: `python -m stages.register genres model=CNN`.
+"""Register the best finished run as a model that takes audio: `encore register genres model=CNN`.
 
 The first word names the registered model in MLflow, which gets a new version. Each KEY=VALUE,VALUE chooses
 runs by a tag or a parameter in MLflow, or by `name`; the best has the highest accuracy on validation tracks.
@@ -17,9 +17,7 @@ def main() -> None:
     from stages.tracking.registering import BEST_BY, register
 
     if not sys.argv[1:]:
-        raise EncoreError(
-            "no name is given; python -m stages.register NAME KEY=VALUE, such as genres model=CNN"
-        )
+        raise EncoreError("no name is given; encore register NAME KEY=VALUE, such as genres model=CNN")
     name, *words = sys.argv[1:]
     try:
         model_name(name)

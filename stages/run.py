@@ -1,7 +1,7 @@
 """Run an experiment, checked word by word first.
 
-python -m stages.run model=lstm train.epochs=100          as `dvc exp run -S model=lstm -S train.epochs=100`
-python -m stages.run --queue model=mlp,cnn train.seed=1   one experiment for each model, for `dvc queue start`
+encore run model=lstm train.epochs=100          as `dvc exp run -S model=lstm -S train.epochs=100`
+encore run --queue model=mlp,cnn train.seed=1   one experiment for each model, for `dvc queue start`
 
 Works in every folder of the project. Options: --queue, --temp, --force, --name NAME, --message TEXT,
 --copy-paths PATH, --quiet, --verbose; they are those of `dvc exp run`.

@@ -1,10 +1,12 @@
-"""List finished runs, such as `python -m stages.runs dataset=gtzan`, the latest first.
+"""List finished runs, such as `encore runs dataset=gtzan`, the latest first.
 
 Each KEY=VALUE,VALUE chooses runs by a tag or a parameter in MLflow, or by `name`. `dvc exp apply` takes the
-names of experiments.
+names of experiments, and `--run` of other commands those of runs. `--json` prints all that is known of each.
 """
 
+import json
 import sys
+from dataclasses import asdict
 
 from stages.entry.command import run_command
 
@@ -14,8 +16,11 @@ def main() -> None:
     from stages.reports.runs import lines
     from stages.tracking.finished import Store, wanted
 
-    choice = wanted(sys.argv[1:])
-    found = Store().chosen(choice)
+    words = [word for word in sys.argv[1:] if word != "--json"]
+    found = Store().chosen(wanted(words))
+    if len(words) < len(sys.argv[1:]):
+        print(json.dumps([asdict(run) for run in found], indent=2))
+        return
     print("\n".join(lines((run.name, run.tags, run.metrics, run.started) for run in found)))
 
 

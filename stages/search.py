@@ -1,9 +1,9 @@
-"""Search for good settings, such as `python -m stages.search model=cnn 'model.dropout=interval(0.1,0.6)'`.
+"""Search for good settings, such as `encore search model=cnn 'model.dropout=interval(0.1,0.6)'`.
 
 Each word with several values, a range or an interval is searched; the others are fixed.
 
-python -m stages.search WORDS --trials 20 [--jobs 2] [--rungs 3,10,30]
-python -m stages.search resume NAME   go on with one; with `--trials 40` to more trials
+encore search WORDS --trials 20 [--jobs 2] [--rungs 3,10,30]
+encore search resume NAME   go on with one; with `--trials 40` to more trials
 
 `list` and `delete NAME` of stages.grid know it, too.
 
@@ -51,7 +51,7 @@ def main() -> None:
     if wanted.command:
         record = Record.load(project, wanted.name)
         if not record.trials:
-            raise EncoreError(f"{record.name} is a grid; python -m stages.grid resume {record.name}")
+            raise EncoreError(f"{record.name} is a grid; encore grid resume {record.name}")
         if rungs:
             raise EncoreError("--rungs: a search keeps those that it began with; leave them out")
     else:

@@ -1,6 +1,6 @@
 """Open MLflow's page of the project's runs on port 5000 of this machine.
 
-The address is printed, and opened in the browser if there is a display. Ctrl-C ends it.
+`encore ui` prints the address, and opens it in the browser if there is a display. Ctrl-C ends it.
 """
 
 import http.client

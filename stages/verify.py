@@ -1,7 +1,7 @@
 """Run the pipeline again in a fresh clone, and compare every output with dvc.lock, byte by byte.
 
-make verify            what was committed, computed anew in a temporary folder
-make verify QUICK=1    the outputs that are here, compared with dvc.lock: has a disk changed them?
+encore verify          what was committed, computed anew in a temporary folder
+encore verify quick    the outputs that are here, compared with dvc.lock: has a disk changed them?
 
 Ends with exit status 1 if something differs: it names the files, arrays and values, the first stage, and what
 of this machine could explain it.

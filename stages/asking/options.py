@@ -1,6 +1,9 @@
 """The options that commands which ask a model have in common, and the model that they choose."""
 
+import hashlib
+import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +11,9 @@ from stages.core.errors import EncoreError
 from stages.entry import caller
 
 ENCODER, METRICS = "encoder.onnx", "metrics.json"
+
+
+DATA = Path("data")  # of the project
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,20 @@ class Chosen:
         from stages.inference.audio_model import threshold
 
         return None if self.metrics is None else threshold(self.metrics)
+
+    def learnt_from(self, paths: Iterable[Path]) -> set[Path]:
+        """Return which files are the music of the training or of the validation of the project's own model.
+
+        Of the models of runs and of other folders it is not known.
+        """
+        from stages.core.tables import Assignment, RawTrack, read_rows
+
+        tracks, split = DATA / "raw/tracks.csv", DATA / "split/split.csv"
+        if self.folder != DATA / "model" or not (tracks.is_file() and split.is_file()):
+            return set()
+        learnt = {row.track_id for row in read_rows(split, Assignment) if row.split in ("train", "valid")}
+        digests = {row.sha256 for row in read_rows(tracks, RawTrack) if row.track_id in learnt}
+        return {path for path in paths if path.is_file() and _sha256(path) in digests}
 
     @property
     def encoder(self) -> Path | None:
@@ -63,6 +83,13 @@ def parser(description: str | None, prog: str) -> ArgumentParser:
     return made
 
 
+def say(options: Namespace, *lines: str) -> None:
+    """Print lines beside the answer, unless it is to be quiet: to stderr, so that a pipe gets the answer."""
+    if not options.quiet:
+        for line in lines:
+            print(line, file=sys.stderr)
+
+
 def chosen(options: Namespace) -> Chosen:
     """Return the model that the command line names.
 
@@ -76,9 +103,14 @@ def chosen(options: Namespace) -> Chosen:
 
         run, folder, metrics = Store().model(options.run)
         return Chosen(folder, f"run {run.name} ({run.run_id})", metrics)
-    folder = Path("data/model") if options.model is None else caller.given(options.model)
+    folder = DATA / "model" if options.model is None else caller.given(options.model)
     if not (folder / "model.json").is_file():
         todo = "`make repro` trains one" if options.model is None else "give the folder that train wrote"
-        raise EncoreError(f"{folder}: has no model.json; {todo}, or --run NAME of a finished run")
+        raise EncoreError(f"{folder.resolve()}: has no model.json; {todo}, or --run NAME of a finished run")
     beside = (folder / METRICS, folder.parent / "evaluation" / METRICS)
     return Chosen(folder, str(folder.resolve()), next((path for path in beside if path.is_file()), None))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

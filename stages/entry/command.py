@@ -2,6 +2,8 @@
 
 import errno
 import gc
+import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -74,6 +76,9 @@ def _run(command: Callable[[], None]) -> None:
         if "data/" not in str(error):
             raise
         sys.exit(f"error: {error}; `dvc repro` makes what is missing")
+    except BrokenPipeError:  # of `| head`, say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         if error.errno not in DISK:
             raise

@@ -49,8 +49,8 @@ def main() -> None:
         )  # dvc and git's hooks, also where no environment is active
         os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
         caller.enter(PROJECT)
-        sys.argv = [f"encore {name}", *words]
-        runpy.run_module(f"stages.{name}", run_name="__main__")
+        sys.argv[1:] = words
+        runpy.run_module(f"stages.{name}", run_name="__main__", alter_sys=True)
 
 
 def _help() -> str:

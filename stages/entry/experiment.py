@@ -47,9 +47,7 @@ def guard_experiments(project: Path) -> None:
 
 def _assert_is_root(project: Path) -> None:
     if not Path.cwd().samefile(project):  # DVC would write another params.yaml here, and not use it
-        raise EncoreError(
-            f"experiments run in the project's root; cd {project}, or use python -m stages.run here"
-        )
+        raise EncoreError(f"experiments run in the project's root; cd {project}, or use encore run here")
 
 
 def _experiments_of_the_command() -> Iterator[list[str]]:

@@ -6,11 +6,11 @@ It runs the code of the checkout that the environment is in, or is linked from, 
 import os
 import sys
 
-script = os.path.abspath(__file__)  # noqa: PTH100  # a link to the whole environment is to stay
-while os.path.islink(script):  # noqa: PTH114
-    script = os.path.join(os.path.dirname(script), os.readlink(script))  # noqa: PTH115, PTH118, PTH120
-sys.path.insert(0, os.path.abspath(os.path.join(script, "../../..")))  # noqa: PTH100, PTH118
+if __name__ == "__main__":  # processes that a command starts load this file, too
+    script = os.path.abspath(__file__)  # noqa: PTH100  # a link to the whole environment is to stay
+    while os.path.islink(script):  # noqa: PTH114
+        script = os.path.join(os.path.dirname(script), os.readlink(script))  # noqa: PTH115, PTH118, PTH120
+    sys.path.insert(0, os.path.abspath(os.path.join(script, "../../..")))  # noqa: PTH100, PTH118
+    from stages.entry.commands import main
 
-from stages.entry.commands import main  # noqa: E402
-
-main()
+    main()

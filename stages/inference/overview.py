@@ -23,16 +23,11 @@ class Overview:
     Parameters
     ----------
     sample_rate_hz : int
-
-    Attributes
-    ----------
-    mel : Mel
-        What it computes of each column.
     """
 
     def __init__(self, sample_rate_hz: int):
         framing = Framing(n_fft=N_FFT, hop_length=HOP_LENGTH, window="hann", pad_mode="reflect")
-        self.mel = Mel(
+        self._mel = Mel(
             sample_rate_hz=sample_rate_hz,
             framing=framing,
             n_mels=N_MELS,
@@ -71,7 +66,9 @@ class Overview:
         other._cut = self._cut.copy()
         return other
 
-    def summary(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], float]:
+    def summary(
+        self,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], float]:
         """Return what has passed so far.
 
         Returns
@@ -80,6 +77,8 @@ class Overview:
             The least and the greatest sample of each column, full scale 1.
         mel : ndarray of float32 (n_mels, n_columns)
             Mean level in dB.
+        mel_hz : ndarray of float64 (n_mels,)
+            Centre of each band.
         column_s : float
             How long a column lasts.
         """
@@ -87,10 +86,11 @@ class Overview:
         whole.add(np.zeros(self._piece, np.float32))  # what has not filled a piece yet is computed with it
         column = HOP_LENGTH * whole._stride
         rows = whole._columns[: -(-self._n_samples // column)].T
-        return rows[LOW], rows[HIGH], rows[MEL:], column / self.mel.sample_rate_hz
+        mel_hz = self._mel.bins()[1]
+        return rows[LOW], rows[HIGH], rows[MEL:], mel_hz, column / self._mel.sample_rate_hz
 
     def _rows(self, samples: NDArray[np.float32], starts: Sequence[int]) -> NDArray[np.float32]:
-        level = extract(samples, starts, self._piece, {"mel": self.mel})["mel"]
+        level = extract(samples, starts, self._piece, {"mel": self._mel})["mel"]
         frames = np.stack([samples[start : start + self._piece] for start in starts]).reshape(-1, HOP_LENGTH)
         ends = np.stack([frames.min(axis=1), frames.max(axis=1)], axis=1)
         mel = level[:, :, :FRAMES].transpose(0, 2, 1).reshape(-1, N_MELS)

@@ -48,7 +48,7 @@ class OverTime(NamedTuple):
     probability : ndarray of float64 (n_seconds, n_classes)
         Of the segment about each second; those nearest to both ends stand for the rest.
     novelty : ndarray of float64 (n_seconds,)
-    low, high, mel, column_s
+    low, high, mel, mel_hz, column_s
         See `Overview.summary`.
     """
 
@@ -57,6 +57,7 @@ class OverTime(NamedTuple):
     low: NDArray[np.float32]
     high: NDArray[np.float32]
     mel: NDArray[np.float32]
+    mel_hz: NDArray[np.float64]
     column_s: float
 
 

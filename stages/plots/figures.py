@@ -25,7 +25,7 @@ def save(figure: "Figure", path: Path) -> None:
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         # Pillow's default is meant for photographs and makes flat areas 10 % larger
         smaller = {"compress_type": zlib.Z_DEFAULT_STRATEGY}
-        figure.savefig(path, dpi=110, metadata={"Software": None}, pil_kwargs=smaller)
+        figure.savefig(path, format="png", dpi=110, metadata={"Software": None}, pil_kwargs=smaller)
 
 
 def confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], title: str) -> "Figure":

@@ -214,7 +214,7 @@ class Tracker:
         try:
             print(registering.register(name, self.run_id), flush=True)
         except Exception as error:
-            afterwards = f"python -m stages.register {shlex.quote(name)} content_key={content_key}"
+            afterwards = f"encore register {shlex.quote(name)} content_key={content_key}"
             print(
                 f"warning: the run is not registered as {name}: {in_one_line(error)[:300]}; mend that, then "
                 f"`{afterwards}`",

@@ -39,15 +39,15 @@ LEFT_OUT = {
     "dvc exp run -S dataset=fma -S split=published": "it downloads FMA; tests use a local one",
     "dvc exp run -S dataset=fma -S dataset.subset=medium -S dataset.path=/some/fma_medium "
     "-S dataset.metadata_path=/some/fma_metadata": "it needs FMA; tests use a made-up one",
-    "python -m stages.search model=cnn 'train.learning_rate=tag(log,interval(1e-4,1e-2))' "
+    "encore search model=cnn 'train.learning_rate=tag(log,interval(1e-4,1e-2))' "
     "'model.dropout=interval(0.1,0.6)' --trials 20": "it takes minutes; test_grids.py has a search",
-    "python -m stages.search model=mlp train.optimizer=adamw,sgd 'model.dropout=interval(0.1,0.6)' "
+    "encore search model=mlp train.optimizer=adamw,sgd 'model.dropout=interval(0.1,0.6)' "
     "--trials 30 --rungs 3,10,30 --jobs 2": "the same",
     "-S '+experiment=NAME'": "NAME is to be filled in; tests compose each preset",
 }
 FEWER_EPOCHS = "-S train.epochs=3"
-GRID = "python -m stages.grid"
-TRAINS = ("dvc exp run ", "python -m stages.run ")
+GRID = "encore grid"
+TRAINS = ("dvc exp run ", "encore run ")
 BACKGROUND = (  # they serve the commands that follow
     "dask scheduler",
     "python -m stages.worker",

@@ -124,7 +124,7 @@ class TestRuns:
 
 @pytest.mark.usefixtures("runs")
 class TestList:
-    """`python -m stages.runs`."""
+    """`encore runs`."""
 
     def listed(self, monkeypatch, capsys, *words: str) -> list[str]:
         monkeypatch.setattr(sys, "argv", ["runs", *words])

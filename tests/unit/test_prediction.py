@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from stages.features.catalogue import CATALOGUE, rebuild
 from stages.features.params import FeaturesParams, build
 from stages.features.writing import stored_as
 from stages.inference.prediction import predict
+from tests.asking import asked
 from tests.synthetic import CLASSES, FRAMED, RATE_HZ, composed_sections, noise, write_music, write_params
 
 
@@ -103,15 +105,20 @@ class TestPredict:
 
 @pytest.mark.usefixtures("_project")
 class TestCard:
-    def test_its_snippet_runs_and_gives_the_probabilities_of_a_test_track(self, capsys):
+    def test_its_example_is_a_track_that_was_right_and_one_that_was_wrong(self, monkeypatch, capsys):
         text = Path("data/evaluation/README.md").read_text("utf-8")
-        (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-        exec(snippet, {})
-        printed = dict(line.split()[::-1] for line in capsys.readouterr().out.splitlines())
-        (track_id,) = (track_id for track_id in predicted() if f'"data/raw/music/{track_id}"' in snippet)
-        assert {label: float(p) for label, p in printed.items()} == pytest.approx(
-            predicted()[track_id], abs=6e-4
-        )
+        (command,) = re.findall(r"```\n(encore predict .*)\n```", text)
+        program, *paths = shlex.split(command.removeprefix("encore "))
+        answer = json.loads(asked(monkeypatch, capsys, program, *paths, "--json"))
+        with Path("data/evaluation/predictions.csv").open() as file:
+            rows = {row["track_id"]: row for row in csv.DictReader(file)}
+        of_them = [rows[str(Path(path).relative_to("data/raw/music"))] for path in paths]
+        assert [file["genre"] for file in answer["files"]] == [row["predicted"] for row in of_them]
+        assert [row["label"] == row["predicted"] for row in of_them] == [True, False][: len(of_them)]
+        for row, verdict in zip(
+            of_them, ("got right", f"got wrong, as {of_them[-1]['predicted']}"), strict=False
+        ):
+            assert f"{row['track_id']} ({row['label']}) is a test track that it {verdict}" in text
 
     def test_its_pictures_and_links_are_there(self):
         text = Path("data/evaluation/README.md").read_text("utf-8")

@@ -304,7 +304,7 @@ class TestServed:
 
 
 class TestRegister:
-    """`tracking.register` and `python -m stages.register`."""
+    """`tracking.register` and `encore register`."""
 
     def asked(self, monkeypatch, *words: str) -> None:
         monkeypatch.setattr(sys, "argv", ["register", *words])
@@ -374,7 +374,7 @@ class TestRegister:
     @pytest.mark.parametrize(
         ("words", "line"),
         [
-            ([], "no name is given; python -m stages.register NAME KEY=VALUE, such as genres model=CNN"),
+            ([], "no name is given; encore register NAME KEY=VALUE, such as genres model=CNN"),
             (["a/b"], "'a/b' should be a name of letters, digits, spaces, '.', '_' and '-', such as genres"),
             (["model=MLP"], "'model=MLP' should be a name of letters"),
             (["genres", "model=MPL"], "model=MPL: no such run; there are MLP"),
@@ -410,7 +410,7 @@ class TestRegister:
         key = client().get_run(version.run_id).data.tags["content_key"]
         assert capfd.readouterr().err == (
             "warning: the run is not registered as once more: metrics.json has no open_set.threshold; "
-            "evaluate the model again; mend that, then `python -m stages.register 'once more' "
+            "evaluate the model again; mend that, then `encore register 'once more' "
             f"content_key={key}`\n"
         )
         assert client().get_run(version.run_id).info.status == "FINISHED"

@@ -9,12 +9,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from stages.reports.card.data import balance, split_method
+from stages.reports.card.examples import examples
 from stages.reports.card.facts import Facts
 from stages.reports.card.limits import limits
 from stages.reports.card.markup import FILTERS
 from stages.reports.card.novelty import novelty
 from stages.reports.card.results import class_tables, comparison, majority
-from stages.reports.card.settings import example_path, settings
+from stages.reports.card.settings import settings
 
 __all__ = ["Facts", "markdown"]
 
@@ -51,6 +52,6 @@ def markdown(facts: Facts) -> str:
         novelty=novelty(facts),
         split_method=split_method(facts),
         balance=balance(facts),
-        example_path=example_path(facts),
+        examples=examples(facts),
         settings=settings(facts),
     )

@@ -1,8 +1,6 @@
 """What the model is and how it was trained: what was in effect, and nothing that was not."""
 
-import json
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
 
 from stages.reports.card.facts import Facts
@@ -50,17 +48,6 @@ def settings(facts: Facts) -> list[tuple[str, str]]:
     """
     rows = {**_model(facts), **_training(facts), **_origin(facts)}
     return [(name, value) for name, value in rows.items() if value]
-
-
-def example_path(facts: Facts) -> str:
-    """Return, as Python, the path of a test track that is no shorter than a segment, if there is one.
-
-    The pipeline pads shorter ones; a prediction for a file does not.
-    """
-    test = {row.track_id for row in facts.of("test")}
-    found = [row for row in facts.quality if row.track_id in test]
-    example = next((row for row in found if row.duration_s >= facts.segment_s), found[0])
-    return json.dumps(PurePath("data/raw/music", example.path).as_posix(), ensure_ascii=False)
 
 
 def _model(facts: Facts) -> dict[str, str]:
