@@ -333,6 +333,13 @@ class Features:
         with self._damage_in_one_line():
             return str(value_of(self._file[name].attrs["unit"]))
 
+    def axes(self, name: str) -> tuple[Axis, Axis]:
+        """Return bins and time of a feature."""
+        with self._damage_in_one_line():
+            labels = [dimension.label for dimension in self._file[name].dims]
+            bins, time = (Axis(label, self._file[label][:]) for label in labels[1:])
+        return bins, time
+
     def settings(self, name: str) -> dict[str, Any]:
         """Return how a feature was computed; see `Array.settings`."""
         with self._damage_in_one_line():
