@@ -54,10 +54,10 @@ def _confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], title: s
 
     names = 0.09 * max(map(len, labels))  # inches, as are all sizes
     size = 0.5 * len(labels) + 1.2
-    figure = Figure(figsize=(max(size + names + 1, 4.5), max(size + 0.8 * names, 3)), layout="constrained")
+    figure = Figure(figsize=(max(size + names + 1, 4.5), size + 0.8 * names), layout="constrained")
     axes = figure.subplots()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.argwhere(counts > 0):
         shade = "white" if share[row, column] > 0.55 else INK
         axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=shade)

@@ -336,9 +336,13 @@ class Features:
     def axes(self, name: str) -> tuple[Axis, Axis]:
         """Return bins and time of a feature."""
         with self._damage_in_one_line():
-            labels = [dimension.label for dimension in self._file[name].dims]
-            bins, time = (Axis(label, self._file[label][:]) for label in labels[1:])
+            names = [dimension.label for dimension in self._file[name].dims]
+            bins, time = (Axis(name, self._axis(name)) for name in names[1:])
         return bins, time
+
+    def _axis(self, name: str) -> NDArray[Any]:
+        values = self._file[name]
+        return np.asarray((values if values.dtype.kind == "f" else values.asstr())[:])
 
     def settings(self, name: str) -> dict[str, Any]:
         """Return how a feature was computed; see `Array.settings`."""
