@@ -1,7 +1,7 @@
 """Stage evaluate: how good is the model, honestly? Writes data/evaluation."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,10 @@ from stages.entry.command import run
 from stages.evaluation.metrics import ClassScores, confusion
 from stages.evaluation.params import EvaluateParams, TrackingParams
 from stages.evaluation.predictions import read_segments, write_tracks
-from stages.evaluation.preview import Preview, preview
+from stages.evaluation.preview import Preview, previews
 from stages.evaluation.scoring import Evaluation, evaluate, predict, units_of_tracks
 from stages.plots import figures
+from stages.plots.segments import before_and_after
 from stages.reports import card
 from stages.reports.summary import headline
 from stages.splitting import examples
@@ -61,7 +62,7 @@ def main() -> None:
         split = examples.read_split()
         with Features(examples.FEATURES) as features:
             segments = predict(trained, features, split)
-            augmented = preview(trained, features, split)
+            shown = previews(trained, features, split)
         music, quality = read_rows(TRACKS, SegmentedTrack), read_rows(QUALITY, Quality)
         unit_of = units_of_tracks(music, quality)
         evaluation = evaluate(segments, read_segments(BASELINE, labels), split, unit_of, labels, params)
@@ -72,7 +73,7 @@ def main() -> None:
             (folder / "README.md").write_text(card.markdown(facts), "utf-8")
             (folder / "figures").mkdir()
             figures.save(figures.curves(history, description.kept_epoch), folder / "figures/curves.png")
-            _draw(folder / "figures", evaluation, labels, augmented)
+            _draw(folder / "figures", evaluation, labels, shown)
 
         scores = tracked(evaluation.scores, evaluation.minus_baseline, evaluation.open_set)
         tracking.complete(scores, EVALUATION, Path("data/pictures"), MODEL, register)
@@ -117,17 +118,19 @@ def _facts(
     )
 
 
-def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], augmented: Preview | None) -> None:
+def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], shown: Mapping[str, Preview]) -> None:
     for split, name in zip(SPLITS, ("Training", "Validation", "Test"), strict=True):
         title = f"{name} tracks, accuracy {evaluation.scores[split]['track']['accuracy']:.3f}"
-        picture = figures.confusion_matrix(confusion(evaluation.tracks[split]), labels, title)
+        picture = figures.confusions(confusion(evaluation.tracks[split]), labels, title)
         figures.save(picture, folder / f"confusion_{split}.png")
-    if not_known := [split for split in evaluation.tracks if split not in SPLITS]:
-        by_split = {split: evaluation.tracks[split].novelty for split in ("test", *not_known)}
-        figures.save(figures.novelties(by_split, evaluation.limit), folder / "novelty.png")
-    if augmented is not None:
-        picture = figures.augmentations(augmented.before, augmented.after, augmented.labels)
-        figures.save(picture, folder / "augmentations.png")
+    novelty = {
+        split: tracks.novelty
+        for split, tracks in evaluation.tracks.items()
+        if split not in ("train", "valid")
+    }
+    figures.save(figures.novelties(novelty, evaluation.limit), folder / "novelty.png")
+    for name, segments in shown.items():
+        figures.save(before_and_after(segments), folder / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stages.plots.style import INK
+from stages.plots.style import BLUE, GREY, RED, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST = 3  # settings that get a picture of their own
-PALE = "#8d99ae"
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,12 @@ def search(settings: Sequence[Setting], scores: Sequence[float]) -> "Figure":
     ordered = sorted(settings, key=lambda setting: setting.importance)
     shown = ordered[::-1][:MOST]
     figure = Figure(figsize=(3.2 * (1 + len(shown)), max(3.0, 0.4 * len(ordered))), layout="constrained")
+    figure.suptitle(f"{len(scores)} complete trials; the diamond is the best one", size=11)
     bars, *axes = figure.subplots(1, 1 + len(shown))
     bars.barh(
         [setting.name for setting in ordered],
         [setting.importance for setting in ordered],
-        color=PALE,
+        color=GREY,
         height=0.5,
     )
     bars.set_xlabel("importance (fANOVA)")
@@ -66,27 +66,28 @@ def search(settings: Sequence[Setting], scores: Sequence[float]) -> "Figure":
         _scatter(axis, setting, scores)
         axis.sharey(axes[0])
         axis.tick_params(labelleft=axis is axes[0])
-    axes[0].set_ylabel("validation accuracy")
+    axes[0].set_ylabel("validation accuracy per segment")
     for axis in (bars, *axes):
         axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def _scatter(axes: "Axes", setting: Setting, scores: Sequence[float]) -> None:
-    """Draw the trials over one setting, the best one dark."""
+    """Draw the trials over one setting, and mark the best one."""
     best = max(range(len(scores)), key=scores.__getitem__)
     places: Sequence[Any] = setting.values
     if setting.ends is None:
         choices = sorted(set(setting.values))
         places = [choices.index(value) for value in setting.values]
-        axes.set_xticks(range(len(choices)), choices, parse_math=False)
+        names = [short(str(choice), 24) for choice in choices]
+        axes.set_xticks(range(len(choices)), names, rotation=30, ha="right", parse_math=False)
         axes.set_xlim(-0.5, len(choices) - 0.5)
     else:
         low, high = setting.ends
         margin = (high / low) ** 0.03 if setting.is_log else 0.03 * (high - low)
         axes.set_xscale("log" if setting.is_log else "linear")
         axes.set_xlim(*((low / margin, high * margin) if setting.is_log else (low - margin, high + margin)))
-    axes.plot(places, scores, "o", color=PALE, markersize=5, alpha=0.7)
-    axes.plot(places[best], scores[best], "o", color=INK, markersize=7)
+    axes.plot(places, scores, "o", color=BLUE, markersize=5, alpha=0.6)
+    axes.plot(places[best], scores[best], "D", color=RED, markersize=8)
     axes.set_xlabel(setting.name, parse_math=False)
     axes.grid(alpha=0.3)

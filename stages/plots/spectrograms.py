@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.plots.style import INK
+from stages.plots.panels import draw, label_hz
+from stages.plots.style import INK, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,6 @@ PAGE = ("mel", "mfcc", "chroma")  # the features of a page
 FLOOR_DB = -80.0  # relative to a picture's maximum; lower values have the same shade
 MAX_DEVIATION = 3.0  # of a coefficient, in standard deviations; greater ones have the same shade
 WAVE_COLUMNS = 1000
-OCTAVES_HZ = 125.0 * 2 ** np.arange(10)
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
@@ -45,9 +45,9 @@ def page(samples: NDArray[np.float32], features: Mapping[str, Any], label: str, 
         width_ratios=(1, 0.018), height_ratios=(0.6, 3, 1.6, 1.75),
     )  # fmt: skip
     wave, *panels = (figure.add_subplot(places[row, 0]) for row in range(4))
-    heading = _short(label, 60) or "unlabelled"
+    heading = short(label, 60) or "unlabelled"
     figure.text(0.07, 0.97, heading, size=13, weight="bold", color=INK, parse_math=False)
-    figure.text(0.07, 0.947, _short(track_id, 100), size=8.5, color=INK, parse_math=False)
+    figure.text(0.07, 0.947, short(track_id, 100), size=8.5, color=INK, parse_math=False)
 
     values = _values(samples, features)
     sample_rate_hz = features["mel"].sample_rate_hz
@@ -99,12 +99,12 @@ def overview(excerpts: Mapping[str, NDArray[np.float32]], mel: "Mel", columns: i
     panels = list(grid[: len(excerpts)])
     for index, (axes, (label, samples)) in enumerate(zip(panels, excerpts.items(), strict=True)):
         image = draw_mel(axes, _values(samples, {"mel": mel})["mel"], mel, apart=0.07)
-        axes.set_title(_short(label, 24), size=10, parse_math=False)
+        axes.set_title(short(label, 24), size=10, parse_math=False)
         axes.tick_params(labelsize=8, labelbottom=index + columns >= len(excerpts))
     panels[0].set_xlim(0, max(map(len, excerpts.values())) / mel.sample_rate_hz)
     figure.supxlabel("time in s", size=9)
     figure.supylabel("frequency in Hz (mel scale)", size=9)
-    bar = figure.colorbar(image, ax=panels, fraction=0.02, pad=0.01)
+    bar = figure.colorbar(image, ax=panels, fraction=0.1 / columns, pad=0.05 / columns, aspect=20 * rows)
     bar.set_label("dB, the panel's maximum at 0", size=9)
     bar.ax.tick_params(labelsize=8)
     return figure
@@ -150,27 +150,10 @@ def draw_mel(axes: "Axes", values: NDArray[np.float32], mel: "Mel", apart: float
     AxesImage
         In dB below the picture's maximum.
     """
-    from librosa import hz_to_mel, mel_to_hz
-    from matplotlib.ticker import MaxNLocator
-
-    first, last = hz_to_mel([mel.fmin_hz, mel.top_hz], htk=mel.htk)  # ends of the outermost bands
-    half = (last - first) / (mel.n_mels + 1) / 2
-    low, high = first + half, last - half
     # all values are equal in silence, which has no maximum to measure from
     level = values - values.max() if np.ptp(values) else np.full_like(values, FLOOR_DB)
-    image = _draw(axes, level, mel, (low, high), "magma", 32, (FLOOR_DB, 0))
-
-    lowest_hz, highest_hz = mel_to_hz([low, high], htk=mel.htk)
-    for marks_hz in (OCTAVES_HZ, MaxNLocator(4).tick_values(lowest_hz, highest_hz)):
-        inside_hz = [hz for hz in marks_hz if lowest_hz <= hz <= highest_hz]
-        if len(inside_hz) > 1:
-            break
-    ticks: dict[float, str] = {}
-    for hz in reversed(inside_hz):
-        place = float(hz_to_mel(hz, htk=mel.htk))
-        if not ticks or min(ticks) - place >= apart * (high - low):
-            ticks[place] = f"{hz / 1000:g}k" if hz >= 1000 else f"{hz:g}"
-    axes.set_yticks(list(ticks), list(ticks.values()))
+    image = draw(axes, level, 0, _hop_s(mel), "magma", 32, (FLOOR_DB, 0))
+    label_hz(axes, mel.bins()[1], apart)
     return image
 
 
@@ -180,46 +163,16 @@ def _draw_mfcc(axes: "Axes", values: NDArray[np.float32], mfcc: "FramedFeature")
     # each coefficient is standardised, else the lowest would leave the others in one shade
     standardised = (values - values.mean(axis=1, keepdims=True)) / std
     limits = (-MAX_DEVIATION, MAX_DEVIATION)
-    image = _draw(axes, standardised, mfcc, (-0.5, len(values) - 0.5), "RdBu_r", 15, limits)
+    image = draw(axes, standardised, 0, _hop_s(mfcc), "RdBu_r", 15, limits)
     axes.set_yticks(range(0, len(values), -(-len(values) // 8)))
     return image
 
 
 def _draw_chroma(axes: "Axes", values: NDArray[np.float32], chroma: "FramedFeature") -> "AxesImage":
-    image = _draw(axes, values, chroma, (-0.5, len(values) - 0.5), "viridis", 10, (0, 1))
+    image = draw(axes, values, 0, _hop_s(chroma), "viridis", 10, (0, 1))
     axes.set_yticks(range(len(values)), PITCH_CLASSES)
     return image
 
 
-def _draw(
-    axes: "Axes",
-    values: NDArray[np.float32],
-    feature: "FramedFeature",
-    ends: tuple[float, float],
-    colours: str,
-    n_shades: int,
-    limits: tuple[float, float],
-) -> "AxesImage":
-    """Draw (n_bins, n_frames) with each frame centred on its time in seconds.
-
-    Few shades and sharp edges make a file a third as large.
-    """
-    from matplotlib import colormaps
-
-    half_s = feature.framing.hop_length / feature.sample_rate_hz / 2
-    return axes.imshow(
-        values,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        extent=(-half_s, (2 * values.shape[1] - 1) * half_s, *ends),
-        cmap=colormaps[colours].resampled(n_shades),
-        vmin=limits[0],
-        vmax=limits[1],
-    )
-
-
-def _short(text: str, n: int) -> str:
-    """Return at most `n` characters of a text, all of them printable."""
-    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
-    return text if len(text) <= n else f"{text[: n // 2]} … {text[-(n // 2) :]}"
+def _hop_s(feature: "FramedFeature") -> float:
+    return feature.framing.hop_length / feature.sample_rate_hz

@@ -1,6 +1,7 @@
-"""The colours of all pictures, which people with colour blindness can tell apart."""
+"""Colours and names in all pictures; the colours differ for people with colour blindness, too."""
 
-INK = "#22333b"  # text, and whatever is compared with
+INK = "#22333b"  # text, and what others are compared with
+BLUE, GREY, RED = "#3f90da", "#94a4a2", "#bd1f01"  # of the same ten as `class_colours`
 
 
 def class_colours(n: int) -> list[str]:
@@ -20,3 +21,9 @@ def class_colours(n: int) -> list[str]:
         red, green, blue = (1 - strength * (1 - part) for part in to_rgb(ten[i % len(ten)]))
         colours.append(to_hex((red, green, blue)))
     return colours
+
+
+def short(text: str, n: int) -> str:
+    """Return at most about `n` characters of a text, all of them printable."""
+    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    return text if len(text) <= n else f"{text[: n // 2]} … {text[-(n // 2) :]}"

@@ -110,7 +110,7 @@ def _chart(changes: Changes) -> str:
         "xychart-beta",
         f'  title "Validation accuracy per segment: {names}"',
         f'  x-axis "epoch" [{", ".join(map(str, range(1, epochs + 1, step)))}]',
-        '  y-axis "share correct" 0 --> 1',
+        '  y-axis "accuracy" 0 --> 1',
         *(f"  line [{', '.join(map(str, changes.curves[name][::step]))}]" for name in drawn),
     ]
     return "\n".join(["```mermaid", *lines, "```"])

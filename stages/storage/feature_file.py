@@ -333,6 +333,17 @@ class Features:
         with self._damage_in_one_line():
             return str(value_of(self._file[name].attrs["unit"]))
 
+    def axes(self, name: str) -> tuple[Axis, Axis]:
+        """Return bins and time of a feature."""
+        with self._damage_in_one_line():
+            names = [dimension.label for dimension in self._file[name].dims]
+            bins, time = (Axis(name, self._axis(name)) for name in names[1:])
+        return bins, time
+
+    def _axis(self, name: str) -> NDArray[Any]:
+        values = self._file[name]
+        return np.asarray((values if values.dtype.kind == "f" else values.asstr())[:])
+
     def settings(self, name: str) -> dict[str, Any]:
         """Return how a feature was computed; see `Array.settings`."""
         with self._damage_in_one_line():

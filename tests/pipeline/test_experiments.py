@@ -74,7 +74,7 @@ def test_queued_experiments_succeed_in_a_fresh_clone_and_are_tracked(clone: Proj
         assert run.info.status == "FINISHED"
         assert "test/accuracy" in run.data.metrics
         figures = figures_of(client, run)
-        assert len(figures) == 6
+        assert len(figures) == 7
         pages = [file.path for file in client.list_artifacts(run.info.run_id, "pages/classes")]
         assert pages == [f"pages/classes/{label}.png" for label in ("high", "low", "noise")]
         for figure in figures:

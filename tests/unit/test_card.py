@@ -570,7 +570,7 @@ class TestNovelty:
         assert "Above 0.700" in said
         assert "10.0 % of the test tracks do, wrongly" in said
         assert "AUROC" not in said
-        assert "novelty.png" not in said
+        assert "figures/novelty.png" in said
 
     def test_embeddings_have_distances(self):
         loss = {"name": "supcon", "embedding_size": 64, "temperature": 0.1}

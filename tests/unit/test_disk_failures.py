@@ -72,7 +72,7 @@ def project(module_workspace: Path) -> Iterator[Path]:
             patch.setattr(module, "code", functools.cache(module.code))  # slow, and the same each time
         for module, names in (
             (spectrograms, ("page", "overview")),
-            (figures, ("confusion_matrix", "curves", "novelties", "augmentations")),
+            (figures, ("confusions", "curves", "novelties")),
         ):
             for name in names:
                 patch.setattr(module, name, lambda *_: Figure(figsize=(0.3, 0.3)))

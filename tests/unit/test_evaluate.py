@@ -19,7 +19,7 @@ from stages.evaluation import scoring
 from stages.evaluation.metrics import score_both
 from stages.evaluation.params import EvaluateParams
 from stages.evaluation.predictions import Predictions, read_segments
-from stages.evaluation.preview import preview
+from stages.evaluation.preview import previews
 from stages.splitting import examples
 from stages.storage.feature_file import Features
 from stages.tracking.metrics import tracked
@@ -30,6 +30,7 @@ from tests.synthetic import (
     edit_params,
     edited_features,
     line_of,
+    write_arrays,
     write_features,
     write_params,
     write_raw,
@@ -151,6 +152,7 @@ class TestOutputs:
         wanted = {
             "augmentations.png",
             "curves.png",
+            "novelty.png",
             "confusion_train.png",
             "confusion_valid.png",
             "confusion_test.png",
@@ -247,11 +249,16 @@ def test_models_of_other_recipes_are_evaluated(workspace, options, augmentations
     assert evaluated_without_figures().scores["test"]["track"]["accuracy"] > 0.9
     trained, split = TrainedModel.load(Path("data/model")), examples.read_split()
     with Features(examples.FEATURES) as features:
-        first, again = preview(trained, features, split), preview(trained, features, split)
+        first, again = (previews(trained, features, split)["augmentations"] for _ in range(2))
     assert list(first.after) == list(again.after)
     assert len(first.after) == augmentations
+    assert first.unit == {"bins": "standard deviations from the mean of train", "none": "dB"}.get(
+        trained.description.scaler.name, "standard deviations from the segment's mean"
+    )
     for name, values in first.after.items():
         np.testing.assert_array_equal(values, again.after[name])
+        changed = (values != first.before).any(axis=(1, 2))
+        assert changed.all() or name == "mixup", "nothing to see"
 
 
 @pytest.fixture(scope="class", params=["cross_entropy", "triplet", "supcon"])
@@ -367,8 +374,11 @@ class TestVariants:
         self.train("train.scaler=none", *options)
         trained = TrainedModel.load(Path("data/model"))
         with Features(examples.FEATURES) as features:
-            shown = preview(trained, features, examples.read_split())
-        assert list(shown.after) == [*self.NAMES, *(["shift"] if options else [])]
+            found = previews(trained, features, examples.read_split())
+        assert list(found) == ["variants", *(["augmentations"] if options else [])]
+        shown = found["variants"]
+        assert list(shown.after) == list(self.NAMES)
+        assert (shown.bins.name, len(shown.time_s)) == ("mfcc_bin", 16)
         with h5py.File(examples.FEATURES) as file:
             originals, tracks = file["mfcc"][:], file["track_id"].asstr()[:]
             rows = [int(np.flatnonzero((originals == one).all(axis=(1, 2)))[0]) for one in shown.before]
@@ -380,11 +390,28 @@ class TestVariants:
             for name in self.NAMES:
                 np.testing.assert_array_equal(shown.after[name], file[f"variants/{name}/mfcc"][rows])
 
+    def test_variants_are_shown_on_mel_where_the_file_has_it(self, workspace):
+        self.train()
+        with Features(examples.FEATURES) as features:
+            every = np.arange(len(features.track_id))
+            arrays = {"mfcc": features.read("mfcc", every)}
+            arrays["mel"] = np.random.default_rng(0).random((len(every), 20, 16), np.float32)
+            labels = [features.labels[index] for index in features.label]
+            rows = list(zip(features.track_id, features.segment, labels, strict=True))
+        of_variants = {name: {key: x + 1 for key, x in arrays.items()} for name in self.NAMES}
+        write_arrays(examples.FEATURES, arrays, rows, "dB", of_variants)
+        trained = TrainedModel.load(Path("data/model"))
+        with Features(examples.FEATURES) as features:
+            shown = previews(trained, features, examples.read_split())["variants"]
+        assert shown.title == "Training segments and their variants (mel)"
+        assert (shown.bins.name, shown.unit, shown.before.shape) == ("mel_bin", "dB", (3, 20, 16))
+        np.testing.assert_array_equal(shown.after[self.NAMES[0]], shown.before + 1)
+
     def test_without_variants_and_augmentation_there_is_no_preview(self, workspace):
         self.train("train.variants=false")
         trained = TrainedModel.load(Path("data/model"))
         with Features(examples.FEATURES) as features:
-            assert preview(trained, features, examples.read_split()) is None
+            assert previews(trained, features, examples.read_split()) == {}
 
 
 def test_two_classes_are_enough(workspace):

@@ -29,7 +29,11 @@ SETTINGS = {"n_fft": 2048, "window": "hann", "fmin_hz": 0.5, "htk": False, "fmax
 ARRAYS = {
     "mel": feature_file.Array(np.dtype(np.float32), "dB", MEL_HZ, TIME_S, SETTINGS),
     "mfcc": feature_file.Array(
-        np.dtype(np.float16), "1", feature_file.Axis("mfcc_coefficient", np.arange(5.0)), TIME_S, {}
+        np.dtype(np.float16),
+        "1",
+        feature_file.Axis("mfcc_coefficient", np.array(["C", "C#", "D", "D#", "E"])),
+        TIME_S,
+        {},
     ),
     "mel_levels": feature_file.Array(
         np.dtype(np.uint8), "level", MEL_HZ, feature_file.Axis("time_s_mel_levels", np.arange(9) / 20), {}
@@ -82,6 +86,11 @@ def test_axes_are_named_and_scaled(path):
         assert file["mel"].dims[1]["mel_frequency_hz"][:].tolist() == [0, 100, 200, 300, 400]
         np.testing.assert_allclose(file["mel"].dims[2]["time_s"][:], np.arange(N_FRAMES) / 10)
         assert file["mel_levels"].dims[2][0][:].tolist() == (np.arange(9) / 20).tolist()
+    with feature_file.Features(path) as features:
+        bins, time = features.axes("mel_levels")
+        assert (bins.name, bins.values.tolist()) == ("mel_frequency_hz", MEL_HZ.values.tolist())
+        assert (time.name, time.values.tolist()) == ("time_s_mel_levels", (np.arange(9) / 20).tolist())
+        assert features.axes("mfcc")[0].values.tolist() == ["C", "C#", "D", "D#", "E"]
 
 
 def test_features_share_an_axis_of_one_name(path):

@@ -74,10 +74,9 @@ class Facts:
         return given.segment_length / given.sample_rate_hz
 
     @property
-    def has_augmentation(self) -> bool:
-        """Whether training segments were altered, or variants of the music were added to them."""
-        recipe = self.description.recipe
-        return bool(recipe.augment.active or (recipe.train.variants and self.description.input.variants))
+    def has_variants(self) -> bool:
+        """Whether variants of the music were added to the training segments."""
+        return bool(self.description.recipe.train.variants and self.description.input.variants)
 
     @property
     def evaluated(self) -> list[Assignment]:
