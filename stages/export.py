@@ -7,7 +7,8 @@ Nothing is uploaded.
 """
 
 import json
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,14 +109,13 @@ def _write_folder(
     return answer | {"files": files}, lines
 
 
-def _parser() -> ArgumentParser:
-    made = parser(__doc__, "encore export")
-    made.add_argument(
-        "where", metavar="TO", help="a new file, such as genres.onnx, or the name of a new folder"
-    )
-    return made
+def parse(words: Sequence[str] | None = None) -> Namespace:
+    """Read the words of the command line; or end, with help or what is wrong with them."""
+    asked = parser(__doc__, "encore export")
+    asked.add_argument("where", metavar="TO", help="a new file, such as genres.onnx, or a new folder")
+    return asked.parse_args(words)
 
 
 if __name__ == "__main__":
-    words = _parser().parse_args()
-    run_command(lambda: main(words), takes_words=True)
+    given_options = parse()
+    run_command(lambda: main(given_options), takes_words=True)
