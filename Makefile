@@ -97,7 +97,7 @@ lock: ## write requirements.lock anew from pyproject.toml; what it need not chan
 	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv==0.13.9
 	@cp requirements.lock requirements.tmp
 	@$(VENV)-lock/bin/uv pip compile pyproject.toml --universal --quiet --no-annotate --no-header \
-	  --group render --group pretrained --group encoder --group dev --output-file requirements.tmp
+	  --group render --group pretrained --group encoder --group export --group dev --output-file requirements.tmp
 	@grep -vE '^(torch|triton|pyaudio|nvidia-[a-z0-9-]+|cuda-[a-z]+)==' requirements.tmp > requirements.lock
 	@rm -r requirements.tmp $(VENV)-lock
 

@@ -123,14 +123,18 @@ class Mel(FramedFeature):
         """Return where the bands begin, peak and end: each begins at the peak of the one before."""
         return filters.mel_edges_hz(self.n_mels, self.fmin_hz, self.top_hz, self.htk)
 
+    def weights(self) -> NDArray[np.float64]:
+        """Return what each band takes of the power of each bin, (n_mels, n_bins)."""
+        bins_hz = self.framing.frequency_hz(self.sample_rate_hz)
+        return filters.mel(self._edges_hz(), bins_hz, self.norm == "slaney")
+
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
         return decibels(_mel_filters(self)(segments.power(self.framing)), self.top_db, self.ref)
 
 
 @lru_cache(maxsize=4)
 def _mel_filters(mel: Mel) -> FilterBank:
-    bins_hz = mel.framing.frequency_hz(mel.sample_rate_hz)
-    return FilterBank(filters.mel(mel._edges_hz(), bins_hz, mel.norm == "slaney"))
+    return FilterBank(mel.weights())
 
 
 class Mfcc(FramedFeature):
@@ -169,19 +173,25 @@ class Mfcc(FramedFeature):
 
     def _compute(self, segments: Segments) -> NDArray[np.float32]:
         # in float32 the sum over bands would err by over 1e-3 where all are at the floor
-        mfcc = self.mel.of(segments).astype(np.float64) @ _dct(self.mel.n_mels, self.n_mfcc)
+        mfcc = self.mel.of(segments).astype(np.float64) @ dct(self.mel.n_mels, self.n_mfcc)
         parts = [mfcc]
-        for order in range(1, self.deltas + 1):
-            import scipy.signal
-
-            parts.append(
-                scipy.signal.savgol_filter(mfcc, self.delta_width, order, deriv=order, axis=1, mode="interp")
-            )
+        parts += [derivative(mfcc, self.delta_width, order, axis=1) for order in range(1, self.deltas + 1)]
         return np.concatenate(parts, axis=2, dtype=np.float32)
 
 
+def derivative(values: NDArray[np.float64], width: int, order: int, axis: int) -> NDArray[np.float64]:
+    """Return the derivative along an axis, of polynomials of degree `order` fitted to `width` values."""
+    import scipy.signal
+
+    fitted: NDArray[np.float64] = scipy.signal.savgol_filter(
+        values, width, order, deriv=order, axis=axis, mode="interp"
+    )
+    return fitted
+
+
 @lru_cache(maxsize=4)
-def _dct(n_mels: int, n_mfcc: int) -> NDArray[np.float64]:
+def dct(n_mels: int, n_mfcc: int) -> NDArray[np.float64]:
+    """Return the first columns of the orthonormal DCT-II, (n_mels, n_mfcc)."""
     import scipy.fft
 
     transform: NDArray[np.float64] = scipy.fft.dct(np.eye(n_mels), norm="ortho", axis=1)[:, :n_mfcc]

@@ -51,6 +51,11 @@ class Inputs:
     encoder : Path or None
         Where the file of the feature encoder is; None: where it was in the training.
 
+    Attributes
+    ----------
+    features : mapping of str to Feature
+        By name.
+
     Raises
     ------
     EncoreError
@@ -60,13 +65,13 @@ class Inputs:
     def __init__(self, about: ModelInput, encoder: Path | None = None):
         self._about = about
         given = {"sample_rate_hz": about.sample_rate_hz} | ({"path": str(encoder)} if encoder else {})
-        self._features: Mapping[str, Feature] = {
+        self.features: Mapping[str, Feature] = {
             name: rebuild(name, {**made, **given}) for name, made in about.settings.items()
         }
 
     def of(self, samples: NDArray[np.float32], starts: Sequence[int]) -> NDArray[Any]:
         """Compute them for the segments that begin at `starts`: (n_segments, n_bins, n_frames)."""
-        values = extract(samples, starts, self._about.segment_length, self._features)
+        values = extract(samples, starts, self._about.segment_length, self.features)
         is_one = isinstance(self._about.feature, str)
         return values[self._about.name] if is_one else as_one_frame(values.values())
 

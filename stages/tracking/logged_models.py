@@ -94,7 +94,7 @@ def log_audio_model(run_id: str, model: Path, metrics: Path) -> str:
 
 
 def download(client: "MlflowClient", run_id: str, name: str, into: Path) -> tuple[Path, Path]:
-    """Fetch the model of a run, and metrics.json of its evaluation.
+    """Fetch the model of a run, and its evaluation.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def download(client: "MlflowClient", run_id: str, name: str, into: Path) -> tupl
     Returns
     -------
     model, metrics : Path
-        A folder with the files `MODEL`, and the other file.
+        A folder with the files `MODEL`, and metrics.json in a folder with all that evaluate has written.
 
     Raises
     ------
@@ -122,10 +122,10 @@ def download(client: "MlflowClient", run_id: str, name: str, into: Path) -> tupl
         arrays = f"runs:/{run_id}/{ARRAYS}"
         data = Model.load(arrays).flavors["python_function"]["data"]
         model = Path(download_artifacts(f"{arrays}/{data}", dst_path=str(into)))
-        metrics = Path(client.download_artifacts(run_id, "evaluation/metrics.json", str(into)))
-        missing = [file for file in MODEL if not (model / file).is_file()]
+        metrics = Path(client.download_artifacts(run_id, "evaluation", str(into))) / "metrics.json"
+        missing = [path for path in (*(model / name for name in MODEL), metrics) if not path.is_file()]
     except (OSError, MlflowException):
-        missing = ["a file"]
+        missing = [into]
     if missing:
         raise EncoreError(
             f"run {name} ({run_id}) has lost its model or its results; run it again, or choose others"

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 # More pictures, or a name that it is registered by, do not make another experiment.
 NOT_LOGGED = {"pictures", "tracking"}
 # What is logged of the folders of three stages: files that a user keeps beside the outputs are not.
+RAW, SOURCE = Path("data/raw"), "source.json"
 PICTURES = ("pages", "spectrograms.png")
 EVALUATION = (
     "README.md",
@@ -201,6 +202,7 @@ class Tracker:
         self._client.log_artifacts(self.run_id, str(Path(evaluation, "figures")))
         self._log_outputs(Path(pictures), PICTURES)
         self._log_outputs(Path(evaluation), EVALUATION, "evaluation")
+        self._log_outputs(RAW, [SOURCE], "evaluation")  # the licence of the music
         self._client.log_text(self.run_id, page(Path(evaluation, "README.md")), "evaluation/card.html")
         self._describe(description.model, metrics, Path(evaluation, "figures"))
         self._show(Path(evaluation, "figures/confusion_test.png"))

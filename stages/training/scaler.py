@@ -65,7 +65,12 @@ class Scaler(Params):
         """
         import torch
 
-        segments = torch.from_numpy(x)
+        return self.scale(torch.from_numpy(x))
+
+    def scale(self, segments: "Tensor") -> "Tensor":
+        """Do the same with a tensor."""
+        import torch
+
         match self.name:
             case "bins":
                 return (segments - torch.tensor(self.mean)[:, None]) / torch.tensor(self.std)[:, None]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load, save
+from torch import Tensor
 
 import models
 from models.nearest_prototype import NearestPrototype
@@ -120,12 +121,16 @@ class TrainedModel:
             raise ValueError(f"the model takes codes 0 to {n_levels - 1}, but there is {x.max()}")
         parts = torch.split(self.description.scaler.standardise(x), forward_size(x[:1].nbytes))
         logits = torch.cat([self.model(part.to(device)).cpu() for part in parts]).double()
+        probability, novelty = self.answer(logits)
+        return probability.numpy(), novelty.numpy()
+
+    def answer(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what logits (n, n_classes), in double precision, mean: probability and novelty."""
         probability = probabilities(logits, self.description.recipe.loss.name)
         if isinstance(self.model, NearestPrototype):
-            novelty = (-logits.max(dim=1).values * self.model.temperature.cpu()).sqrt()
-        else:
-            novelty = 1 - probability.max(dim=1).values
-        return probability.numpy(), novelty.numpy()
+            temperature = self.model.temperature.to(logits.device)
+            return probability, (-logits.max(dim=1).values * temperature).sqrt()
+        return probability, 1 - probability.max(dim=1).values
 
 
 def _load_pyfunc(path: str) -> TrainedModel:

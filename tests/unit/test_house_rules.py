@@ -89,7 +89,9 @@ def test_audio_knows_no_tracking_and_no_files_but_audio():
          "stages/entry/foreign.py stages/experiments/pipeline.py stages/experiments/slot.py stages/links.py "
          "stages/offline.py stages/verification/recorded.py"),
         ("dvc_data", "stages/entry/internals.py"),
-        ("onnxruntime", "stages/features/onnx_network.py"),
+        ("onnx", None),
+        ("onnx_ir", "stages/exporting/onnx_file.py"),
+        ("onnxruntime", "stages/exporting/onnx_file.py stages/features/onnx_network.py"),
         ("pickle", None),
     ],
 )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Where a trained model comes from: the music, its licence, and what an evaluation found."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stages.core.documents import read_document
+from stages.core.errors import EncoreError
+from stages.training.description import Description
+
+SOURCE = "source.json"
+UNKNOWN = "unknown"
+CODE_LICENCE = "MIT"  # of Encore
+
+
+class Origin(NamedTuple):
+    """What is known of a model beside its weights.
+
+    Attributes
+    ----------
+    description : Description
+    evaluation : Path or None
+        The folder that evaluate has written for this model; None: there is none.
+    metrics : mapping
+        Its metrics.json; empty: there is none.
+    source : mapping
+        name, licence, citation and caveat of the music; "unknown", or empty, where nothing says it.
+    """
+
+    description: Description
+    evaluation: Path | None
+    metrics: Mapping[str, Any]
+    source: Mapping[str, str]
+
+    @property
+    def pretrained(self) -> list[str]:
+        """A sentence on each feature that is itself a trained network."""
+        about, name = self.description.input, self.source["name"]
+        return [
+            f"{feature} is pre-trained on {', '.join(heard)}"
+            + (
+                ": it may know this music"
+                if about.may_know(feature, name)
+                else "; overlap with this music unknown"
+            )
+            for feature, heard in about.trained_on.items()
+        ]
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """What a file says of it in its metadata."""
+        found = {
+            "licence_of_code": f"{CODE_LICENCE} (Encore)",
+            "trained_on": self.source["name"],
+            "licence_of_music": self.source["licence"],
+            "citation_of_music": self.source["citation"],
+            "caveat": self.source["caveat"],
+            "pretrained": "; ".join(self.pretrained),
+        }
+        if self.metrics:
+            found["accuracy"] = f"{self.metrics['result']}, per test track, with its 95 % interval"
+            found["novelty_threshold"] = str(self.metrics["open_set"]["threshold"])
+        return {key: value for key, value in found.items() if value}
+
+
+def origin(description: Description, metrics: Path | None) -> Origin:
+    """Read what is known of a model.
+
+    Parameters
+    ----------
+    description : Description
+        Of the model.
+    metrics : Path or None
+        metrics.json of its evaluation, beside the model card.
+
+    Raises
+    ------
+    EncoreError
+        If the card is of another training, or a file is damaged.
+    """
+    unknown = {"name": UNKNOWN, "licence": UNKNOWN, "citation": UNKNOWN, "caveat": ""}
+    if metrics is None:
+        return Origin(description, None, {}, unknown)
+    folder = metrics.parent
+    card = folder / "README.md"
+    if not card.is_file() or description.content_key not in card.read_text("utf-8"):
+        raise EncoreError(
+            f"{card}: not the card of this model, whose content key is {description.content_key}; "
+            "`dvc repro` evaluates it"
+        )
+    beside = (folder / SOURCE, folder.parent / "raw" / SOURCE)
+    source = next((read_document(path) for path in beside if path.is_file()), unknown)
+    return Origin(description, folder, json.loads(metrics.read_text("utf-8")), source)
