@@ -32,7 +32,7 @@ class Sink(Protocol):
         """Return one that has what this one has, for another try at what follows."""
 
 
-class Waveform:
+class Waveform(Sink):
     """Keeps a waveform in memory."""
 
     def __init__(self, blocks: "deque[NDArray[Any]] | None" = None) -> None:

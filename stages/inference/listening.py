@@ -24,7 +24,7 @@ from stages.training.description import ModelInput
 SILENCE_DB = -80.0  # of full scale; what conf/quality drops, too
 
 
-class Several:
+class Several(Sink):
     """Gives a waveform to several sinks."""
 
     def __init__(self, *sinks: Sink):
@@ -76,7 +76,7 @@ class Inputs:
         return values[self._about.name] if is_one else as_one_frame(values.values())
 
 
-class Segments:
+class Segments(Sink):
     """Cuts a waveform into segments, and keeps what a function makes of those of each block.
 
     Parameters

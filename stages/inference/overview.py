@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.audio.waveform import Sink
 from stages.features.catalogue import Mel, extract
 from stages.features.spectra import Framing
 from stages.inference.listening import Segments
@@ -17,7 +18,7 @@ HOP_LENGTH, N_FFT, N_MELS = 512, 2048, 96
 LOW, HIGH, MEL = 0, 1, 2  # in a row of numbers: the least and the greatest sample, and from there on the mel
 
 
-class Overview:
+class Overview(Sink):
     """Sums a waveform up while it passes.
 
     Parameters
