@@ -32,6 +32,7 @@ from stages.entry.registry import check_params
 from stages.features.params import FeaturesParams, build
 from stages.inference.audio_model import METRICS, columns, threshold
 from stages.inference.prediction import Predictor, predict
+from stages.tracking.finished import Store
 from stages.tracking.logged_models import log_audio_model
 from stages.tracking.process import connect
 from stages.tracking.registering import register as register_run
@@ -39,6 +40,7 @@ from stages.training.description import ModelInput
 from stages.training.trained import TrainedModel
 from stages.training.trained import build as build_model
 from tests import synthetic
+from tests.asking import asked
 from tests.synthetic import CLASSES, RATE_HZ, REPO, edit_params, line_of, noise, write_music, write_params
 
 pytestmark = pytest.mark.slow
@@ -113,6 +115,15 @@ class TestAnswer:
         ]
         for path, row in zip(music, answer.to_dict("records"), strict=True):
             assert {label: row[label] for label in CLASSES} == pytest.approx(predict(path))
+
+    def test_encore_predict_asks_a_run_by_name_and_by_id(self, project, tracks, monkeypatch, capsys):
+        (run,) = Store().runs
+        paths = [f"data/raw/music/{name}" for name in tracks]
+        for name in (run.name, run.run_id):
+            answer = json.loads(asked(monkeypatch, capsys, "predict", "--run", name, "--json", *paths))
+            assert [file["genre"] for file in answer["files"]] == [row["nearest"] for row in tracks.values()]
+            assert answer["threshold"] == threshold(Path("data/evaluation/metrics.json"))
+            assert run.run_id in answer["model"]
 
     @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG"])
     def test_the_content_tells_the_format(self, model, kind, tmp_path):
