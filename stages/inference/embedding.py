@@ -187,9 +187,8 @@ def _embed_cached(file: tuple[Path, str], method: Method, code: str) -> Embedded
     if found := cache.load(key, ["vector", "fingerprint"]):
         arrays, about = found
         return Embedded(vector=arrays["vector"], fingerprint=arrays["fingerprint"], **about)
-    network = _network(method.model) if method.model else None
     try:
-        embedded = _embed(path, name, method, network)
+        embedded = _embed(path, name, method)
     except EncoreError as error:
         return str(error)
     arrays = {"vector": embedded.vector, "fingerprint": embedded.fingerprint}
@@ -197,15 +196,15 @@ def _embed_cached(file: tuple[Path, str], method: Method, code: str) -> Embedded
     return embedded
 
 
-def _embed(path: Path, name: str, method: Method, network: "TrainedModel | None") -> Embedded:
+def _embed(path: Path, name: str, method: Method) -> Embedded:
     about = method.input
     inputs = Inputs(about, Path(method.encoder) if method.encoder else None)
 
     def sums(samples: NDArray[np.float32], starts: Sequence[int]) -> Sums:
         x = inputs.of(samples, starts)
-        if network is None:
+        if not method.model:
             return x[:, :, 0].sum(axis=0, dtype=np.float64), np.zeros(0), len(x)
-        answer = network.answer(x)
+        answer = _network(method.model).answer(x)  # loaded when there is music: it takes a second
         return answer.embedding.sum(axis=0, dtype=np.float64), answer.probability.sum(axis=0), len(x)
 
     segments = Segments(about.segment_length, about.segment_length, sums)
@@ -222,7 +221,7 @@ def _embed(path: Path, name: str, method: Method, network: "TrainedModel | None"
     vector, probability, n_segments = (sum(parts) for parts in zip(*segments.parts, strict=True))
     return Embedded(
         vector=(vector / n_segments).astype(np.float32),
-        genre="" if network is None else network.description.labels[int(probability.argmax())],
+        genre=_network(method.model).description.labels[int(probability.argmax())] if method.model else "",
         digest=prints.digest,
         duration_s=info.duration_s,
         fingerprint=fingerprint(prints.samples, about.sample_rate_hz),

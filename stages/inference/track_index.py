@@ -175,9 +175,10 @@ class Index:
         try:
             self.about: dict[str, Any] = json.loads((place / ABOUT).read_text("utf-8"))
             assert self.about["schema"] == SCHEMA
-            self.n_tracks, size = self._shape = int(self.about["n_tracks"]), int(self.about["size"])
+            self.n_tracks = int(self.about["n_tracks"])
+            self._shape = self.n_tracks, int(self.about["size"])
             self.scale = Scale(np.array(self.about["mean"]), np.array(self.about["std"]))
-            assert (place / VECTORS).stat().st_size > 4 * self.n_tracks * size
+            assert np.load(place / VECTORS, mmap_mode="r").shape == self._shape
             self._database = sqlite3.connect(f"{(place / TRACKS).resolve().as_uri()}?mode=ro", uri=True)
         except FileNotFoundError:
             raise EncoreError(f"{place}: no index; `encore similar --index FOLDER` makes one") from None
