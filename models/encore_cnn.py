@@ -63,10 +63,16 @@ class EncoreCNN(Classifier):
         self.head = nn.Sequential(
             nn.BatchNorm1d(n_statistics), nn.Dropout(dropout), nn.Linear(n_statistics, n_classes)
         )
-        self.dense: nn.Module | None = None
+        self.dense: nn.Sequential | None = None
         if hidden:
             layers = dense_layers([2 * n_bins, *hidden], dropout)
             self.dense = nn.Sequential(nn.BatchNorm1d(2 * n_bins), *layers, nn.Linear(hidden[-1], n_classes))
+
+    @property
+    def heads(self) -> list[nn.Module]:
+        """The last layer of each part."""
+        parts = [self.head] if self.dense is None else [self.head, self.dense]
+        return [part[-1] for part in parts]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (batch, n_classes) for segments (batch, [n_channels,] n_bins, n_frames).

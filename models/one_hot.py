@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.classifier import Classifier
 
@@ -43,6 +43,11 @@ class OneHotInput(Classifier):
         """Return logits (batch, n_classes) for segments of uint8 codes (batch, n_bins, n_frames)."""
         logits: Tensor = self.classifier(self.expand(x))
         return logits
+
+    @property
+    def heads(self) -> list[nn.Module]:
+        """Those of the classifier."""
+        return self.classifier.heads
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return those of the classifier."""

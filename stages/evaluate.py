@@ -25,6 +25,7 @@ from stages.evaluation.metrics import ClassScores, confusion
 from stages.evaluation.params import EvaluateParams, TrackingParams
 from stages.evaluation.predictions import read_segments, write_tracks
 from stages.evaluation.preview import Preview, previews
+from stages.evaluation.retrieval import OWN, Retrieval, at_5, statistics
 from stages.evaluation.scoring import Evaluation, evaluate, predict, units_of_tracks
 from stages.plots import figures
 from stages.plots.segments import before_and_after
@@ -61,11 +62,13 @@ def main() -> None:
         history = read_rows(MODEL / "history.csv", Epoch)
         split = examples.read_split()
         with Features(examples.FEATURES) as features:
-            segments = predict(trained, features, split)
+            segments, embedded = predict(trained, features, split)
+            vectors = {OWN: embedded, **statistics(features, split)}
             shown = previews(trained, features, split)
         music, quality = read_rows(TRACKS, SegmentedTrack), read_rows(QUALITY, Quality)
         unit_of = units_of_tracks(music, quality)
-        evaluation = evaluate(segments, read_segments(BASELINE, labels), split, unit_of, labels, params)
+        linear = read_segments(BASELINE, labels)
+        evaluation = evaluate(segments, linear, vectors, split, unit_of, labels, params)
 
         with outputs(EVALUATION) as folder:
             _write_tables(folder, evaluation, labels)
@@ -75,7 +78,9 @@ def main() -> None:
             figures.save(figures.curves(history, description.kept_epoch), folder / "figures/curves.png")
             _draw(folder / "figures", evaluation, labels, shown)
 
-        scores = tracked(evaluation.scores, evaluation.minus_baseline, evaluation.open_set)
+        scores = tracked(
+            evaluation.scores, evaluation.minus_baseline, evaluation.open_set, at_5(evaluation.retrieved)
+        )
         tracking.complete(scores, EVALUATION, Path("data/pictures"), MODEL, register)
         for line in headline(evaluation.summary, description.model):
             print(line)
@@ -88,6 +93,7 @@ def _write_tables(folder: Path, evaluation: Evaluation, labels: Sequence[str]) -
     write_plain_rows(folder / "classes.csv", evaluation.classes, ClassScores)
     write_plain_rows(folder / "confusion.csv", evaluation.confused, Confused)
     write_plain_rows(folder / "novelty.csv", evaluation.novelties, Novelty)
+    write_plain_rows(folder / "retrieval.csv", evaluation.retrieved, Retrieval)
 
 
 def _facts(
@@ -115,6 +121,7 @@ def _facts(
         confused=evaluation.confused,
         open_set=evaluation.open_set,
         novelties=evaluation.novelties,
+        retrieved=evaluation.retrieved,
     )
 
 

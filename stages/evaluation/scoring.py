@@ -1,10 +1,11 @@
 """Scores of a model, and of the linear baseline beside it, by the same functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.core.errors import EncoreError
 from stages.core.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
@@ -12,6 +13,7 @@ from stages.evaluation import metrics, open_set
 from stages.evaluation.baseline import predicted_splits
 from stages.evaluation.params import EvaluateParams
 from stages.evaluation.predictions import Predictions
+from stages.evaluation.retrieval import Retrieval, Vectors, at_5, means_by_track, retrieval
 from stages.splitting import examples
 from stages.splitting.schemes import SPLITS, units_of
 from stages.storage.feature_file import Features
@@ -49,6 +51,7 @@ class Evaluation:
         Of the tracks of train, valid and test.
     novelties : sequence of Novelty
         The most novel first.
+    retrieved : sequence of Retrieval
     """
 
     tracks: Mapping[str, Predictions]
@@ -62,6 +65,7 @@ class Evaluation:
     classes: Sequence[metrics.ClassScores]
     confused: Sequence[Confused]
     novelties: Sequence[Novelty]
+    retrieved: Sequence[Retrieval]
 
     @property
     def n_units(self) -> int:
@@ -82,13 +86,14 @@ class Evaluation:
             "n_units": self.n_units,
             "largest_class": dict(zip(("label", "accuracy"), self.largest_class, strict=True)),
             "open_set": self.open_set,
+            "retrieval": at_5(self.retrieved),
         }
 
 
 def predict(
     trained: "TrainedModel", features: Features, split: Sequence[Assignment]
-) -> dict[str, Predictions]:
-    """Predict the segments of every split, those of unknown and unlabelled tracks included.
+) -> tuple[dict[str, Predictions], dict[str, Vectors]]:
+    """Predict and embed the segments of every split, those of unknown and unlabelled tracks included.
 
     Parameters
     ----------
@@ -101,8 +106,10 @@ def predict(
 
     Returns
     -------
-    dict of str to Predictions
-        Segments by split.
+    predictions : dict of str to Predictions
+        Of segments by split.
+    vectors : dict of str to Vectors
+        The mean embeddings of tracks by split.
 
     Raises
     ------
@@ -111,13 +118,26 @@ def predict(
     """
     from tqdm import tqdm
 
-    predictions = {}
+    predictions, vectors = {}, {}
     for name in tqdm(_names(split), desc="evaluate", unit="split", disable=None):
         data = examples.load(features, trained.description.input.feature, split, name)
-        parts = zip(*(trained.predict_with_novelty(x) for x in data.blocks()), strict=True)
-        probability, novelty = (np.concatenate(part) for part in parts)
+        answers: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        vectors[name] = means_by_track(data.track_id, _embeddings(trained, data, answers))
+        probability, novelty = (np.concatenate(part) for part in zip(*answers, strict=True))
         predictions[name] = Predictions(data.track_id, data.label, probability, novelty)
-    return predictions
+    return predictions, vectors
+
+
+def _embeddings(
+    trained: "TrainedModel",
+    data: examples.Examples,
+    answers: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the embeddings of each block of segments, too large to be kept; keep the other answers."""
+    for x in data.blocks():
+        heard = trained.hear(x)
+        answers.append((heard.probability, heard.novelty))
+        yield heard.embedding
 
 
 def units_of_tracks(tracks: Sequence[SegmentedTrack], quality: Sequence[Quality]) -> dict[str, str]:
@@ -134,6 +154,7 @@ def units_of_tracks(tracks: Sequence[SegmentedTrack], quality: Sequence[Quality]
 def evaluate(
     model: Mapping[str, Predictions],
     baseline: Mapping[str, Predictions],
+    vectors: Mapping[str, Mapping[str, Vectors]],
     split: Sequence[Assignment],
     unit_of: Mapping[str, str],
     labels: Sequence[str],
@@ -145,6 +166,8 @@ def evaluate(
     ----------
     model, baseline : mapping of str to Predictions
         Segments by split; the baseline's of test, and of unknown if there are any.
+    vectors : mapping of str to mapping of str to Vectors
+        Of tracks by embedding and split; see `stages.evaluation.retrieval`.
     split : sequence of Assignment
         From `examples.read_split`.
     unit_of : mapping
@@ -181,6 +204,7 @@ def evaluate(
         classes=metrics.class_table(tracks["test"], labels),
         confused=list(metrics.confusion_table({name: tracks[name] for name in SPLITS}, labels)),
         novelties=open_set.table(tracks, limit, labels, label_of),
+        retrieved=retrieval(vectors, label_of, unit_of),
     )
 
 

@@ -16,7 +16,7 @@ from stages.core.errors import EncoreError, some
 from stages.core.tables import RawTrack
 from stages.core.user_tables import read_pairs, spelled
 from stages.sources.choice import choose
-from stages.sources.music_below import LeftOut, music_below
+from stages.sources.music_below import LeftOut, group_of, music_below
 from stages.sources.params import SourceParams, absolute
 from stages.sources.source import Published
 
@@ -116,7 +116,7 @@ class Folder:
                 track_id=path,
                 path=path,
                 label=labels[path],
-                group=self._group(path),
+                group=group_of(path, self.params.group_pattern),
                 source=self.name,
             )
             for path in paths
@@ -136,10 +136,6 @@ class Folder:
                 f"dataset.labels: {table} labels none of the files; its paths should look like {min(labels)}"
             )
         return labels
-
-    def _group(self, path: str) -> str:
-        match = re.search(self.params.group_pattern, spelled(path)) if self.params.group_pattern else None
-        return " / ".join(part for part in match.groupdict().values() if part) if match else ""
 
 
 def _copy(root: Path, track: RawTrack, into: Path) -> RawTrack:

@@ -1,6 +1,7 @@
 """The music in a folder and all folders in it, and what else was found there."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from stages.audio.formats import is_music
 from stages.core.errors import some
+from stages.core.user_tables import spelled
 
 
 @dataclass
@@ -56,6 +58,12 @@ def music_below(root: Path, left_out: LeftOut) -> Iterator[Path]:
         If folders are in folders without end.
     """
     yield from _walk(root, root.resolve(), left_out, (), is_linked=False)
+
+
+def group_of(path: str, pattern: str | None) -> str:
+    """Return what the named groups of a pattern match in a path below the folder; empty: nothing."""
+    match = re.search(pattern, spelled(path)) if pattern else None
+    return " / ".join(part for part in match.groupdict().values() if part) if match else ""
 
 
 def _walk(

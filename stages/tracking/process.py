@@ -52,6 +52,7 @@ EVALUATION = (
     "metrics.json",
     "novelty.csv",
     "predictions.csv",
+    "retrieval.csv",
 )
 MAX_VALUE = 500  # characters of a parameter; MLflow rejects the whole batch if one is longer
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +41,25 @@ def save_weights(weights: dict[str, torch.Tensor], path: Path) -> str:
     content = save({name: value.contiguous().cpu() for name, value in weights.items()})
     path.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
+
+
+class Heard(NamedTuple):
+    """What a model says of segments, and what it says it by.
+
+    Attributes
+    ----------
+    probability : ndarray of float64 (n, n_classes)
+    novelty : ndarray of float64 (n,)
+        Distance to the nearest prototype, 0 to 2; of a classifier one minus the highest probability
+        (Hendrycks & Gimpel, 2017).
+    embedding : ndarray of float32 (n, embedding_size)
+        What the last layer takes: see `models.Classifier.answer`. Of a model that compares with prototypes
+        what it compares.
+    """
+
+    probability: NDArray[np.float64]
+    novelty: NDArray[np.float64]
+    embedding: NDArray[np.float32]
 
 
 class TrainedModel:
@@ -91,21 +110,18 @@ class TrainedModel:
         """
         return self.predict_with_novelty(x)[0]
 
-    @torch.inference_mode()
     def predict_with_novelty(self, x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return class probabilities of segments, and how unlike all known classes they are.
+        """Return class probabilities of segments, and how unlike all known classes they are; see `hear`."""
+        return self.hear(x)[:2]
+
+    @torch.inference_mode()
+    def hear(self, x: NDArray[Any]) -> Heard:
+        """Return what the model says of segments, and what it says it by.
 
         Parameters
         ----------
         x : ndarray of float32, or of uint8 for codes (n, n_bins, n_frames)
             The feature as `stages.storage.feature_file.Features.read` returns it, not standardised.
-
-        Returns
-        -------
-        probability : ndarray of float64 (n, n_classes)
-        novelty : ndarray of float64 (n,)
-            Distance to the nearest prototype, 0 to 2; of a classifier one minus the highest probability
-            (Hendrycks & Gimpel, 2017).
 
         Raises
         ------
@@ -120,9 +136,12 @@ class TrainedModel:
         if n_levels is not None and x.max(initial=0) >= n_levels:  # its one-hot would be all zeros
             raise ValueError(f"the model takes codes 0 to {n_levels - 1}, but there is {x.max()}")
         parts = torch.split(self.description.scaler.standardise(x), forward_size(x[:1].nbytes))
-        logits = torch.cat([self.model(part.to(device)).cpu() for part in parts]).double()
-        probability, novelty = self.answer(logits)
-        return probability.numpy(), novelty.numpy()
+        answers = [self.model.answer(part.to(device)) for part in parts]
+        logits, embedding = (
+            torch.cat([values.cpu() for values in of_parts]) for of_parts in zip(*answers, strict=True)
+        )
+        probability, novelty = self.answer(logits.double())
+        return Heard(probability.numpy(), novelty.numpy(), embedding.float().numpy())
 
     def answer(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return what logits (n, n_classes), in double precision, mean: probability and novelty."""

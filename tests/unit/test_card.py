@@ -106,6 +106,7 @@ def facts(split: list[Assignment] | None = None, labels: list[str] = LABELS, **o
         confused=[Confused("test", labels[0], labels[0], 18), Confused("test", labels[0], labels[1], 2)],
         open_set={"threshold": 0.7, "known_accepted": 0.9},
         novelties=[],
+        retrieved=[],
     )
     return replace(found, **others)
 

@@ -14,12 +14,21 @@ from sklearn.metrics import accuracy_score
 
 from stages import baseline, evaluate, train
 from stages.core.params import load
-from stages.core.tables import Assignment, Quality, SegmentedTrack, read_rows, read_table, write_table
+from stages.core.tables import (
+    Assignment,
+    Quality,
+    SegmentedTrack,
+    read_plain_rows,
+    read_rows,
+    read_table,
+    write_table,
+)
 from stages.evaluation import scoring
 from stages.evaluation.metrics import score_both
 from stages.evaluation.params import EvaluateParams
 from stages.evaluation.predictions import Predictions, read_segments
 from stages.evaluation.preview import previews
+from stages.evaluation.retrieval import OWN, Retrieval
 from stages.splitting import examples
 from stages.storage.feature_file import Features
 from stages.tracking.metrics import tracked
@@ -60,7 +69,7 @@ def predicted() -> tuple[TrainedModel, dict[str, Predictions]]:
     """The trained model, and its predictions of segments, as `evaluate` makes them."""
     trained = TrainedModel.load(Path("data/model"))
     with Features(examples.FEATURES) as features:
-        return trained, scoring.predict(trained, features, examples.read_split())
+        return trained, scoring.predict(trained, features, examples.read_split())[0]
 
 
 def evaluated_without_figures() -> scoring.Evaluation:
@@ -68,7 +77,7 @@ def evaluated_without_figures() -> scoring.Evaluation:
     labels = trained.description.labels
     linear = read_segments(Path("data/baseline/predictions.csv"), labels)
     params = load("evaluate", EvaluateParams)
-    return scoring.evaluate(segments, linear, examples.read_split(), units(), labels, params)
+    return scoring.evaluate(segments, linear, {}, examples.read_split(), units(), labels, params)
 
 
 def units() -> dict[str, str]:
@@ -133,6 +142,36 @@ class TestOutputs:
         assert {row["track_id"]: row["unit"] for row in rows} == {name: units()[name] for name in wanted}
         linear = evaluated_without_figures().baseline
         assert [row["baseline"] for row in rows] == [CLASSES[index] for index in linear.predicted]
+
+    def test_retrieval_is_of_the_models_embedding_and_of_mfcc_beside_it(self):
+        rows = read_plain_rows(Path("data/evaluation/retrieval.csv"), Retrieval)
+        assert [(row.embedding, row.same_artist, row.k) for row in rows] == [
+            (name, same_artist, k)
+            for name in (OWN, "mfcc")
+            for same_artist in ("allowed", "removed")
+            for k in (1, 5)
+        ]  # nine test tracks, each an artist of its own: none has ten others
+        assert {row.n_queries for row in rows} == {9}
+        metrics = json.loads(Path("data/evaluation/metrics.json").read_text())["retrieval"]
+        assert set(metrics) == {OWN, "mfcc"}
+        at_5 = next(row for row in rows if (row.same_artist, row.k) == ("removed", 5))
+        assert metrics[OWN]["precision_at_5"] == pytest.approx(at_5.precision, abs=1e-5)
+        trained = TrainedModel.load(Path("data/model"))
+        with Features(examples.FEATURES) as features:
+            split = examples.read_split()
+            train, test = (examples.load(features, "mfcc", split, name) for name in ("train", "test"))
+            of_train, of_test = (
+                np.stack([embedding[data.track_id == name].mean(axis=0) for name in np.unique(data.track_id)])
+                for data in (train, test)
+                for embedding in [trained.hear(data.read()).embedding]
+            )
+        std = of_train.std(axis=0)
+        scaled = (of_test - of_train.mean(axis=0)) / np.where(std > 0, std, 1)
+        scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
+        cosine = scaled @ scaled.T - 3 * np.eye(len(scaled))
+        label = np.array([name.partition("/")[0] for name in np.unique(test.track_id)])
+        hits = label[np.argsort(-cosine, axis=1)[:, :5]] == label[:, None]
+        assert at_5.precision == pytest.approx(hits.mean(), abs=1e-5)
 
     def test_confusion_counts_every_track_of_every_split(self):
         rows = rows_of("data/evaluation/confusion.csv")
@@ -334,7 +373,11 @@ class TestOpenSet:
         evaluation = evaluated_without_figures()
         assert set(evaluation.scores["baseline"]["open_set"]) == AUROC
         assert set(evaluation.open_set) > AUROC
-        logged = tracked(evaluation.scores, evaluation.minus_baseline, evaluation.open_set)
+        found = {OWN: {"precision_at_5": 0.5}, "mfcc": {"precision_at_5": 0.4}}
+        logged = tracked(evaluation.scores, evaluation.minus_baseline, evaluation.open_set, found)
+        assert not any(name.startswith("test_retrieval") for name in logged)
+        without = tracked(evaluation.scores, evaluation.minus_baseline, {}, found)
+        assert without["test_retrieval/precision_at_5"] == 0.5
         assert {f"test_open_set/{name}" for name in AUROC} < set(logged)
         assert not any("baseline" in name and "auroc" in name for name in logged)
         assert {"test/accuracy", "test_segments/accuracy", "test_baseline/accuracy"} < set(logged)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import models
+from models.nearest_prototype import NearestPrototype
 from models.one_hot import OneHotInput
 from stages.training import loop
 from stages.training.batches import Resident
@@ -15,7 +16,7 @@ from stages.training.checkpoints import Checkpoint
 from stages.training.losses import make_loss
 from stages.training.model_params import check_model
 from stages.training.validation import validate
-from tests.synthetic import class_patterns, composed_sections, recipe, training
+from tests.synthetic import REPO, class_patterns, composed_sections, recipe, training
 
 pytestmark = pytest.mark.slow
 
@@ -279,3 +280,49 @@ class TestOneHotInput:
 def test_all_exported_models_are_classifiers():
     assert set(models.__all__) >= {"MLP", "CNN", "LSTM", "Classifier"}
     assert all(issubclass(getattr(models, name), models.Classifier) for name in models.__all__)
+
+
+PRESETS = sorted(path.stem for path in (REPO / "conf/model").glob("*.yaml"))
+
+
+class TestEmbedding:
+    """The embedding is all that the answer is made from."""
+
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_heads_make_the_logits_from_it(self, name):
+        chosen = check_model(composed_sections(f"model={name}")["model"])
+        shape = {"Linear": (40, 1), "ChoiCNN": (96, 1280)}.get(chosen.name, (96, 130))
+        model = getattr(models, chosen.name)(input_shape=shape, n_classes=10, **chosen.kwargs).eval()
+        x = torch.randn(3, *shape)
+        with torch.no_grad():
+            logits, embedding = model.answer(x)
+            parts = embedding.split([head.in_features for head in model.heads], dim=1)
+            answers = [head(part) for head, part in zip(model.heads, parts, strict=True)]
+            again = torch.stack(answers).mean(dim=0)
+            assert torch.equal(logits, model(x))
+        assert embedding.shape[0] == len(x)
+        torch.testing.assert_close(again.relu() if chosen.name == "EmbeddingCNN" else again, logits)
+
+    def test_it_leaves_no_hooks_and_no_weights(self):
+        model = configured("encore_cnn", hidden=[16]).eval()
+        names = [*model.state_dict()]
+        model.answer(torch.randn(2, 128, 130))
+        assert not any(layer._forward_pre_hooks for layer in model.modules())
+        assert [*model.state_dict()] == names
+        assert [head.in_features for head in model.heads] == [128, 16]
+
+    def test_input_layer_passes_it_on(self):
+        model = on_codes("encore_cnn").eval()
+        codes, _ = code_patterns(2)
+        logits, embedding = model.answer(codes)
+        wanted = model.classifier.answer(model.expand(codes))
+        assert torch.equal(logits, wanted[0])
+        assert torch.equal(embedding, wanted[1])
+
+    def test_with_prototypes_it_is_what_is_compared(self):
+        model = NearestPrototype(configured("mlp", CODES, n_classes=4), 3, 4).eval()
+        x = torch.randn(5, *CODES)
+        logits, embedding = model.answer(x)
+        assert torch.equal(logits, model(x))
+        torch.testing.assert_close(embedding.norm(dim=1), torch.ones(5))
+        assert torch.equal(embedding, model.embed(x))

@@ -68,19 +68,25 @@ def test_the_segments_of_every_split_are_predicted(workspace, monkeypatch):
     monkeypatch.setattr(examples, "BLOCK", 5)
     trained = TrainedModel(description(), build(description()))
     with Features(examples.FEATURES) as features:
-        found = predict(trained, features, rows)
+        found, vectors = predict(trained, features, rows)
+        assert list(vectors) == list(found)
         assert list(found) == ["train", "valid", "test", "unknown", "unlabelled"]
         for name, of_split in found.items():
             data = examples.load(features, "mfcc", rows, name)
-            parts = [trained.predict_with_novelty(block) for block in data.blocks()]
+            parts = [trained.hear(block) for block in data.blocks()]
             assert np.array_equal(of_split.probability, np.concatenate([part[0] for part in parts]))
             assert np.array_equal(of_split.novelty, np.concatenate([part[1] for part in parts]))
             assert np.array_equal(of_split.track_id, data.track_id)
+            embedding = np.concatenate([part.embedding for part in parts])
+            assert vectors[name].track_id.tolist() == sorted(set(data.track_id.tolist()))
+            for track_id, values in zip(*vectors[name], strict=True):
+                wanted = embedding[data.track_id == track_id].mean(axis=0)
+                np.testing.assert_allclose(values, wanted, rtol=1e-5, atol=1e-6)
             assert np.array_equal(of_split.label, data.label)
 
 
 def evaluated(model, linear, split) -> Evaluation:
-    return evaluate(model, linear, split, UNIT_OF, LABELS, PARAMS)
+    return evaluate(model, linear, {}, split, UNIT_OF, LABELS, PARAMS)
 
 
 def test_each_part_is_what_its_function_gives(model, linear, split):
@@ -116,6 +122,7 @@ def test_the_summary_is_of_test_valid_and_baseline(model, linear, split):
         "n_units": 4,
         "largest_class": {"label": "blues", "accuracy": 0.5},
         "open_set": evaluation.open_set,
+        "retrieval": {},
     }
 
 

@@ -16,6 +16,7 @@ from stages.reports.card.markup import FILTERS
 from stages.reports.card.novelty import novelty
 from stages.reports.card.results import class_tables, comparison, majority
 from stages.reports.card.settings import settings
+from stages.reports.card.similar import similar
 
 __all__ = ["Facts", "markdown"]
 
@@ -50,6 +51,7 @@ def markdown(facts: Facts) -> str:
         limits=limits(facts),
         classes=class_tables(facts),
         novelty=novelty(facts),
+        similar=similar(facts),
         split_method=split_method(facts),
         balance=balance(facts),
         examples=examples(facts),

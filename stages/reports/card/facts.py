@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stages.audio.formats import MIDI
 from stages.core.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 from stages.evaluation.metrics import ClassScores
+from stages.evaluation.retrieval import Retrieval
 from stages.reports.card.markup import counted
 from stages.splitting.schemes import SPLITS, count_in_several_splits
 
@@ -49,6 +50,7 @@ class Facts:
         What `stages.evaluation.open_set.score` gives.
     novelties : sequence of Novelty
         The most novel first.
+    retrieved : sequence of Retrieval
     """
 
     description: "Description"
@@ -66,6 +68,7 @@ class Facts:
     confused: Sequence[Confused]
     open_set: Mapping[str, float]
     novelties: Sequence[Novelty]
+    retrieved: Sequence[Retrieval]
 
     @property
     def segment_s(self) -> float:

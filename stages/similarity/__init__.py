@@ -1,0 +1,1 @@
+"""Vectors of tracks, and which of them are alike."""
