@@ -1,17 +1,18 @@
 """Every model of conf/model as an ONNX file, beside PyTorch on music: `python -m tests.campaigns.export`.
 
-It takes a project in which the pipeline has run. Each model learns for three epochs from its features, with
+It takes a project in which the pipeline has run. Each model learns for one epoch from its features, with
 the recipe of its preset. Some minutes; words of the command line are the models that are wanted.
 """
 
 import json
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.campaigns.workspace import new_workspace
-from tests.synthetic import REPO, run_stage
+from tests.campaigns.workspace import new_workspace, run
+from tests.synthetic import REPO
 
 MODELS = [path.stem for path in sorted((REPO / "conf/model").glob("*.yaml"))]
 NEEDS = {"embedding_cnn": ["loss=triplet"]}
@@ -41,18 +42,18 @@ def main(names: list[str]) -> int:
 
 def export(name: str, folder: Path) -> tuple[dict | str, float, Path]:
     """Train a model and export it; return what the command says, its seconds, and the file."""
-    overrides = [f"model={name}", *NEEDS.get(name, []), "train.epochs=3", "runtime.tracking='off'"]
+    overrides = [f"model={name}", *NEEDS.get(name, []), "train.epochs=1", "runtime.tracking='off'"]
     workspace = new_workspace(folder / "trained", *overrides, "runtime.device=cpu")
     (workspace / "data").mkdir()
     for part in ("features", "split"):
         (workspace / "data" / part).symlink_to(REPO / "data" / part)
-    trained = run_stage("train", workspace)
     path = folder / "model.onnx"
-    if trained.returncode:
+    trained = run("train", workspace)
+    if trained.status:
         return trained.stderr.strip().splitlines()[-1], 0.0, path
     began = time.perf_counter()
-    asked = [str(path), "--model", str(workspace / "data/model"), "--json"]
-    done = run_stage("export", REPO, *asked)
+    words = ["-m", "stages.export", str(path), "--model", str(workspace / "data/model"), "--json", "--quiet"]
+    done = subprocess.run([sys.executable, *words], cwd=REPO, capture_output=True, text=True)
     seconds = time.perf_counter() - began
     return (done.stderr.strip() if done.returncode else json.loads(done.stdout)), seconds, path
 
