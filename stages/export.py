@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.asking.options import chosen, parser
+from stages.asking.options import chosen, parser, say
 from stages.core.errors import EncoreError
 from stages.core.runtime import prepare_for_torch
 from stages.core.workspace import new_folder
@@ -37,6 +37,7 @@ def main(options: Namespace) -> None:
     from stages.training.trained import TrainedModel
 
     model = chosen(options)
+    say(options, f"model: {model.name}")
     trained = TrainedModel.load(model.folder)
     whole = Whole(trained, Inputs(trained.description.input, model.encoder))
     about = origin(trained.description, model.metrics)
@@ -44,13 +45,10 @@ def main(options: Namespace) -> None:
         answer, lines = _write_file(whole, about, where)
     else:
         answer, lines = _write_folder(whole, about, model, where)
-    answer = {"model": model.name, "written": str(where.resolve()), **answer}
-    if options.json:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
-    elif options.quiet:
-        print(answer["written"])
-    else:
-        print("\n".join(f"export: {line}" for line in [f"the model is {model.name}", *lines]))
+    say(options, *lines)
+    written = str(where.resolve())
+    answer = {"model": model.name, "written": written, **answer}
+    print(json.dumps(answer, indent=2, ensure_ascii=False) if options.json else written)
 
 
 def _free(word: str) -> Path:
@@ -95,10 +93,10 @@ def _write_folder(
     with new_folder(path) as folder:
         hub.check(about, model.folder)
         answer, lines = _write_file(whole, about, folder / hub.ONNX)
-        files = hub.write(about, whole, model.folder, folder, path.name)
+        files = hub.write(about, whole, model.folder, folder)
     lines = [
-        f"{path} has {', '.join(files)}",
         *lines,
+        f"beside it: {', '.join(name for name in files if name != hub.ONNX)}",
         f"licence of the music: {about.source['licence']}",
         "nothing is uploaded; before you do: are the names of tracks in README.md and novelty.csv private?",
     ]

@@ -27,7 +27,7 @@ NOT_FREE = """# Licence
 
 The code that trained this model and that loads it, Encore, has the MIT licence.
 
-The weights were learned from music of {name}. Its licence: {licence}.
+The weights were learned from music: {name}. Its licence: {licence}.
 
 Encore cannot say under which licence these weights may be passed on. Who publishes them decides that, and
 states it here and in the header of README.md.
@@ -50,7 +50,7 @@ def check(origin: Origin, model: Path) -> None:
         raise EncoreError(f"{card}: not a card as evaluate writes it; export the project's model, or a run's")
 
 
-def write(origin: Origin, whole: Whole, model: Path, folder: Path, name: str) -> list[str]:
+def write(origin: Origin, whole: Whole, model: Path, folder: Path) -> list[str]:
     """Fill a folder that has the ONNX file with all else that a hub shows and a user needs.
 
     Parameters
@@ -60,8 +60,6 @@ def write(origin: Origin, whole: Whole, model: Path, folder: Path, name: str) ->
     model : Path
         The folder of the trained model.
     folder : Path
-    name : str
-        What the folder will be called.
 
     Returns
     -------
@@ -82,7 +80,7 @@ def write(origin: Origin, whole: Whole, model: Path, folder: Path, name: str) ->
         (folder / f"{LICENCE.name}.md").write_text(NOT_FREE.format_map(origin.source), "utf-8")
     before, after = card.split(USE)[0], card.split(AFTER_USE)[1]
     parts = (_linked(text, evaluation, folder) for text in (before, AFTER_USE.lstrip() + after))
-    (folder / CARD).write_text(_card(origin, whole, name, *parts), "utf-8")
+    (folder / CARD).write_text(_card(origin, whole, *parts), "utf-8")
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -102,7 +100,7 @@ def _linked(card: str, evaluation: Path, folder: Path) -> str:
     return LINK.sub(follow, card)
 
 
-def _card(origin: Origin, whole: Whole, name: str, before: str, after: str) -> str:
+def _card(origin: Origin, whole: Whole, before: str, after: str) -> str:
     environment = Environment(  # noqa: S701  (Markdown, not HTML: names go through `escaped`)
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -119,7 +117,6 @@ def _card(origin: Origin, whole: Whole, name: str, before: str, after: str) -> s
         scores=_scores(origin),
         before=before,
         after=after,
-        folder=name,
         takes_waveform=not whole.without_layer,
         inputs=" and ".join(f"`{given}`" for given in whole.inputs),
         without_layer=" and ".join(f"`{given}`" for given in whole.without_layer),
