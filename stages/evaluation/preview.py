@@ -106,7 +106,7 @@ def _augmentations(trained: "TrainedModel", features: Features, split: Sequence[
     std = torch.tensor(scaler.std or [1.0])
     after = {}
     for name in augment.active:
-        torch.manual_seed(1)  # which changes each of the segments: 0 shifts the first one by nothing
+        torch.manual_seed(1)  # with 0 the shift of the first segment is none
         after[name] = Augmentation(augment.only(name), std)(x, target)[0].numpy()
     return Preview(
         f"Training segments and each augmentation of them ({_named(wanted)}, as the network takes it)",

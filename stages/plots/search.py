@@ -50,8 +50,10 @@ def search(settings: Sequence[Setting], scores: Sequence[float]) -> "Figure":
 
     ordered = sorted(settings, key=lambda setting: setting.importance)
     shown = ordered[::-1][:MOST]
-    figure = Figure(figsize=(3.2 * (1 + len(shown)), max(3.0, 0.4 * len(ordered))), layout="constrained")
-    figure.suptitle(f"{len(scores)} complete trials; the diamond is the best one", size=11)
+    figure = Figure(figsize=(3.2 * (1 + len(shown)), max(3.3, 0.4 * len(ordered))), layout="constrained")
+    figure.suptitle(
+        f"{len(scores)} complete trials by validation accuracy per segment; the diamond is the best", size=11
+    )
     bars, *axes = figure.subplots(1, 1 + len(shown))
     bars.barh(
         [setting.name for setting in ordered],
@@ -66,7 +68,7 @@ def search(settings: Sequence[Setting], scores: Sequence[float]) -> "Figure":
         _scatter(axis, setting, scores)
         axis.sharey(axes[0])
         axis.tick_params(labelleft=axis is axes[0])
-    axes[0].set_ylabel("validation accuracy per segment")
+    axes[0].set_ylabel("validation accuracy")
     for axis in (bars, *axes):
         axis.spines[["top", "right"]].set_visible(False)
     return figure

@@ -1,7 +1,7 @@
 """Colours and names in all pictures; the colours differ for people with colour blindness, too."""
 
 INK = "#22333b"  # text, and what others are compared with
-BLUE, GREY, RED = "#3f90da", "#94a4a2", "#bd1f01"  # of the same ten as `class_colours`
+BLUE, GREY, RED = "#3f90da", "#717581", "#bd1f01"  # of the same ten as `class_colours`
 
 
 def class_colours(n: int) -> list[str]:

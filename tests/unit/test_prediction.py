@@ -123,7 +123,7 @@ class TestCard:
     def test_its_pictures_and_links_are_there(self):
         text = Path("data/evaluation/README.md").read_text("utf-8")
         links = re.findall(r"\]\((.*?)\)", text)
-        assert len(links) == 6
+        assert len(links) == 7
         assert all(Path("data/evaluation", link).is_file() for link in links if link.startswith("figures"))
 
     def test_it_tells_the_framing_of_the_models_feature(self):
