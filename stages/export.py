@@ -17,7 +17,7 @@ from stages.core.errors import EncoreError
 from stages.core.runtime import prepare_for_torch
 from stages.core.workspace import new_folder
 from stages.entry import caller
-from stages.entry.command import run_command
+from stages.entry.command import run_parsed
 
 if TYPE_CHECKING:
     from stages.asking.options import Chosen
@@ -115,5 +115,4 @@ def parse(words: Sequence[str] | None = None) -> Namespace:
 
 
 if __name__ == "__main__":
-    given_options = parse()
-    run_command(lambda: main(given_options), takes_words=True)
+    run_parsed(lambda: main(parse()))

@@ -15,7 +15,7 @@ import sys
 from argparse import Namespace
 
 from stages.asking import options as shared
-from stages.entry.command import run_command
+from stages.entry.command import run_parsed
 
 SOME_PROBLEM = 3  # exit status
 
@@ -88,4 +88,4 @@ def _options() -> Namespace:
 
 
 if __name__ == "__main__":
-    run_command(main, takes_words=True)
+    run_parsed(main)

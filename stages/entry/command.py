@@ -58,6 +58,11 @@ def run_command(command: Callable[[], None], takes_words: bool = False) -> None:
     _run(command)
 
 
+def run_parsed(command: Callable[[], None]) -> None:
+    """Run the ``main`` of a command that reads its words, and answers ``--help``, with argparse."""
+    _run(command)
+
+
 def _answer_help(command: Callable[[], None], takes_words: bool = False) -> None:
     wants_help = sys.argv[1:] in (["-h"], ["--help"])
     if wants_help or (sys.argv[1:] and not takes_words):
