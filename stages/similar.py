@@ -10,6 +10,7 @@ dimension standardised over the index, by their cosine. A genre in brackets is p
 """
 
 import json
+import os
 import re
 import sys
 from argparse import ArgumentParser, Namespace
@@ -57,7 +58,7 @@ def main() -> None:
         parser.error("--same-genre and --other-artists go with files, not with --index")
     if given.feature and (given.model or given.run):
         parser.error("--feature is without a model")
-    place = PLACE if given.at is None else caller.given(given.at)
+    place = PLACE if given.at is None else Path(os.path.normpath(caller.given(given.at)))
     sys.exit(_make(given, place) if given.index else _ask(given, place))
 
 
@@ -106,17 +107,17 @@ def _make(given: Namespace, place: Path) -> int:
                 index.add(known, one.vector, one.fingerprint)
             else:
                 lost.append(one)
-    print(*lost, sep="\n", end="\n" if lost else "", file=sys.stderr)
+    _name(lost)
     if given.json:
         print(
             json.dumps(
                 {"index": str(place), "folder": str(root), "n_tracks": index.n_tracks, "left_out": lost}
             )
         )
-    elif not given.quiet:
-        print(f"similar: {place} has {index.n_tracks} tracks of {root}, by {method.words}")
+    else:
+        options.say(given, f"{place} has {index.n_tracks} tracks of {root}, by {method.words}")
     if lost:
-        print(f"similar: {len(lost)} of {len(sources)} files could not be used", file=sys.stderr)
+        _name([f"{len(lost)} of {len(sources)} files could not be used"])
     return 3 if lost else 0
 
 
@@ -145,14 +146,13 @@ def _ask(given: Namespace, place: Path) -> int:
                 lost.append(one)
         if not heard:
             raise EncoreError("; ".join(lost))
-        if not given.quiet:
-            print(*(f"note: {note}" for note in notes), sep="\n", end="\n" if notes else "", file=sys.stderr)
-        print(*lost, sep="\n", end="\n" if lost else "", file=sys.stderr)
+        options.say(given, *notes)
+        _name(lost)
         found = similar(index, heard, given.k, given.same_genre, given.other_artists)
         root = Path(index.about["folder"])
         print(_document(found, root, lost) if given.json else "\n".join(_table(found)))
-        if not given.quiet and not given.json:
-            print(f"of {index.n_tracks} tracks in {root}, by {method.words}")
+        if not given.json:
+            options.say(given, f"of {index.n_tracks} tracks in {root}, by {method.words}")
     return 3 if lost else 0
 
 
@@ -241,26 +241,31 @@ def _dataset() -> tuple[Path, list[Source]]:
 def _folder(given: Namespace, method: "Method") -> tuple[Path, list[Source]]:
     """Return the music in a folder.
 
-    A sub-folder's name is the genre, if the model knows that genre; without a model it always is.
+    A sub-folder's name is the genre if the model knows that genre, in whatever spelling; without a model it
+    always is.
     """
+    from stages.asking.scoring import genres
     from stages.core.user_tables import spelled
-    from stages.inference.embedding import genres_of
     from stages.sources.music_below import group_of
+    from stages.training.description import Description
 
     _check_pattern(given.artists)
     root = caller.given(given.index).absolute()
     if root.exists() and not root.is_dir():
         raise EncoreError(f"{given.index}: is a file; an index is made of a folder")
     files, notes = music_files([given.index])
-    if not given.quiet:
-        print(*(f"note: {note}" for note in notes), sep="\n", end="\n" if notes else "", file=sys.stderr)
-    known = genres_of(method)
-    sources = []
-    for file in files:
-        name = spelled(file.genre_folder)
-        label = name if known is None or name in known else ""
-        sources.append(Source(file.path, file.below, label, group_of(file.below, given.artists)))
-    return root, sources
+    options.say(given, *notes)
+    folders = {file.genre_folder for file in files}
+    if method.model:
+        genre_of = genres(folders, Description.load(Path(method.model)).labels, []).genre_of
+    else:
+        genre_of = {name: spelled(name) for name in folders}
+    return root, [
+        Source(
+            file.path, file.below, genre_of.get(file.genre_folder, ""), group_of(file.below, given.artists)
+        )
+        for file in files
+    ]
 
 
 def _check_pattern(pattern: str | None) -> None:
@@ -283,6 +288,12 @@ def _check_place(place: Path, root: Path) -> None:
         raise EncoreError(
             f"--at {place}: is among the pipeline's outputs; take {PLACE}, or a folder elsewhere"
         )
+
+
+def _name(lost: Sequence[str]) -> None:
+    """Print the files that could not be used, also where it is to be quiet."""
+    for line in lost:
+        print(line, file=sys.stderr)
 
 
 def _table(found: "Sequence[Similar]") -> list[str]:

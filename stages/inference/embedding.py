@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stages.audio.fingerprint import fingerprint
 from stages.audio.params import RenderParams
+from stages.audio.waveform import Sink
 from stages.core.errors import EncoreError
 from stages.core.runtime import prepare_for_torch
 from stages.inference.listening import Inputs, Segments, Several, listen
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 # The packages whose version may change a vector.
 PACKAGES = ("av", "librosa", "numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont", "torch")
-TIMEOUT_S = 1800.0  # far more than a file of hours takes
+TIMEOUT_S = 600.0
+SLOWEST = 20_000  # bytes of a file that are heard in a second, at least
 PRINTED_S = 600.0  # of a file's music have a fingerprint: it bounds the memory, and the size of an index
 
 Sums = tuple[NDArray[np.float64], NDArray[np.float64], int]  # of vectors, of probabilities, and of how many
@@ -132,11 +134,6 @@ class Embedded:
     note: str
 
 
-def genres_of(method: Method) -> list[str] | None:
-    """Return the genres that the model knows; None: there is no model."""
-    return Description.load(Path(method.model)).labels if method.model else None
-
-
 def embed_all(
     files: Sequence[tuple[Path, str]], method: Method, cache_gb: float, doing: str
 ) -> Iterator[Embedded | str]:
@@ -164,7 +161,10 @@ def embed_all(
     code = cache.code_key("stages.inference.embedding", PACKAGES)
     embed = functools.partial(_embed_cached, method=method, code=code)
     with cache.bounded(cache_gb) as written:
-        answers = isolated_map(embed, files, len(files), doing, TIMEOUT_S)
+        timeout_s = (
+            TIMEOUT_S + max((path.stat().st_size for path, _ in files if path.is_file()), default=0) / SLOWEST
+        )
+        answers = isolated_map(embed, files, len(files), doing, timeout_s)
         for (_, name), answer in zip(files, answers, strict=True):
             if isinstance(answer, Lost):
                 yield f"{name} {answer.reason}"
@@ -204,14 +204,14 @@ def _embed(path: Path, name: str, method: Method) -> Embedded:
         x = inputs.of(samples, starts)
         if not method.model:
             return x[:, :, 0].sum(axis=0, dtype=np.float64), np.zeros(0), len(x)
-        answer = _network(method.model).hear(x)  # loaded when there is music: it takes a second
-        return answer.embedding.sum(axis=0, dtype=np.float64), answer.probability.sum(axis=0), len(x)
+        heard = _network(method.model).hear(x)  # loaded when there is music: it takes a second
+        return heard.embedding.sum(axis=0, dtype=np.float64), heard.probability.sum(axis=0), len(x)
 
     segments = Segments(about.segment_length, about.segment_length, sums)
     most = round(PRINTED_S * about.sample_rate_hz)
-    info, heard = listen(path, name, Several(segments, _Print(most)), about.sample_rate_hz, method.rendering)
-    assert isinstance(heard, Several)
-    segments, prints = heard.sinks  # type: ignore[assignment]
+    info, sinks = listen(path, name, Several(segments, _Print(most)), about.sample_rate_hz, method.rendering)
+    assert isinstance(sinks, Several)
+    segments, prints = sinks.sinks  # type: ignore[assignment]
     assert isinstance(prints, _Print)
     if not segments.parts:
         raise EncoreError(
@@ -241,7 +241,7 @@ def _network(folder: str) -> "TrainedModel":
     return TrainedModel.load(Path(folder))
 
 
-class _Print:
+class _Print(Sink):
     """Takes the digest of a waveform, and keeps its beginning for a fingerprint."""
 
     def __init__(self, most: int):

@@ -80,8 +80,8 @@ def ask(place: Path, given: argparse.Namespace) -> None:
     with_genre = time.perf_counter() - start
     used_gb = peak_gb()
     print(
-        f"asked: opened in {opened:.3f} s, {seconds[0]:.2f} s the first, {np.median(seconds):.2f} s the median"
-        f" of {len(seconds)}, {with_genre:.2f} s in one genre; {used_gb:.2f} GB of memory"
+        f"asked: opened in {opened:.3f} s, {seconds[0]:.2f} s the first, {np.median(seconds):.2f} s the "
+        f"median of {len(seconds)}, {with_genre:.2f} s in one genre; {used_gb:.2f} GB of memory"
     )
     n_wrong = sum(a != b for a, b in zip(found, _all_products(index, vectors_of), strict=True))
     n_wrong += any(row % GENRES != 3 for row, _ in filtered) + (len(filtered) != K)

@@ -106,7 +106,7 @@ class TestIndex:
         inputs = Inputs(indexed.description.input)
         for (path, _), one in zip(files, heard, strict=True):
             samples = soundfile.read(path, dtype="float32")[0]
-            answer = indexed.answer(inputs.of(samples, [0, RATE_HZ, 2 * RATE_HZ]))
+            answer = indexed.hear(inputs.of(samples, [0, RATE_HZ, 2 * RATE_HZ]))
             np.testing.assert_allclose(one.vector, answer.embedding.mean(axis=0), rtol=1e-4, atol=1e-5)
             assert one.genre == CLASSES[answer.probability.mean(axis=0).argmax()]
             assert one.duration_s == 3.0
@@ -133,8 +133,9 @@ class TestIndex:
         lines = err.splitlines()
         assert re.match(r"rock/damaged\.mp3 cannot be decoded", lines[0])
         assert re.match(r"rock/short\.wav lasts 0\.5 s, less than a segment of 1 s", lines[1])
-        assert lines[2] == "similar: 2 of 15 files could not be used"
-        assert "13 tracks of" in out
+        assert lines[2] == "again has 13 tracks of " + lines[2].partition(" of ")[2]
+        assert lines[3] == "2 of 15 files could not be used"
+        assert out == ""
         status, out, _ = run(capsys, "--index", "music", "--at", "again", "--json")
         assert status == 3
         assert json.loads(out)["n_tracks"] == 13
