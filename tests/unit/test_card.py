@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from stages.audio.params import RenderParams
 from stages.core.tables import Assignment, Confused, Novelty, Quality, SegmentedTrack
 from stages.evaluation.metrics import ClassScores
+from stages.evaluation.retrieval import Retrieval
 from stages.reports import card
 from stages.reports.card.limits import limits
 from stages.reports.card.markup import code, escaped
@@ -190,6 +191,36 @@ def test_caveat_is_quoted_and_may_be_absent():
     assert "\n>" not in card.markdown(facts())
     source = {**facts().source, "caveat": "A toy: no evidence."}
     assert "\n\n> A toy: no evidence.\n\n" in card.markdown(facts(source=source))
+
+
+class TestSimilar:
+    """Whether similar tracks are of the same genre."""
+
+    def rows(self, same_artist: str) -> list[Retrieval]:
+        return [
+            Retrieval(name, same_artist, k, precision, 0.31, 0.59, 0.9, 0.1, 1234)
+            for name, precision in (("model", 0.5), ("mfcc", 0.4))
+            for k in (1, 5)
+        ]
+
+    def test_the_table_is_without_tracks_of_the_same_artist(self):
+        found = card.markdown(facts(retrieved=[*self.rows("allowed"), *self.rows("removed")]))
+        assert "but for those of its own artist" in section(found, "Similar music")
+        (table,) = (one for one in tables(found) if one[0][0] == "compared by")
+        assert table == [
+            ["compared by", "of 1 (95 % interval)", "of 5 (95 % interval)", "test tracks"],
+            ["LSTM", "0.500 (0.310 to 0.590)", "0.500 (0.310 to 0.590)", "1,234"],
+            ["mfcc alone", "0.400 (0.310 to 0.590)", "0.400 (0.310 to 0.590)", "1,234"],
+            ["perfect order", "0.900", "0.900", "1,234"],
+            ["chance", "0.100", "0.100", "1,234"],
+        ]
+
+    def test_where_no_genre_has_two_artists_it_says_so(self):
+        found = section(card.markdown(facts(retrieved=self.rows("allowed"))), "Similar music")
+        assert "which makes it easy: without them no genre has a second track" in found
+
+    def test_too_few_tracks_have_no_section(self):
+        assert "Similar music" not in card.markdown(facts(retrieved=[]))
 
 
 class TestLength:
