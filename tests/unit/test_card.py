@@ -205,19 +205,18 @@ class TestSimilar:
 
     def test_the_table_is_without_tracks_of_the_same_artist(self):
         found = card.markdown(facts(retrieved=[*self.rows("allowed"), *self.rows("removed")]))
-        assert "but for those of its own artist" in section(found, "Similar music")
+        assert "without those of the same artist" in section(found, "Similar music")
         (table,) = (one for one in tables(found) if one[0][0] == "compared by")
         assert table == [
-            ["compared by", "of 1 (95 % interval)", "of 5 (95 % interval)", "test tracks"],
-            ["LSTM", "0.500 (0.310 to 0.590)", "0.500 (0.310 to 0.590)", "1,234"],
-            ["mfcc alone", "0.400 (0.310 to 0.590)", "0.400 (0.310 to 0.590)", "1,234"],
-            ["perfect order", "0.900", "0.900", "1,234"],
-            ["chance", "0.100", "0.100", "1,234"],
+            ["compared by", "of 1", "of 5 (95 % interval)"],
+            ["LSTM", "0.500", "0.500 (0.310 to 0.590)"],
+            ["mfcc alone", "0.400", "0.400 (0.310 to 0.590)"],
+            ["chance", "0.100", "0.100"],
         ]
 
     def test_where_no_genre_has_two_artists_it_says_so(self):
         found = section(card.markdown(facts(retrieved=self.rows("allowed"))), "Similar music")
-        assert "which makes it easy: without them no genre has a second track" in found
+        assert "with those of the same artist: no genre has two, so that this is easy" in found
 
     def test_too_few_tracks_have_no_section(self):
         assert "Similar music" not in card.markdown(facts(retrieved=[]))
@@ -236,10 +235,15 @@ class TestLength:
             Confused("test", one, other, 3 if one == other else 1) for one in labels for other in labels
         ]
         groups = [replace(row, group=row.track_id[:-5]) for row in found.tracks]
-        return replace(found, tracks=groups, classes=classes, confused=confused)
+        retrieved = [
+            Retrieval(name, "removed", k, 0.5, 0.4, 0.6, 0.9, 0.1, 30)
+            for name in ("model", "musicnn", "mfcc")
+            for k in (1, 5, 10)
+        ]
+        return replace(found, tracks=groups, classes=classes, confused=confused, retrieved=retrieved)
 
-    def test_sample_takes_under_800_words(self):
-        assert 500 < len(card.markdown(self.about(10)).split()) < 800
+    def test_sample_takes_under_900_words(self):
+        assert 500 < len(card.markdown(self.about(10)).split()) < 900
 
     def test_100_classes_and_every_section_take_under_1200_words(self):
         found = self.about(100)

@@ -14,31 +14,32 @@ class SimilarSection:
     Attributes
     ----------
     pool : str
-        What each test track was compared with.
+        Which tracks count.
     at : list of int
         The numbers of similar tracks.
+    shown : int
+        Of these the one whose interval is shown.
     rows : list of (str, list of Retrieval)
         By name of what was compared, one for each of `at`; empty: there are too few test tracks.
     """
 
     pool: str
     at: list[int]
+    shown: int
     rows: list[tuple[str, list[Retrieval]]]
 
 
 def similar(facts: Facts) -> SimilarSection:
     """Return what the card says about similar music: without tracks of the same artist, where that can be."""
     found = [row for row in facts.retrieved if row.same_artist == REMOVED]
-    pool = "with all other test tracks, but for those of its own artist or recording"
+    pool = "without those of the same artist or recording"
     if not found:
         found = [row for row in facts.retrieved if row.same_artist == ALLOWED]
-        pool = (
-            "with all other test tracks, also those of its own artist, which makes it easy: without them no "
-            "genre has a second track"
-        )
+        pool = "with those of the same artist: no genre has two, so that this is easy"
     names = {OWN: escaped(facts.description.model)}
     rows: dict[str, list[Retrieval]] = {}
     for row in found:
         name = names.get(row.embedding, f"{escaped(row.embedding)} alone")
         rows.setdefault(name, []).append(row)
-    return SimilarSection(pool, sorted({row.k for row in found}), list(rows.items()))
+    at = sorted({row.k for row in found})
+    return SimilarSection(pool, at, 5 if 5 in at else max(at, default=0), list(rows.items()))
