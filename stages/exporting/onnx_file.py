@@ -99,10 +99,15 @@ def described(whole: Whole) -> dict[str, str]:
         "segment_samples": str(given.segment_length),
         "inputs": _json(what),
         "outputs": _json(made),
-        "features": _json(given.settings),
+        "features": _json({name: _public(made) for name, made in given.settings.items()}),
         "content_key": about.content_key,
         "weights_sha256": about.weights_sha256,
     }
+
+
+def _public(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a feature without where its file is on this machine."""
+    return {key: value for key, value in made.items() if key != "path"}
 
 
 def _json(value: Any) -> str:

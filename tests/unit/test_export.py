@@ -237,7 +237,7 @@ class TestFolder:
         expected = Predictor(TrainedModel.load(Path())).predict(Path("song.wav"), "song.wav")
         printed = {label: float(value) for value, label in (line.split() for line in genres)}
         assert printed == pytest.approx(expected.probability, abs=6e-4)
-        assert float(novelty.split()[1].rstrip(";")) == pytest.approx(expected.novelty, abs=6e-4)
+        assert float(novelty.split()[1].rstrip(",")) == pytest.approx(expected.novelty, abs=6e-4)
 
     def test_it_is_no_project_to_make_a_folder_of(self, folder):
         assert "not a card as evaluate writes it" in line_of(lambda: run("again", "--model", str(folder)))
