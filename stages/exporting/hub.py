@@ -27,7 +27,7 @@ NOT_FREE = """# Licence
 
 The code that trained this model and that loads it, Encore, has the MIT licence.
 
-The weights were learned from music: {name}. Its licence: {licence}.
+The weights were learned from music of the dataset {name}. Licence of that music: {licence}.
 
 Encore cannot say under which licence these weights may be passed on. Who publishes them decides that, and
 states it here and in the header of README.md.
@@ -40,10 +40,10 @@ def check(origin: Origin, model: Path) -> None:
     Raises
     ------
     EncoreError
-        If the model was not evaluated, or its card is one that `write` has written.
+        If the model has no card, or its card is one that `write` has written.
     """
     if origin.evaluation is None:
-        raise EncoreError(f"{model}: has no evaluation, which the model card is of; `dvc repro` evaluates it")
+        raise EncoreError(f"{model}: has no model card, which is part of the folder; `dvc repro` makes it")
     card = origin.evaluation / CARD
     text = card.read_text("utf-8")
     if USE not in text or AFTER_USE not in text or text.startswith("---"):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from stages.core.documents import read_document
 from stages.core.errors import EncoreError
+from stages.inference.audio_model import threshold
 from stages.training.description import Description
 
 SOURCE = "source.json"
@@ -21,7 +22,7 @@ class Origin(NamedTuple):
     ----------
     description : Description
     evaluation : Path or None
-        The folder that evaluate has written for this model; None: there is none.
+        The folder that evaluate has written for this model; None: there is none, or it has no model card.
     metrics : mapping
         Its metrics.json; empty: there is none.
     source : mapping
@@ -72,7 +73,7 @@ def origin(description: Description, metrics: Path | None) -> Origin:
     description : Description
         Of the model.
     metrics : Path or None
-        metrics.json of its evaluation, beside the model card.
+        metrics.json of its evaluation, beside the model card if there is one.
 
     Raises
     ------
@@ -82,13 +83,16 @@ def origin(description: Description, metrics: Path | None) -> Origin:
     unknown = {"name": UNKNOWN, "licence": UNKNOWN, "citation": UNKNOWN, "caveat": ""}
     if metrics is None:
         return Origin(description, None, {}, unknown)
+    threshold(metrics)  # there?
     folder = metrics.parent
     card = folder / "README.md"
-    if not card.is_file() or description.content_key not in card.read_text("utf-8"):
+    has_card = card.is_file()
+    if has_card and description.content_key not in card.read_text("utf-8"):
         raise EncoreError(
             f"{card}: not the card of this model, whose content key is {description.content_key}; "
             "`dvc repro` evaluates it"
         )
     beside = (folder / SOURCE, folder.parent / "raw" / SOURCE)
     source = next((read_document(path) for path in beside if path.is_file()), unknown)
-    return Origin(description, folder, json.loads(metrics.read_text("utf-8")), source)
+    found = json.loads(metrics.read_text("utf-8"))
+    return Origin(description, folder if has_card else None, found, source)

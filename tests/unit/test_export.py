@@ -268,5 +268,5 @@ class TestCommand:
         card.write_text(card.read_text("utf-8").replace(key, "0"), "utf-8")
         assert "not the card of this model" in line_of(lambda: run(*words))
         shutil.rmtree(tmp_path / "evaluation")
-        assert "has no evaluation" in line_of(lambda: run(*words))
+        assert "has no model card" in line_of(lambda: run(*words))
         assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
