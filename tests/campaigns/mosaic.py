@@ -19,11 +19,11 @@ from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages.plots.figures import INK
+from stages.plots.style import INK, class_colours
 from tests.synthetic import REPO
 
 PICTURE = REPO / "tests/screenshots/sample.png"
-MODEL, BASELINE = "#d1495b", "#8d99ae"
+MODEL, BASELINE = class_colours(2)
 SEGMENT = 3  # of each track: the first ones may be an introduction
 FLOOR_DB = -60.0
 
