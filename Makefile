@@ -56,7 +56,7 @@ readme: environment ## run every command of the READMEs as printed; an hour
 
 .PHONY: pictures
 pictures: environment ## make the READMEs' pictures anew, of this project's outputs and runs of three models
-	@python -m tests.campaigns.mosaic .
+	@python -m tests.campaigns.pictures .
 	@python -m tests.campaigns.screenshots .
 
 .PHONY: bench

@@ -1,14 +1,17 @@
-"""The README's first picture, of a project's outputs: `python -m tests.campaigns.mosaic FOLDER`.
+"""The README's pictures of a project's outputs: `python -m tests.campaigns.pictures FOLDER`.
 
-What goes in: the mel spectrogram of a test track of each class. What comes out: the confusion matrix of
-the test tracks, and accuracy with its interval beside the linear baseline. It writes
-tests/screenshots/sample.png.
+sample.png: what goes in, the mel spectrogram of a test track of each class; what comes out, the confusion
+matrix of the test tracks; and accuracy with its interval beside the linear baseline. over_time.png: what
+`encore predict --over-time` draws of a track. Both go to tests/screenshots/.
 """
 
 import csv
 import io
 import json
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import h5py
@@ -22,7 +25,8 @@ from PIL import Image
 from stages.plots.style import INK, class_colours
 from tests.synthetic import REPO
 
-PICTURE = REPO / "tests/screenshots/sample.png"
+PICTURES = REPO / "tests/screenshots"
+UNSURE = "raw/music/jazz/jazz.00004.wav"  # of test: right, but by less than half
 MODEL, BASELINE = class_colours(2)
 SEGMENT = 3  # of each track: the first ones may be an introduction
 FLOOR_DB = -60.0
@@ -117,13 +121,31 @@ def mosaic(data: Path) -> Figure:
     return figure
 
 
+def over_time(data: Path) -> bytes:
+    """Return the picture that `encore predict --over-time` draws of a track."""
+    with tempfile.TemporaryDirectory() as folder:
+        track = shutil.copy(data / UNSURE, folder)
+        encore = [sys.executable, REPO / "stages/entry/launcher.py"]
+        asked = ["predict", Path(track).name, "--over-time", "--model", data / "model"]
+        subprocess.run([*encore, *asked], cwd=folder, check=True)
+        (picture,) = Path(folder).glob("*.png")
+        return picture.read_bytes()
+
+
+def save(content: bytes, name: str) -> None:
+    """Write a picture in so few colours that it is small."""
+    with Image.open(io.BytesIO(content)) as picture:
+        few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(PICTURES / name, optimize=True)
+    print(f"{PICTURES / name}: {(PICTURES / name).stat().st_size / 1000:.0f} kB")
+
+
 def main() -> None:
+    data = Path(sys.argv[1], "data").resolve()
     content = io.BytesIO()
-    mosaic(Path(sys.argv[1], "data")).savefig(content, dpi=110, metadata={"Software": None})
-    with Image.open(content) as picture:
-        few = picture.convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        few.save(PICTURE, optimize=True)
-    print(f"{PICTURE}: {PICTURE.stat().st_size / 1000:.0f} kB")
+    mosaic(data).savefig(content, dpi=110, metadata={"Software": None})
+    save(content.getvalue(), "sample.png")
+    save(over_time(data), "over_time.png")
 
 
 if __name__ == "__main__":
