@@ -113,8 +113,9 @@ def doubles(folder: Path) -> dict[str, str]:
     write_split(folder / "split.csv")
     write_gtzan(folder / "archive.zip")
     write_encoder(folder / "mert.onnx")
-    names = ("music", "labels.csv", "split.csv", "archive.zip", "mert.onnx", "remote", "genres")
-    return {f"/some/{name}": str(folder / name) for name in names}
+    made = ("music", "labels.csv", "split.csv", "archive.zip", "mert.onnx")
+    to_be_made = ("remote", "genres", "genres.csv", "model.onnx")
+    return {f"/some/{name}": str(folder / name) for name in (*made, *to_be_made)}
 
 
 def write_split(path: Path) -> None:
