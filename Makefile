@@ -51,8 +51,13 @@ verify: environment ## is all as dvc.lock records it, computed anew in a fresh c
 	@python -m stages.verify $(if $(QUICK),quick)
 
 .PHONY: readme
-readme: environment ## run every command of README.md as printed; half an hour
+readme: environment ## run every command of the READMEs as printed; an hour
 	@python -m tests.campaigns.readme
+
+.PHONY: pictures
+pictures: environment ## make the READMEs' pictures anew, of this project's outputs and runs of three models
+	@python -m tests.campaigns.pictures .
+	@python -m tests.campaigns.screenshots .
 
 .PHONY: bench
 bench: environment ## time the pipeline's parts against the obvious way (ONLY=extraction: one part)

@@ -1,8 +1,9 @@
-"""Run every command of README.md as it is printed, in a fresh clone: ``make readme``.
+"""Run every command of the READMEs as it is printed, in a fresh clone: ``make readme``.
 
-Commands are the lines of its code blocks, and inline code that begins like a command or with ``-S``. Example
-paths and addresses are replaced by those of made-up music and of this machine, Kaggle's download by a made-up
-one in the work cache, and trainings get fewer epochs. `LEFT_OUT` says what does not run, and why.
+Commands are the lines of their code blocks, and inline code that begins like a command or with ``-S``,
+unless a part of it is to be filled in. Example paths and addresses are replaced by those of made-up music and
+of this machine, Kaggle's download by a made-up one in the work cache, and trainings get fewer epochs.
+`LEFT_OUT` says what does not run, and why.
 """
 
 import csv
@@ -26,24 +27,37 @@ from stages.sources.gtzan import ARCHIVE
 from tests.kaggle_server import ARTISTS, member
 from tests.synthetic import REPO, noise, tone
 
-COMMAND = re.compile(r"(dvc|make|python|dask|printf|BENCH_AUDIO=\S+ make|MLFLOW_TRACKING_URI=\S+ mlflow|-S) ")
+READMES = [
+    "README.md",
+    *(f"{folder}/README.md" for folder in ("conf", "data", "models", "stages", "tests")),
+]
+COMMAND = re.compile(
+    r"(encore|dvc|make|python|dask|printf|BENCH_AUDIO=\S+ make|MLFLOW_TRACKING_URI=\S+ mlflow|-S) "
+)
+TO_FILL_IN = re.compile(r"\b(NAME|FILE|FOLDER|REPOSITORY)\b(?!=)|\bKEY=|…")
 LEFT_OUT = {
     "make test": "CI runs it",
+    "make quick": "the same",
     "make readme": "it is what runs",
-    "dvc exp push origin NAME": "NAME is to be filled in; tests/pipeline/test_review.py pushes one",
-    "dvc exp pull origin NAME": "the same",
-    "dvc exp apply NAME": "the same",
-    "dvc artifacts get REPOSITORY model": "tests/pipeline/test_review.py gets it",
+    "make pictures": "it needs runs of three models, and Chromium",
+    "make bench": "it takes an hour",
     "make ui": "it serves until it is stopped; tests/pipeline/test_experiments.py looks at its pages",
-    "BENCH_AUDIO=/some/music make bench": "it takes an hour",
-    "dvc exp run -S dataset=fma -S split=published": "it downloads FMA; tests use a local one",
+    "encore ui": "the same",
+    "encore verify": "make verify does the same",
+    "encore compare": "it refuses runs that were tested on different tracks, as those before are",
+    "make compare": "the same",
+    "python -m tests.campaigns.growth": "it takes hours",
+    "python -m tests.campaigns.speed": "the same",
+    "dvc exp run --no-hydra": "it is a warning",
+    "encore run dataset=fma split=published": "it downloads FMA; tests use a local one",
+    "dvc exp run -S dataset=fma -S split=published": "the same",
     "dvc exp run -S dataset=fma -S dataset.subset=medium -S dataset.path=/some/fma_medium "
     "-S dataset.metadata_path=/some/fma_metadata": "it needs FMA; tests use a made-up one",
     "encore search model=cnn 'train.learning_rate=tag(log,interval(1e-4,1e-2))' "
     "'model.dropout=interval(0.1,0.6)' --trials 20": "it takes minutes; test_grids.py has a search",
     "encore search model=mlp train.optimizer=adamw,sgd 'model.dropout=interval(0.1,0.6)' "
     "--trials 30 --rungs 3,10,30 --jobs 2": "the same",
-    "-S '+experiment=NAME'": "NAME is to be filled in; tests compose each preset",
+    "encore search model=mlp 'model.dropout=interval(0.1,0.6)' --trials 20": "the same",
 }
 FEWER_EPOCHS = "-S train.epochs=3"
 GRID = "encore grid"
@@ -70,19 +84,19 @@ class Ended(NamedTuple):
 
 
 def commands(text: str) -> list[str]:
-    """Return the commands of a Markdown text in their order, each once."""
+    """Return the commands of a Markdown text in their order, each once, without those to be filled in."""
     found = []
-    text = re.sub(r"^```python\n.*?^```\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^```\w+\n.*?^```\n", "", text, flags=re.MULTILINE | re.DOTALL)
     for block, inline in re.findall(r"^```\n(.*?)^```|(?<!`)`([^`\n]+)`", text, re.MULTILINE | re.DOTALL):
         lines = [
             line.split("  #")[0].split("    #")[0].strip() for line in block.replace("\\\n", "").splitlines()
         ]
         found += [line for line in (*lines, inline) if COMMAND.match(f"{line} ")]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(command for command in found if not TO_FILL_IN.search(command)))
 
 
 def doubles(folder: Path) -> dict[str, str]:
-    """Make what the README's example paths stand for; return the real path of each."""
+    """Make what the READMEs' example paths stand for; return the real path of each."""
     music = folder / "music"
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -99,8 +113,9 @@ def doubles(folder: Path) -> dict[str, str]:
     write_split(folder / "split.csv")
     write_gtzan(folder / "archive.zip")
     write_encoder(folder / "mert.onnx")
-    names = ("music", "labels.csv", "split.csv", "archive.zip", "mert.onnx", "remote", "genres")
-    return {f"/some/{name}": str(folder / name) for name in names}
+    made = ("music", "labels.csv", "split.csv", "archive.zip", "mert.onnx")
+    to_be_made = ("remote", "genres", "genres.csv", "model.onnx")
+    return {f"/some/{name}": str(folder / name) for name in (*made, *to_be_made)}
 
 
 def write_split(path: Path) -> None:
@@ -152,9 +167,12 @@ class Clone:
         self._serving: list[subprocess.Popen[bytes]] = []
 
     def run(self, command: str) -> Ended:
-        """Run a command as someone would who has activated the environment."""
+        """Run a command as someone would who has activated the environment.
+
+        Its own script would activate that of this checkout, where `encore` works in this checkout.
+        """
         started = time.monotonic()
-        shell = ["bash", "-c", f"source .venv/bin/activate && {command}"]
+        shell = ["bash", "-c", f'PATH="$PWD/.venv/bin:$PATH"; {command}']
         if command.startswith(BACKGROUND):
             server = subprocess.Popen(
                 shell,
@@ -211,7 +229,8 @@ def main() -> int:
         paths = doubles(Path(scratch))
         clone = Clone(Path(scratch, "encore"))
         try:
-            for command in commands((REPO / "README.md").read_text("utf-8")):
+            text = "\n".join((REPO / path).read_text("utf-8") for path in READMES)
+            for command in commands(text):
                 if command in LEFT_OUT:
                     print(f"left out        {command}: {LEFT_OUT[command]}", flush=True)
                     continue

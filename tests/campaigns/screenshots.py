@@ -4,7 +4,6 @@ It opens the page of `make ui` in Debian's Chromium as a person would, with this
 of the project in FOLDER, and writes tests/screenshots/*.png. The comparison is of three models' latest runs.
 """
 
-import io
 import os
 import shutil
 import sqlite3
@@ -14,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from tests.campaigns.pictures import save
+
 ROOT = Path(__file__).parents[2]
-PICTURES = ROOT / "tests/screenshots"
 WIDTH = 1400
 LATEST = """
 SELECT tags.value, runs.run_uuid FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'model'
@@ -62,19 +61,15 @@ def runs_of_three_models(folder: Path) -> list[str]:
 
 
 def take(page: Page, name: str, height: int) -> None:
-    """Write a picture of the page, in so few colours that it is small."""
+    """Write a picture of the page."""
     page.set_viewport_size({"width": WIDTH, "height": height})
     page.wait_for_timeout(4000)  # charts are drawn bit by bit, and nothing says when they are complete
-    with Image.open(io.BytesIO(page.screenshot())) as picture:
-        few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        few.save(PICTURES / name, optimize=True)
-    print(f"{PICTURES / name}: {(PICTURES / name).stat().st_size / 1000:.0f} kB")
+    save(page.screenshot(), name)
 
 
 def main() -> None:
     folder = Path(sys.argv[1]).resolve()
     run_ids = runs_of_three_models(folder)
-    PICTURES.mkdir(exist_ok=True)
     with served(folder) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 1900})

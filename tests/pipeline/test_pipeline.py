@@ -134,6 +134,7 @@ def test_a_preset_brings_its_segments_and_recipe_and_decodes_nothing(project: Pr
         ("stages/sources/folder.py", {"fetch"}),
         ("stages/tracking/client.py", set()),
         ("README.md", set()),
+        ("models/README.md", set()),
     ],
 )
 def test_an_edit_of_code_changes_only_the_stages_that_need_it(
