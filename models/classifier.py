@@ -27,7 +27,7 @@ class Classifier(nn.Module):
         *_, last = (layer for layer in self.modules() if isinstance(layer, nn.Linear))
         return [last]
 
-    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def with_embedding(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (batch, n_classes), and as an embedding what the heads take, side by side.
 
         Returns

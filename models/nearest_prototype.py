@@ -40,14 +40,14 @@ class NearestPrototype(Classifier):
         """Return embeddings (batch, embedding_size) of length 1."""
         return nn.functional.normalize(self.network(x).float())
 
-    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def with_embedding(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (batch, n_classes), and the embedding."""
         embedding = self.embed(x)
         return -self.squared_distance(embedding) / self.temperature, embedding
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (batch, n_classes): minus squared distances to prototypes, divided by temperature."""
-        return self.answer(x)[0]
+        return self.with_embedding(x)[0]
 
     def squared_distance(self, embedding: Tensor) -> Tensor:
         """Return the squared distance of embeddings to each prototype (batch, n_classes), 0 to 4.

@@ -135,9 +135,9 @@ def _embeddings(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the embeddings of each block of segments, too large to be kept; keep the other answers."""
     for x in data.blocks():
-        heard = trained.hear(x)
-        answers.append((heard.probability, heard.novelty))
-        yield heard.embedding
+        outputs = trained.outputs(x)
+        answers.append((outputs.probability, outputs.novelty))
+        yield outputs.embedding
 
 
 def units_of_tracks(tracks: Sequence[SegmentedTrack], quality: Sequence[Quality]) -> dict[str, str]:

@@ -77,7 +77,9 @@ class Whole(nn.Module):
         arrays = [layer(given[0]) for layer in self.front_end] or [*given]
         about = self.trained.description
         x = arrays[0] if isinstance(about.input.feature, str) else _statistics(arrays)
-        probability, novelty = self.trained.answer(self.model(about.scaler.scale(x)).double())
+        probability, novelty = self.trained.probability_and_novelty(
+            self.model(about.scaler.scale(x)).double()
+        )
         return probability.float(), novelty.float()
 
     def given(self, segments: NDArray[np.float32]) -> dict[str, NDArray[Any]]:

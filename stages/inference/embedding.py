@@ -204,7 +204,7 @@ def _embed(path: Path, name: str, method: Method) -> Embedded:
         x = inputs.of(samples, starts)
         if not method.model:
             return x[:, :, 0].sum(axis=0, dtype=np.float64), np.zeros(0), len(x)
-        heard = _network(method.model).hear(x)  # loaded when there is music: it takes a second
+        heard = _network(method.model).outputs(x)  # loaded when there is music: it takes a second
         return heard.embedding.sum(axis=0, dtype=np.float64), heard.probability.sum(axis=0), len(x)
 
     segments = Segments(about.segment_length, about.segment_length, sums)

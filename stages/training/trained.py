@@ -43,7 +43,7 @@ def save_weights(weights: dict[str, torch.Tensor], path: Path) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-class Heard(NamedTuple):
+class Outputs(NamedTuple):
     """What a model says of segments, and what it says it by.
 
     Attributes
@@ -53,8 +53,8 @@ class Heard(NamedTuple):
         Distance to the nearest prototype, 0 to 2; of a classifier one minus the highest probability
         (Hendrycks & Gimpel, 2017).
     embedding : ndarray of float32 (n, embedding_size)
-        What the last layer takes: see `models.Classifier.answer`. Of a model that compares with prototypes
-        what it compares.
+        What the last layer takes: see `models.Classifier.with_embedding`. Of a model that compares with
+        prototypes what it compares.
     """
 
     probability: NDArray[np.float64]
@@ -111,11 +111,11 @@ class TrainedModel:
         return self.predict_with_novelty(x)[0]
 
     def predict_with_novelty(self, x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return class probabilities of segments, and how unlike all known classes they are; see `hear`."""
-        return self.hear(x)[:2]
+        """Return class probabilities of segments, and how unlike all known classes they are: `Outputs`."""
+        return self.outputs(x)[:2]
 
     @torch.inference_mode()
-    def hear(self, x: NDArray[Any]) -> Heard:
+    def outputs(self, x: NDArray[Any]) -> Outputs:
         """Return what the model says of segments, and what it says it by.
 
         Parameters
@@ -136,14 +136,14 @@ class TrainedModel:
         if n_levels is not None and x.max(initial=0) >= n_levels:  # its one-hot would be all zeros
             raise ValueError(f"the model takes codes 0 to {n_levels - 1}, but there is {x.max()}")
         parts = torch.split(self.description.scaler.standardise(x), forward_size(x[:1].nbytes))
-        answers = [self.model.answer(part.to(device)) for part in parts]
+        answers = [self.model.with_embedding(part.to(device)) for part in parts]
         logits, embedding = (
             torch.cat([values.cpu() for values in of_parts]) for of_parts in zip(*answers, strict=True)
         )
-        probability, novelty = self.answer(logits.double())
-        return Heard(probability.numpy(), novelty.numpy(), embedding.float().numpy())
+        probability, novelty = self.probability_and_novelty(logits.double())
+        return Outputs(probability.numpy(), novelty.numpy(), embedding.float().numpy())
 
-    def answer(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+    def probability_and_novelty(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return what logits (n, n_classes), in double precision, mean: probability and novelty."""
         probability = probabilities(logits, self.description.recipe.loss.name)
         if isinstance(self.model, NearestPrototype):

@@ -163,7 +163,7 @@ class TestOutputs:
             of_train, of_test = (
                 np.stack([embedding[data.track_id == name].mean(axis=0) for name in np.unique(data.track_id)])
                 for data in (train, test)
-                for embedding in [trained.hear(data.read()).embedding]
+                for embedding in [trained.outputs(data.read()).embedding]
             )
         std = of_train.std(axis=0)
         scaled = (of_test - of_train.mean(axis=0)) / np.where(std > 0, std, 1)

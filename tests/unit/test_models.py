@@ -295,7 +295,7 @@ class TestEmbedding:
         model = getattr(models, chosen.name)(input_shape=shape, n_classes=10, **chosen.kwargs).eval()
         x = torch.randn(3, *shape)
         with torch.no_grad():
-            logits, embedding = model.answer(x)
+            logits, embedding = model.with_embedding(x)
             parts = embedding.split([head.in_features for head in model.heads], dim=1)
             answers = [head(part) for head, part in zip(model.heads, parts, strict=True)]
             again = torch.stack(answers).mean(dim=0)
@@ -306,7 +306,7 @@ class TestEmbedding:
     def test_it_leaves_no_hooks_and_no_weights(self):
         model = configured("encore_cnn", hidden=[16]).eval()
         names = [*model.state_dict()]
-        model.answer(torch.randn(2, 128, 130))
+        model.with_embedding(torch.randn(2, 128, 130))
         assert not any(layer._forward_pre_hooks for layer in model.modules())
         assert [*model.state_dict()] == names
         assert [head.in_features for head in model.heads] == [128, 16]
@@ -314,15 +314,15 @@ class TestEmbedding:
     def test_input_layer_passes_it_on(self):
         model = on_codes("encore_cnn").eval()
         codes, _ = code_patterns(2)
-        logits, embedding = model.answer(codes)
-        wanted = model.classifier.answer(model.expand(codes))
+        logits, embedding = model.with_embedding(codes)
+        wanted = model.classifier.with_embedding(model.expand(codes))
         assert torch.equal(logits, wanted[0])
         assert torch.equal(embedding, wanted[1])
 
     def test_with_prototypes_it_is_what_is_compared(self):
         model = NearestPrototype(configured("mlp", CODES, n_classes=4), 3, 4).eval()
         x = torch.randn(5, *CODES)
-        logits, embedding = model.answer(x)
+        logits, embedding = model.with_embedding(x)
         assert torch.equal(logits, model(x))
         torch.testing.assert_close(embedding.norm(dim=1), torch.ones(5))
         assert torch.equal(embedding, model.embed(x))

@@ -73,7 +73,7 @@ def test_the_segments_of_every_split_are_predicted(workspace, monkeypatch):
         assert list(found) == ["train", "valid", "test", "unknown", "unlabelled"]
         for name, of_split in found.items():
             data = examples.load(features, "mfcc", rows, name)
-            parts = [trained.hear(block) for block in data.blocks()]
+            parts = [trained.outputs(block) for block in data.blocks()]
             assert np.array_equal(of_split.probability, np.concatenate([part[0] for part in parts]))
             assert np.array_equal(of_split.novelty, np.concatenate([part[1] for part in parts]))
             assert np.array_equal(of_split.track_id, data.track_id)

@@ -106,7 +106,7 @@ class TestIndex:
         inputs = Inputs(indexed.description.input)
         for (path, _), one in zip(files, heard, strict=True):
             samples = soundfile.read(path, dtype="float32")[0]
-            answer = indexed.hear(inputs.of(samples, [0, RATE_HZ, 2 * RATE_HZ]))
+            answer = indexed.outputs(inputs.of(samples, [0, RATE_HZ, 2 * RATE_HZ]))
             np.testing.assert_allclose(one.vector, answer.embedding.mean(axis=0), rtol=1e-4, atol=1e-5)
             assert one.genre == CLASSES[answer.probability.mean(axis=0).argmax()]
             assert one.duration_s == 3.0
