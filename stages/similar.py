@@ -1,28 +1,28 @@
-"""Find similar music: make an index of a folder once, then ask for the tracks most like a file, or several.
+"""Find the music that is most like a file, or several, in a folder that was heard once.
 
-`encore similar --index FOLDER` hears all music in a folder and the folders in it; the word dataset in its
-place stands for the project's own music. `encore similar FILE` lists what in the index is most like the file,
-or like all of several files. What was heard before is in the work cache: after a change in the folder only
-new files are heard.
+encore similar --index ~/music              hear all music in a folder, and in folders in it
+encore similar --index dataset              the same of the project's own music
+encore similar song.mp3 -k 5                the five tracks of the index that are most like it
+encore similar a.mp3 b.mp3 --other-artists  most like both, by other artists
 
-Tracks are compared by what the model's last layer takes, or by statistics of a feature (--feature), each
-dimension standardised over the index, by their cosine. A genre in brackets is predicted by the model.
+Tracks are compared by what the model's last layer takes, or by statistics of a feature (--feature): by the
+cosine, each dimension standardised over the index. A genre in brackets is predicted by the model.
+What was heard before is in the work cache: after a change in the folder only new files are heard.
 """
 
 import json
 import os
-import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from stages.asking import options
-from stages.asking.files import music_files
-from stages.core.errors import EncoreError, did_you_mean
+from stages.core.errors import EncoreError, some
 from stages.entry import caller
-from stages.entry.command import run_command
+from stages.entry.command import run_parsed
 
 if TYPE_CHECKING:
     from stages.inference.embedding import Method
@@ -30,17 +30,8 @@ if TYPE_CHECKING:
     from stages.inference.track_index import Index
 
 PLACE = Path("data/similar")
-DATASET = "dataset"
 SAME = "same recording"
-
-
-class Source(NamedTuple):
-    """A file to be indexed, and what is known of it."""
-
-    path: Path
-    below: str
-    label: str
-    artist: str
+SOME_LOST = 3  # exit status
 
 
 def main() -> None:
@@ -71,7 +62,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--same-genre", action="store_true", help="only tracks of the genre of the files")
     parser.add_argument("--other-artists", action="store_true", help="no track of an artist of the files")
     parser.add_argument(
-        "--index", metavar="FOLDER", help=f"make an index of this folder, or of the word {DATASET}"
+        "--index", metavar="FOLDER", help="make an index of this folder, or of the word dataset"
     )
     parser.add_argument("--at", metavar="PLACE", help=f"folder of the index ({PLACE} in the project)")
     parser.add_argument(
@@ -88,43 +79,44 @@ def _parser() -> ArgumentParser:
 
 def _make(given: Namespace, place: Path) -> int:
     """Make an index; return the exit status."""
+    from stages.asking.collection import collection
     from stages.core.runtime import runtime
-    from stages.inference.embedding import Embedded, embed_all
+    from stages.inference.embedding import Embedded, Method, embed_all
     from stages.inference.track_index import Track, new_index
+    from stages.training.description import Description
 
-    method = _feature(given.feature) if given.feature else _model(given)
-    root, sources = _dataset() if given.index == DATASET else _folder(given, method)
-    _check_place(place, root)
-    lost = []
-    with new_index(place, {"folder": str(root), "method": method.document}) as index:
-        files = [(source.path, source.below) for source in sources]
+    method = Method.of_feature(given.feature) if given.feature else _model(given)
+    labels = Description.load(Path(method.model)).labels if method.model else []
+    music = collection(given.index, labels, given.artists)
+    _check_place(place, music.folder)
+    options.say(given, *music.notes)
+    lost, in_part = [], []
+    with new_index(place, {"folder": str(music.folder), "method": method.document}) as index:
+        files = [(piece.path, piece.below) for piece in music.pieces]
         heard = embed_all(files, method, runtime().cache_gb, "similar")
-        for source, one in zip(sources, heard, strict=True):
+        for (_, below, genre, artist), one in zip(music.pieces, heard, strict=True):
             if isinstance(one, Embedded):
-                known = Track(
-                    source.below, source.label, one.genre, source.artist, one.digest, one.duration_s
-                )
-                index.add(known, one.vector, one.fingerprint)
+                track = Track(below, genre, one.genre, artist, one.digest, one.duration_s)
+                index.add(track, one.vector, one.fingerprint)
+                in_part += [below] if one.note else []
             else:
                 lost.append(one)
     _name(lost)
+    if in_part:
+        options.say(given, f"read only in part: {some(in_part)}")
     if given.json:
-        print(
-            json.dumps(
-                {"index": str(place), "folder": str(root), "n_tracks": index.n_tracks, "left_out": lost}
-            )
-        )
+        document = {"index": str(place), "folder": str(music.folder), "n_tracks": index.n_tracks}
+        print(json.dumps({**document, "left_out": lost}, indent=2))
     else:
-        options.say(given, f"{place} has {index.n_tracks} tracks of {root}, by {method.words}")
+        options.say(given, f"{place} has {index.n_tracks} tracks of {music.folder}, by {method.words}")
     if lost:
-        _name([f"{len(lost)} of {len(sources)} files could not be used"])
-    return 3 if lost else 0
+        _name([f"{len(lost)} of {len(files)} files could not be used"])
+    return SOME_LOST if lost else 0
 
 
 def _ask(given: Namespace, place: Path) -> int:
     """Print the tracks that are most like the files; return the exit status."""
-    from contextlib import closing
-
+    from stages.asking.files import music_files
     from stages.core.runtime import runtime
     from stages.inference.embedding import Embedded, embed_all
     from stages.inference.similar import similar
@@ -134,18 +126,18 @@ def _ask(given: Namespace, place: Path) -> int:
         method = _method_of(index, given, place)
         asked, notes = music_files(given.files)
         files = [(file.path, file.name) for file in asked]
+        answers = embed_all(files, method, runtime().cache_gb, "listen")
         heard: dict[Path, Embedded] = {}
         lost = []
-        for (path, name), one in zip(
-            files, embed_all(files, method, runtime().cache_gb, "listen"), strict=True
-        ):
+        for (path, name), one in zip(files, answers, strict=True):
             if isinstance(one, Embedded):
                 heard[path] = one
                 notes += [f"{name} {one.note}"] if one.note else []
             else:
                 lost.append(one)
         if not heard:
-            raise EncoreError("; ".join(lost))
+            _name(lost[:-1])
+            raise EncoreError(lost[-1])
         options.say(given, *notes)
         _name(lost)
         found = similar(index, heard, given.k, given.same_genre, given.other_artists)
@@ -153,7 +145,7 @@ def _ask(given: Namespace, place: Path) -> int:
         print(_document(found, root, lost) if given.json else "\n".join(_table(found)))
         if not given.json:
             options.say(given, f"of {index.n_tracks} tracks in {root}, by {method.words}")
-    return 3 if lost else 0
+    return SOME_LOST if lost else 0
 
 
 def _model(given: Namespace) -> "Method":
@@ -161,43 +153,6 @@ def _model(given: Namespace) -> "Method":
 
     chosen = options.chosen(given)
     return Method.of_model(chosen.folder, chosen.encoder)
-
-
-def _feature(name: str) -> "Method":
-    """Return the method by statistics of a feature, as params.yaml makes it.
-
-    Raises
-    ------
-    EncoreError
-        If there is no such feature, or its settings are wrong.
-    """
-    from stages.audio.params import AudioParams, RenderParams
-    from stages.core.params import check, load, read
-    from stages.features.catalogue import CATALOGUE
-    from stages.features.params import FeaturesParams, build
-    from stages.features.segments import SegmentParams
-    from stages.features.writing import stored_as
-    from stages.inference.embedding import Method
-    from stages.training.description import ModelInput
-
-    if name not in CATALOGUE:
-        raise EncoreError(
-            f"{name}: no feature{did_you_mean(name, CATALOGUE)}; there are {', '.join(CATALOGUE)}"
-        )
-    rate_hz = load("audio", AudioParams).sample_rate_hz
-    length = round(load("segment", SegmentParams).length_s * rate_hz)
-    params = check({**read("features"), "include": [name]}, FeaturesParams, "features")
-    settings = dict(stored_as(name, build(params, rate_hz, length)[name], params, length).settings)
-    given = ModelInput(
-        feature=[name],
-        settings=json.loads(json.dumps({name: settings})),
-        sample_rate_hz=rate_hz,
-        segment_length=length,
-        variants=[],
-        audio_sha256="",
-        made_with="",
-    )
-    return Method(given, load("render", RenderParams))
 
 
 def _method_of(index: "Index", given: Namespace, place: Path) -> "Method":
@@ -210,7 +165,10 @@ def _method_of(index: "Index", given: Namespace, place: Path) -> "Method":
     """
     from stages.inference.embedding import Method
 
-    made = Method.of_document(index.about["method"])
+    try:
+        made = Method.of_document(index.about["method"])
+    except (KeyError, TypeError, ValueError):
+        raise index.damaged() from None
     if given.model or given.run:
         method = _model(given)
         if not method.is_like(made):
@@ -229,59 +187,10 @@ def _method_of(index: "Index", given: Namespace, place: Path) -> "Method":
     return made
 
 
-def _dataset() -> tuple[Path, list[Source]]:
-    """Return the project's own music, with its genres and artists."""
-    from stages.core.tables import RawTrack, read_rows
-
-    root = Path("data/raw/music").absolute()
-    tracks = read_rows(Path("data/raw/tracks.csv"), RawTrack)
-    return root, [Source(root / track.path, track.path, track.label, track.group) for track in tracks]
-
-
-def _folder(given: Namespace, method: "Method") -> tuple[Path, list[Source]]:
-    """Return the music in a folder.
-
-    A sub-folder's name is the genre if the model knows that genre, in whatever spelling; without a model it
-    always is.
-    """
-    from stages.asking.scoring import genres
-    from stages.core.user_tables import spelled
-    from stages.sources.music_below import group_of
-    from stages.training.description import Description
-
-    _check_pattern(given.artists)
-    root = caller.given(given.index).absolute()
-    if root.exists() and not root.is_dir():
-        raise EncoreError(f"{given.index}: is a file; an index is made of a folder")
-    files, notes = music_files([given.index])
-    options.say(given, *notes)
-    folders = {file.genre_folder for file in files}
-    if method.model:
-        genre_of = genres(folders, Description.load(Path(method.model)).labels, []).genre_of
-    else:
-        genre_of = {name: spelled(name) for name in folders}
-    return root, [
-        Source(
-            file.path, file.below, genre_of.get(file.genre_folder, ""), group_of(file.below, given.artists)
-        )
-        for file in files
-    ]
-
-
-def _check_pattern(pattern: str | None) -> None:
-    try:
-        if pattern is None or re.compile(pattern).groupindex:
-            return
-        reason = "has no named group, such as (?P<artist>[^/]+)"
-    except re.error as error:
-        reason = f"is no regular expression ({error})"
-    raise EncoreError(f"--artists: {pattern!r} {reason}")
-
-
-def _check_place(place: Path, root: Path) -> None:
+def _check_place(place: Path, music: Path) -> None:
     """Raise `EncoreError` if an index would lie among music, or among outputs of the pipeline."""
     inside = place.resolve()
-    if inside.is_relative_to(root.resolve()):
+    if inside.is_relative_to(music.resolve()):
         raise EncoreError(f"--at {place}: is in the folder of the music; name another one")
     data = Path("data").resolve()
     if inside.is_relative_to(data) and not inside.is_relative_to(PLACE.resolve()):
@@ -327,4 +236,4 @@ def _document(found: "Sequence[Similar]", root: Path, lost: Sequence[str]) -> st
 
 
 if __name__ == "__main__":
-    run_command(main, takes_words=True)
+    run_parsed(main)

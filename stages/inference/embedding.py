@@ -3,6 +3,7 @@
 import copy
 import functools
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.audio.fingerprint import fingerprint
-from stages.audio.params import RenderParams
+from stages.audio.params import AudioParams, RenderParams
 from stages.audio.waveform import Sink
-from stages.core.errors import EncoreError
+from stages.core.errors import EncoreError, did_you_mean
+from stages.core.params import check, load, read
 from stages.core.runtime import prepare_for_torch
+from stages.features.catalogue import CATALOGUE
+from stages.features.params import FeaturesParams, build
+from stages.features.segments import SegmentParams
+from stages.features.writing import stored_as
 from stages.inference.listening import Inputs, Segments, Several, listen
 from stages.parallel.processes import Lost, isolated_map
 from stages.storage import cache
@@ -74,6 +80,33 @@ class Method:
         sha256 = hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
         place = str(encoder.resolve()) if encoder else ""
         return cls(about.input, about.rendering, str(folder.resolve()), about.model, place, sha256)
+
+    @classmethod
+    def of_feature(cls, name: str) -> "Method":
+        """Return the one by statistics over time of a feature, as params.yaml makes it.
+
+        Raises
+        ------
+        EncoreError
+            If there is no such feature, or its settings are wrong.
+        """
+        if name not in CATALOGUE:
+            similar = did_you_mean(name, CATALOGUE)
+            raise EncoreError(f"{name}: no feature{similar}; there are {', '.join(CATALOGUE)}")
+        rate_hz = load("audio", AudioParams).sample_rate_hz
+        length = round(load("segment", SegmentParams).length_s * rate_hz)
+        params = check({**read("features"), "include": [name]}, FeaturesParams, "features")
+        settings = stored_as(name, build(params, rate_hz, length)[name], params, length).settings
+        about = ModelInput(
+            feature=[name],
+            settings={name: json.loads(json.dumps(dict(settings)))},  # as it will be read again
+            sample_rate_hz=rate_hz,
+            segment_length=length,
+            variants=[],
+            audio_sha256="",
+            made_with="",
+        )
+        return cls(about, load("render", RenderParams))
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> "Method":

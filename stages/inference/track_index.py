@@ -143,11 +143,14 @@ def new_index(place: Path, about: dict[str, Any]) -> Iterator[NewIndex]:
     """
     if place.exists() and not (place / ABOUT).is_file() and not (place.is_dir() and not any(place.iterdir())):
         raise EncoreError(f"{place}: is there already and no index; name a new folder")
-    with new_folder(place) as folder, closing(NewIndex(folder)) as index:
-        yield index
-        if not index.n_tracks:
-            raise EncoreError("none of the files can be used; there is nothing to make an index of")
-        index.finish(about)
+    try:
+        with new_folder(place) as folder, closing(NewIndex(folder)) as index:
+            yield index
+            if not index.n_tracks:
+                raise EncoreError("none of the files can be used; there is nothing to make an index of")
+            index.finish(about)
+    except PermissionError as error:
+        raise EncoreError(f"{place}: cannot be written: {error.strerror}") from None
 
 
 class Index:
@@ -208,7 +211,7 @@ class Index:
             found = [self._database.execute(WHERE[column], [value]) for value in {*values}]
             return np.fromiter((row for of_value in found for (row,) in of_value), np.int64)
         except sqlite3.Error:
-            raise self._damaged() from None
+            raise self.damaged() from None
 
     def nearest(
         self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_]
@@ -237,12 +240,13 @@ class Index:
         try:
             found = self._database.execute(query, [row]).fetchone()
         except sqlite3.Error:
-            raise self._damaged() from None
+            raise self.damaged() from None
         if found is None:
-            raise self._damaged()
+            raise self.damaged()
         return found
 
-    def _damaged(self) -> EncoreError:
+    def damaged(self) -> EncoreError:
+        """Return the error of a damaged index."""
         return EncoreError(f"{self._place}: the index is damaged; {AGAIN}")
 
 

@@ -1,6 +1,7 @@
 """Similar music: the index is what the model hears, the answers are in the order of its cosines."""
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -31,7 +32,7 @@ QUERY = "music/jazz/00.wav"
 
 def write_model(folder: Path, seed: int = 0) -> TrainedModel:
     """Write a model that was not trained: its embeddings are as good as any for a test."""
-    given = similar._feature("mfcc").input.model_copy(update={"feature": "mfcc"})
+    given = Method.of_feature("mfcc").input.model_copy(update={"feature": "mfcc"})
     about = description(
         kwargs={"input_shape": (13, 32), "n_classes": 3, "hidden": [16], "dropout": 0.0, "l2": 0.0},
         input=given,
@@ -155,6 +156,18 @@ class TestIndex:
         assert len(paths) == 13
         assert "rock/new.wav" in paths
         assert "rock/00.wav" not in paths
+
+    def test_a_file_that_can_be_read_in_part_is_in_it_and_said(self, capsys, tmp_path):
+        content = Path("music/jazz/03.wav").read_bytes()
+        (tmp_path / "music").mkdir()
+        (tmp_path / "music/part.wav").write_bytes(content[: len(content) * 2 // 3])
+        status, _, err = run(capsys, "--index", str(tmp_path / "music"), "--at", str(tmp_path / "index"))
+        assert status == 0
+        assert "read only in part: part.wav\n" in err
+
+    def test_a_name_that_no_table_can_hold_is_one_line(self, tmp_path):
+        (tmp_path / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"no music")
+        assert "is not named in UTF-8; rename it" in line("--index", str(tmp_path))
 
     def test_it_is_the_same_without_the_work_cache(self, capsys):
         before = {path: vector.tobytes() for path, vector in unit_vectors().items()}
@@ -353,6 +366,10 @@ class TestFiles:
         assert sorted(index.rows("genre", ["jazz"])) == [*range(0, 50, 2)]
         assert index.rows("path", ["7", "no", "3"]).tolist() in ([7, 3], [3, 7])
 
+    def test_a_method_that_is_damaged_is_one_line(self, tmp_path):
+        self.make(tmp_path / "index")
+        assert "the index is damaged" in line("a.wav", "--at", str(tmp_path / "index"))
+
     @pytest.mark.parametrize("damage", ["vectors.npy", "index.json", "tracks.db", "all"])
     def test_damage_is_one_line(self, tmp_path, damage):
         place = tmp_path / "index"
@@ -385,7 +402,7 @@ class TestFiles:
 def test_embedded_of_the_cache_equals_what_was_computed(workspace, fork_server):
     write_params()
     soundfile.write("a.wav", noise(2 * RATE_HZ), RATE_HZ)
-    method = similar._feature("mfcc")
+    method = Method.of_feature("mfcc")
     first, again = (next(iter(embed_all([(Path("a.wav"), "a")], method, 1.0, ""))) for _ in range(2))
     assert isinstance(first, Embedded)
     assert vars(first).keys() == vars(again).keys()
