@@ -1,7 +1,7 @@
 """Every model of conf/model as an ONNX file, beside PyTorch on music: `python -m tests.campaigns.export`.
 
 It takes a project in which the pipeline has run. Each model learns for one epoch from its features, with
-the recipe of its preset. Some minutes; words of the command line are the models that are wanted.
+the recipe of its preset. A quarter of an hour; words of the command line are the models that are wanted.
 """
 
 import json
@@ -14,7 +14,8 @@ from pathlib import Path
 from tests.campaigns.workspace import new_workspace, run
 from tests.synthetic import REPO
 
-MODELS = [path.stem for path in sorted((REPO / "conf/model").glob("*.yaml"))]
+LONGER = {"choi_cnn"}  # takes segments of half a minute
+MODELS = sorted({path.stem for path in (REPO / "conf/model").glob("*.yaml")} - LONGER)
 NEEDS = {"embedding_cnn": ["loss=triplet"]}
 BOUND = 1e-4
 
