@@ -49,23 +49,27 @@ def noise(seconds: float, seed: int) -> np.ndarray:
 
 
 def asked(model: str, path: Path) -> tuple[float, float]:
-    """Return seconds, and the greatest resident memory of all its processes together in GB."""
+    """Return seconds, and the greatest memory of all its processes together in GB, without mapped files."""
     start, peak = time.monotonic(), 0
     command = [sys.executable, "-m", "stages.predict", "--model", model, "--csv", "--quiet", str(path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         own = psutil.Process(process.pid)
         while process.poll() is None:
-            total = 0
-            for each in [own, *own.children(recursive=True)]:
-                try:
-                    total += each.memory_info().rss
-                except psutil.Error:  # it has just ended
-                    continue
-            peak = max(peak, total)
-            time.sleep(0.05)
+            processes = [process.pid, *(child.pid for child in own.children(recursive=True))]
+            peak = max(peak, sum(map(anonymous, processes)))
+            time.sleep(0.1)
     if process.returncode:
         sys.exit(f"{' '.join(command)} ended with {process.returncode}")
     return time.monotonic() - start, peak / 1e9
+
+
+def anonymous(pid: int) -> int:
+    """Return the bytes of a process that are no file's; what it shares is divided."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:  # it has just ended
+        return 0
+    return 1024 * sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss_Anon"))
 
 
 if __name__ == "__main__":

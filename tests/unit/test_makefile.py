@@ -81,19 +81,27 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def test_scripts_run_in_the_environment_that_was_put_in_place(built: Checkout) -> None:
     assert built.prefix() == str(built.environment)
     assert sorted(path.name for path in built.folder.iterdir()) == [
-        ".venv", "Makefile", "requirements.lock", "requirements.patch",
+        ".venv", "Makefile", "requirements.lock", "requirements.patch", "stages",
     ]  # fmt: skip
 
 
 def test_the_projects_code_is_found_from_any_folder(built: Checkout, tmp_path: Path) -> None:
-    (built.folder / "stages").mkdir()
-    (built.folder / "stages/here.py").touch()
+    (here := built.folder / "stages/here.py").touch()
     found = subprocess.run(
         [built.environment / "bin/python", "-c", "import stages.here as it; print(it.__file__)"],
         cwd=tmp_path, env={}, capture_output=True, text=True,
     )  # fmt: skip
-    shutil.rmtree(built.folder / "stages")
-    assert found.stdout == f"{built.folder}/stages/here.py\n", found.stderr
+    here.unlink()
+    assert found.stdout == f"{here}\n", found.stderr
+
+
+def test_the_command_runs_the_code_of_the_checkout(built: Checkout, tmp_path: Path) -> None:
+    (commands := built.folder / "stages/entry/commands.py").write_text("def main():\n    print(__file__)\n")
+    found = subprocess.run(
+        [built.environment / "bin/encore"], cwd=tmp_path, env={}, capture_output=True, text=True
+    )
+    commands.unlink()
+    assert found.stdout == f"{commands}\n", found.stderr
 
 
 def test_a_build_changes_nothing_through_a_link(built: Checkout) -> None:
