@@ -3,18 +3,15 @@
 Keys of the header: https://github.com/huggingface/hub-docs/blob/main/modelcard.md
 """
 
-import json
 import re
 import shutil
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from stages.core.documents import write_document
 from stages.core.errors import EncoreError
 from stages.exporting.network import Whole
 from stages.exporting.origin import SOURCE, Origin
-from stages.reports.card.markup import escaped
+from stages.reports.card.markup import template
 
 MODEL = ("model.json", "weights.safetensors")
 METRICS, CARD, ONNX = "metrics.json", "README.md", "model.onnx"
@@ -101,15 +98,7 @@ def _linked(card: str, evaluation: Path, folder: Path) -> str:
 
 
 def _card(origin: Origin, whole: Whole, before: str, after: str) -> str:
-    environment = Environment(  # noqa: S701  (Markdown, not HTML: names go through `escaped`)
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"escaped": escaped, "quoted": _quoted}
-    return environment.get_template(f"{CARD}.jinja").render(
+    return template(Path(__file__).with_name(f"{CARD}.jinja")).render(
         is_free=origin.source["licence"].startswith(FREE),
         name=f"{origin.description.model} on {origin.source['name']}",
         hub_dataset=ON_THE_HUB.get(origin.source["name"]),
@@ -122,11 +111,6 @@ def _card(origin: Origin, whole: Whole, before: str, after: str) -> str:
         without_layer=" and ".join(f"`{given}`" for given in whole.without_layer),
         pretrained=origin.pretrained,
     )
-
-
-def _quoted(text: str) -> str:
-    """Return a string of YAML."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _scores(origin: Origin) -> list[tuple[str, str, list[float]]]:

@@ -246,12 +246,8 @@ def _embed(path: Path, name: str, method: Method) -> Embedded:
     assert isinstance(sinks, Several)
     segments, prints = sinks.sinks  # type: ignore[assignment]
     assert isinstance(prints, _Print)
-    if not segments.parts:
-        raise EncoreError(
-            f"{name} lasts {segments.longest / about.sample_rate_hz:.3g} s, less than a segment of "
-            f"{about.segment_length / about.sample_rate_hz:g} s"
-        )
-    vector, probability, n_segments = (sum(parts) for parts in zip(*segments.parts, strict=True))
+    of_blocks = segments.heard(name, about.sample_rate_hz)
+    vector, probability, n_segments = (sum(parts) for parts in zip(*of_blocks, strict=True))
     return Embedded(
         vector=(vector / n_segments).astype(np.float32),
         genre=_network(method.model).description.labels[int(probability.argmax())] if method.model else "",

@@ -111,6 +111,19 @@ class Segments(Sink):
             self._skip = max(0, n_segments * self._hop - len(rest))
         self._rest = rest[n_segments * self._hop :].copy()
 
+    def heard(self, name: str, sample_rate_hz: int) -> list[Any]:
+        """Return `parts`.
+
+        Raises
+        ------
+        EncoreError
+            If the file `name` is shorter than one segment.
+        """
+        if not self.parts:
+            lasts_s, segment_s = (n / sample_rate_hz for n in (self.longest, self._length))
+            raise EncoreError(f"{name} lasts {lasts_s:.3g} s, less than a segment of {segment_s:g} s")
+        return self.parts
+
     def leap(self) -> None:
         self._rest = np.empty(0, np.float32)
         self._n = self._skip = 0

@@ -133,13 +133,8 @@ class Predictor:
 
     def _summed_up(self, name: str, info: AudioInfo, heard: Sink) -> Prediction:
         assert isinstance(heard, Segments)
-        rate_hz, length = self._about.input.sample_rate_hz, self._about.input.segment_length
-        if not heard.parts:
-            raise EncoreError(
-                f"{name} lasts {heard.longest / rate_hz:.3g} s, but the model takes segments of "
-                f"{length / rate_hz:g} s"
-            )
-        probability, novelty = map(np.concatenate, zip(*heard.parts, strict=True))
+        parts = heard.heard(name, self._about.input.sample_rate_hz)
+        probability, novelty = map(np.concatenate, zip(*parts, strict=True))
         means = dict(zip(self._about.labels, probability.mean(axis=0).tolist(), strict=True))
         return Prediction(means, float(novelty.mean()), info.duration_s, info.cut_short)
 

@@ -74,7 +74,7 @@ class TestPredict:
             (
                 "a.wav",
                 "is silent",
-                "lasts 0.5 s, but the model takes segments of 1 s",
+                "lasts 0.5 s, less than a segment of 1 s",
                 "cannot be decoded",
                 "is an empty file",
             ),

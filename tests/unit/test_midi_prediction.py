@@ -85,5 +85,5 @@ def test_window_shorter_than_a_segment_is_refused(tmp_path):
     short = description.rendering.model_copy(update={"window_s": 0.75})
     description.model_copy(update={"rendering": short}).save(tmp_path / "model")
     path = next(Path("data/raw/music").rglob("*.mid"))
-    with pytest.raises(EncoreError, match=r"lasts 0\.75 s, but the model takes segments of 1 s"):
+    with pytest.raises(EncoreError, match=r"lasts 0\.75 s, less than a segment of 1 s"):
         predict(path, tmp_path / "model")

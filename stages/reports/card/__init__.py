@@ -6,13 +6,11 @@ decided in the modules beside it.
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from stages.reports.card.data import balance, split_method
 from stages.reports.card.examples import examples
 from stages.reports.card.facts import Facts
 from stages.reports.card.limits import limits
-from stages.reports.card.markup import FILTERS
+from stages.reports.card.markup import template
 from stages.reports.card.novelty import novelty
 from stages.reports.card.results import class_tables, comparison, majority
 from stages.reports.card.settings import settings
@@ -33,15 +31,7 @@ def markdown(facts: Facts) -> str:
     str
         Markdown as GitHub shows it; links are relative to ``data/evaluation``.
     """
-    environment = Environment(  # noqa: S701  (Markdown, not HTML: names go through `escaped`)
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= FILTERS
-    return environment.get_template("card.md.jinja").render(
+    return template(Path(__file__).with_name("card.md.jinja")).render(
         facts=facts,
         about=facts.description,
         test=facts.scores["test"],

@@ -1,8 +1,12 @@
 """Filters of the card's template: Markdown as GitHub shows it."""
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from stages.core.params import flat
 
@@ -75,7 +79,25 @@ def interval(scores: Mapping[str, float]) -> str:
     return f"{score(scores['accuracy_ci95_low'])} to {score(scores['accuracy_ci95_high'])}"
 
 
+def quoted(text: str) -> str:
+    """Return a text as a string of JSON, and so of YAML."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     function.__name__: function
-    for function in (escaped, counted, listed, in_brackets, integer, score, share, percent, interval)
+    for function in (escaped, counted, listed, in_brackets, integer, score, share, percent, interval, quoted)
 }
+
+
+def template(path: Path) -> Template:
+    """Load a template of Markdown, which has all filters of this module."""
+    environment = Environment(  # noqa: S701  (Markdown, not HTML: names go through `escaped`)
+        loader=FileSystemLoader(path.parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= FILTERS
+    return environment.get_template(path.name)
