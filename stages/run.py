@@ -3,11 +3,12 @@
 encore run model=lstm train.epochs=100          as `dvc exp run -S model=lstm -S train.epochs=100`
 encore run --queue model=mlp,cnn train.seed=1   one experiment for each model, for `dvc queue start`
 
-Works in every folder of the project. Options: --queue, --temp, --force, --name NAME, --message TEXT,
+Options: --queue, --temp, --force, --name NAME, --message TEXT,
 --copy-paths PATH, --quiet, --verbose; they are those of `dvc exp run`.
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,11 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
                 raise EncoreError(f"{argument}: needs a value")
             if argument in SETTING:
                 words.append(value)
+            elif argument == "-m" and re.fullmatch(r"[\w.]+=\S+", value):
+                raise EncoreError(
+                    f"-m {value}: -m is the message of an experiment; for several values use "
+                    f"`encore grid {value}`, or --queue"
+                )
             else:
                 options += [argument, value]
         elif argument in ALONE:

@@ -28,7 +28,8 @@ def main() -> None:
         print("\n".join(headline(metrics, description.model)))
     except KeyError:
         raise EncoreError(f"{METRICS}: of another version; run `dvc repro`") from None
-    print("\nreport and figures: data/evaluation/   runs: make ui   another model: dvc exp run -S model=lstm")
+    print("\nreport and figures: data/evaluation/   then: source .venv/bin/activate")
+    print("encore predict FILE    encore run model=lstm    encore ui    encore --help")
 
 
 if __name__ == "__main__":

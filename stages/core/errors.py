@@ -20,8 +20,9 @@ def in_one_line(error: Exception) -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """Return the most similar name, or nothing if none is similar."""
-    return next(iter(get_close_matches(word, list(names), n=1)), "")
+    """Return the most similar name, whatever its case, or nothing if none is similar."""
+    by_letters = {name.casefold(): name for name in names}
+    return next((by_letters[name] for name in get_close_matches(word.casefold(), by_letters, n=1)), "")
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from stages.core.documents import write_document
 from stages.core.errors import EncoreError
 from stages.exporting.network import Whole
-from stages.exporting.origin import SOURCE, Origin
+from stages.exporting.origin import Origin
+from stages.inference.origin import SOURCE
 from stages.reports.card.markup import template
 
 MODEL = ("model.json", "weights.safetensors")

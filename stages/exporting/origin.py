@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.core.documents import read_document
 from stages.core.errors import EncoreError
 from stages.inference.audio_model import threshold
+from stages.inference.origin import source
 from stages.training.description import Description
 
-SOURCE = "source.json"
-UNKNOWN = "unknown"
 CODE_LICENCE = "MIT"  # of Encore
 
 
@@ -80,9 +78,8 @@ def origin(description: Description, metrics: Path | None) -> Origin:
     EncoreError
         If the card is of another training, or a file is damaged.
     """
-    unknown = {"name": UNKNOWN, "licence": UNKNOWN, "citation": UNKNOWN, "caveat": ""}
     if metrics is None:
-        return Origin(description, None, {}, unknown)
+        return Origin(description, None, {}, source(None))
     threshold(metrics)  # there?
     folder = metrics.parent
     card = folder / "README.md"
@@ -92,7 +89,5 @@ def origin(description: Description, metrics: Path | None) -> Origin:
             f"{card}: not the card of this model, whose content key is {description.content_key}; "
             "`dvc repro` evaluates it"
         )
-    beside = (folder / SOURCE, folder.parent / "raw" / SOURCE)
-    source = next((read_document(path) for path in beside if path.is_file()), unknown)
     found = json.loads(metrics.read_text("utf-8"))
-    return Origin(description, folder if has_card else None, found, source)
+    return Origin(description, folder if has_card else None, found, source(metrics))

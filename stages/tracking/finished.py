@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+EXPERIMENT = "dvc.exp_name"  # a tag
 NAME = "name"  # the run's name, beside tags and parameters
 NEEDED = ("predictions.csv", "confusion.csv", "metrics.json")  # of the folder evaluation
 BETWEEN_VALUES = re.compile(r",(?![^\[]*\])")  # not within a list
@@ -113,7 +114,7 @@ class Store:
             If there is no such run, or no run has a key.
         """
         if not self.runs:
-            raise EncoreError("no run has finished yet; `dvc exp run` makes one")
+            raise EncoreError("no run has finished yet; `encore run` makes one")
         known = {key for run in self.runs for key in run.about}
         for key, values in wanted.items():
             if key not in known:
@@ -135,7 +136,7 @@ class Store:
         Parameters
         ----------
         wanted : str
-            The run's name, or its id; of several runs of that name the latest is taken.
+            The run's id, its name, or that of its experiment in DVC.
 
         Returns
         -------
@@ -146,14 +147,18 @@ class Store:
         Raises
         ------
         EncoreError
-            If there is no such run, or it has lost its model.
+            If there is no such run, or several have that name, or it has lost its model.
         """
-        run = next((run for run in self.runs if wanted in (run.run_id, run.name)), None)
-        if run is None:
+        found = [run for run in self.runs if wanted in (run.run_id, run.name, run.tags.get(EXPERIMENT))]
+        if not found:
             names = sorted({run.name for run in self.runs})
             raise EncoreError(
                 f"{wanted}: no finished run{did_you_mean(wanted, names)}; `encore runs` lists them"
             )
+        if len(found) > 1:
+            ids = (f"{run.run_id} ({run.started}, {run.tags.get(EXPERIMENT, 'dvc repro')})" for run in found)
+            raise EncoreError(f"{wanted}: {len(found)} runs are called so; give an id: {', '.join(ids)}")
+        (run,) = found
         folder = work_cache("models") / run.run_id
         with new_folder(folder) as fetched:
             paths = download(self._client, run.run_id, run.name, fetched)
