@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stages.asking import options
 from stages.asking.files import music_files
-from stages.core.errors import EncoreError, did_you_mean
+from stages.core.errors import EncoreError, did_you_mean, some
 from stages.entry import caller
 from stages.entry.command import run_command
 
@@ -95,7 +95,8 @@ def _make(given: Namespace, place: Path) -> int:
     method = _feature(given.feature) if given.feature else _model(given)
     root, sources = _dataset() if given.index == DATASET else _folder(given, method)
     _check_place(place, root)
-    lost = []
+    lost = [f"{some([one.below])}: its name is not UTF-8; rename it" for one in sources if not _is_utf8(one)]
+    sources = [source for source in sources if _is_utf8(source)]
     with new_index(place, {"folder": str(root), "method": method.document}) as index:
         files = [(source.path, source.below) for source in sources]
         heard = embed_all(files, method, runtime().cache_gb, "similar")
@@ -117,7 +118,7 @@ def _make(given: Namespace, place: Path) -> int:
     else:
         options.say(given, f"{place} has {index.n_tracks} tracks of {root}, by {method.words}")
     if lost:
-        _name([f"{len(lost)} of {len(sources)} files could not be used"])
+        _name([f"{len(lost)} of {len(lost) + index.n_tracks} files could not be used"])
     return 3 if lost else 0
 
 
@@ -210,7 +211,10 @@ def _method_of(index: "Index", given: Namespace, place: Path) -> "Method":
     """
     from stages.inference.embedding import Method
 
-    made = Method.of_document(index.about["method"])
+    try:
+        made = Method.of_document(index.about["method"])
+    except (KeyError, TypeError, ValueError):
+        raise index.damaged() from None
     if given.model or given.run:
         method = _model(given)
         if not method.is_like(made):
@@ -268,6 +272,14 @@ def _folder(given: Namespace, method: "Method") -> tuple[Path, list[Source]]:
     ]
 
 
+def _is_utf8(source: Source) -> bool:
+    try:
+        source.below.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _check_pattern(pattern: str | None) -> None:
     try:
         if pattern is None or re.compile(pattern).groupindex:
@@ -297,6 +309,8 @@ def _name(lost: Sequence[str]) -> None:
 
 
 def _table(found: "Sequence[Similar]") -> list[str]:
+    from stages.asking.answers import printable
+
     if not found:
         return ["no track fits"]
     genres = [
@@ -306,7 +320,7 @@ def _table(found: "Sequence[Similar]") -> list[str]:
     lines = [f"    similar  {'genre':<{width}}  track"]
     for rank, (one, genre) in enumerate(zip(found, genres, strict=True), 1):
         mark = f"  [{SAME}]" if one.same_recording else ""
-        lines.append(f"{rank:>3}  {one.cosine:>6.3f}  {genre:<{width}}  {one.track.path}{mark}")
+        lines.append(f"{rank:>3}  {one.cosine:>6.3f}  {genre:<{width}}  {printable(one.track.path)}{mark}")
     return lines
 
 
