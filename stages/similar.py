@@ -90,7 +90,7 @@ def _make(given: Namespace, place: Path) -> int:
     music = collection(given.index, labels, given.artists)
     _check_place(place, music.folder)
     options.say(given, *music.notes)
-    lost, in_part = [], []
+    lost, in_part = [*music.lost], []
     with new_index(place, {"folder": str(music.folder), "method": method.document}) as index:
         files = [(piece.path, piece.below) for piece in music.pieces]
         heard = embed_all(files, method, runtime().cache_gb, "similar")
@@ -110,7 +110,7 @@ def _make(given: Namespace, place: Path) -> int:
     else:
         options.say(given, f"{place} has {index.n_tracks} tracks of {music.folder}, by {method.words}")
     if lost:
-        _name([f"{len(lost)} of {len(files)} files could not be used"])
+        _name([f"{len(lost)} of {len(lost) + index.n_tracks} files could not be used"])
     return SOME_LOST if lost else 0
 
 
@@ -206,6 +206,8 @@ def _name(lost: Sequence[str]) -> None:
 
 
 def _table(found: "Sequence[Similar]") -> list[str]:
+    from stages.asking.answers import printable
+
     if not found:
         return ["no track fits"]
     genres = [
@@ -215,7 +217,7 @@ def _table(found: "Sequence[Similar]") -> list[str]:
     lines = [f"    similar  {'genre':<{width}}  track"]
     for rank, (one, genre) in enumerate(zip(found, genres, strict=True), 1):
         mark = f"  [{SAME}]" if one.same_recording else ""
-        lines.append(f"{rank:>3}  {one.cosine:>6.3f}  {genre:<{width}}  {one.track.path}{mark}")
+        lines.append(f"{rank:>3}  {one.cosine:>6.3f}  {genre:<{width}}  {printable(one.track.path)}{mark}")
     return lines
 
 

@@ -103,7 +103,7 @@ class Table:
 
     def line(self, row: Row) -> str:
         """Return the line of a file."""
-        name = f"{ended(row.file.name, self._name - 2):<{self._name}}"
+        name = f"{ended(printable(row.file.name), self._name - 2):<{self._name}}"
         if row.prediction is None:
             return f"{name}{row.problem}"
         (genre, probability), (second, less) = row.ranked[:2]
@@ -144,6 +144,11 @@ def csv_line(cells: Sequence[Any]) -> str:
     text = StringIO()
     csv.writer(text, lineterminator="").writerow(cells)
     return text.getvalue()
+
+
+def printable(text: str) -> str:
+    """Return a name without what would change or break a line of the terminal."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)
 
 
 def short(text: str, n: int) -> str:

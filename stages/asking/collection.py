@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from stages.asking.files import music_files
 from stages.asking.scoring import genres
-from stages.core.errors import EncoreError
+from stages.core.errors import EncoreError, some
 from stages.core.tables import RawTrack, read_rows
 from stages.core.user_tables import spelled
 from stages.entry import caller
@@ -45,11 +45,14 @@ class Collection(NamedTuple):
     pieces : list of Piece
     notes : list of str
         What else is there, in lines.
+    lost : list of str
+        What cannot be used, and why, in lines.
     """
 
     folder: Path
     pieces: list[Piece]
     notes: list[str]
+    lost: list[str]
 
 
 def collection(word: str, labels: Sequence[str], artists: str | None) -> Collection:
@@ -74,7 +77,7 @@ def collection(word: str, labels: Sequence[str], artists: str | None) -> Collect
     if word == OWN:
         tracks, root = read_rows(TRACKS, RawTrack), MUSIC.absolute()
         return Collection(
-            root, [Piece(root / row.path, row.path, row.label, row.group) for row in tracks], []
+            root, [Piece(root / row.path, row.path, row.label, row.group) for row in tracks], [], []
         )
     _check(artists)
     root = caller.given(word).absolute()
@@ -83,15 +86,16 @@ def collection(word: str, labels: Sequence[str], artists: str | None) -> Collect
     files, notes = music_files([word])
     folders = {file.genre_folder for file in files}
     genre_of = genres(folders, labels, []).genre_of if labels else {name: spelled(name) for name in folders}
-    pieces = []
+    pieces, lost = [], []
     for file in files:
         try:
             file.below.encode()
         except UnicodeEncodeError:  # a database of texts cannot hold it
-            raise EncoreError(f"{file.name!r} is not named in UTF-8; rename it") from None
+            lost.append(f"{some([file.below])}: its name is not UTF-8; rename it")
+            continue
         genre, artist = genre_of.get(file.genre_folder, ""), group_of(file.below, artists)
         pieces.append(Piece(file.path, file.below, genre, artist))
-    return Collection(root, pieces, notes)
+    return Collection(root, pieces, notes, lost)
 
 
 def _check(pattern: str | None) -> None:

@@ -49,7 +49,7 @@ class Chosen:
         from stages.core.tables import Assignment, RawTrack, read_rows
 
         tracks, split = DATA / "raw/tracks.csv", DATA / "split/split.csv"
-        if self.folder != DATA / "model" or not (tracks.is_file() and split.is_file()):
+        if self.folder.resolve() != (DATA / "model").resolve() or not (tracks.is_file() and split.is_file()):
             return set()
         learnt = {row.track_id for row in read_rows(split, Assignment) if row.split in ("train", "valid")}
         digests = {row.sha256 for row in read_rows(tracks, RawTrack) if row.track_id in learnt}

@@ -52,7 +52,7 @@ def genres(folders: Iterable[str], labels: Sequence[str], given: Sequence[str]) 
     by_letters = {_letters(label): label for label in labels}
     genre_of = {name: by_letters[_letters(name)] for name in n_files if _letters(name) in by_letters}
     for pair in given:
-        folder, _, genre = pair.partition("=")
+        folder, _, genre = pair.rpartition("=")  # names of folders may have an =, too
         if not folder or not genre:
             raise EncoreError(f"--map {pair}: should be FOLDER=GENRE, such as Hip-Hop=hiphop")
         if genre not in labels:

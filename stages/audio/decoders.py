@@ -1,6 +1,7 @@
 """Two decoders that give a file block by block: libsndfile, and FFmpeg for what libsndfile cannot read."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,9 @@ class Libsndfile:
 
         self._error = soundfile.LibsndfileError
         try:
-            self._file = file = soundfile.SoundFile(source)
+            # a name need not be UTF-8, of which soundfile would make bytes
+            name = os.fsencode(source) if isinstance(source, Path) else source
+            self._file = file = soundfile.SoundFile(name)
         except self._error as error:
             raise self._gives_up(error) from None
         except TypeError:  # the answer of soundfile for any file named .raw

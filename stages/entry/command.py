@@ -19,6 +19,9 @@ DISK = {  # what it says to a user when it does not work
     errno.EDQUOT: _FULL,
     errno.EIO: f"the disk, or the network that it is behind, fails (see `dmesg`){_REFUSES}",
     errno.EROFS: f"the disk is read-only, perhaps since it has failed (see `dmesg`){_REFUSES}",
+    errno.EACCES: f"no permission{_REFUSES}",
+    errno.EPERM: f"no permission{_REFUSES}",
+    errno.ENAMETOOLONG: f"the name is too long{_REFUSES}",
     errno.EFBIG: f"the file is larger than the disk's format or `ulimit -f` allows{_REFUSES}",
 }
 

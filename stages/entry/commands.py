@@ -4,6 +4,7 @@ import ast
 import os
 import runpy
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from stages.core.errors import did_you_mean
@@ -32,6 +33,8 @@ EXIT_CODES = (
 
 def main() -> None:
     """Run the command that the command line names, in the project that this code belongs to."""
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files may have what the terminal's encoding has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     name, *words = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(_help())
@@ -50,7 +53,10 @@ def main() -> None:
         os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
         caller.enter(PROJECT)
         sys.argv[1:] = words
-        runpy.run_module(f"stages.{name}", run_name="__main__", alter_sys=True)
+        try:
+            runpy.run_module(f"stages.{name}", run_name="__main__", alter_sys=True)
+        except KeyboardInterrupt:  # before the command itself looks for it
+            sys.exit(130)
 
 
 def _help() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.errors import EncoreError
+from stages.core.errors import EncoreError, in_one_line
 from stages.core.workspace import replaced
 from stages.exporting.network import WAVEFORM, Whole
 
@@ -120,7 +120,7 @@ def _export(whole: Whole, about: Mapping[str, str], path: Path) -> None:
 
     # two, since the exporter takes a size of one for a constant
     examples = [torch.from_numpy(np.zeros((2, *given.shape), given.dtype)) for given in whole.inputs.values()]
-    with _without_remarks():
+    with _without_remarks(), _one_error(whole.trained.description.model):
         program = torch.onnx.export(
             whole.eval(),
             tuple(examples),
@@ -141,6 +141,22 @@ def _export(whole: Whole, about: Mapping[str, str], path: Path) -> None:
     tidy(program.model)
     program.model.metadata_props.update(about)
     program.save(path, external_data=False)
+
+
+@contextmanager
+def _one_error(model: str) -> Iterator[None]:
+    """Raise `EncoreError` if the exporter gives up, which it also does, in other words, on Ctrl-C."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            cause = cause.__cause__ or cause.__context__
+        raise EncoreError(
+            f"torch's exporter to ONNX cannot write {model}: {in_one_line(error)[:200]}"
+        ) from None
 
 
 @contextmanager

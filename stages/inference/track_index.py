@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from tokenize import TokenError  # of a damaged header of numpy's
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ class NewIndex:
         self._database.executescript(FINISHED)
         scaled_by = {"mean": scale.mean.tolist(), "std": scale.std.tolist()}
         document = {"schema": SCHEMA, **about, "n_tracks": self.n_tracks, "size": self._size, **scaled_by}
-        (self._folder / ABOUT).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (self._folder / ABOUT).write_text(json.dumps(document, indent=1) + "\n", "ascii")
 
     def close(self) -> None:
         """Close its files."""
@@ -141,16 +142,23 @@ def new_index(place: Path, about: dict[str, Any]) -> Iterator[NewIndex]:
     EncoreError
         If `place` has anything else in it, or no track was added.
     """
-    if place.exists() and not (place / ABOUT).is_file() and not (place.is_dir() and not any(place.iterdir())):
-        raise EncoreError(f"{place}: is there already and no index; name a new folder")
+    if place.exists() and not _is_replaceable(place):
+        raise EncoreError(f"{place}: is there already and no index, or more than that; name a new folder")
     try:
         with new_folder(place) as folder, closing(NewIndex(folder)) as index:
             yield index
             if not index.n_tracks:
                 raise EncoreError("none of the files can be used; there is nothing to make an index of")
             index.finish(about)
+    except FileNotFoundError:  # its folder counts as the leftover of a killed process
+        raise EncoreError(f"{place}: another process makes it, too; run again when that is done") from None
     except PermissionError as error:
         raise EncoreError(f"{place}: cannot be written: {error.strerror}") from None
+
+
+def _is_replaceable(place: Path) -> bool:
+    """Whether a folder has an index, or nothing; other files in it would be lost."""
+    return place.is_dir() and {path.name for path in place.iterdir()} in ({ABOUT, VECTORS, TRACKS}, set())
 
 
 class Index:
@@ -178,6 +186,7 @@ class Index:
         try:
             self.about: dict[str, Any] = json.loads((place / ABOUT).read_text("utf-8"))
             assert self.about["schema"] == SCHEMA
+            assert isinstance(self.about["folder"], str)
             self.n_tracks = int(self.about["n_tracks"])
             self._shape = self.n_tracks, int(self.about["size"])
             self.scale = Scale(np.array(self.about["mean"]), np.array(self.about["std"]))
@@ -185,7 +194,7 @@ class Index:
             self._database = sqlite3.connect(f"{(place / TRACKS).resolve().as_uri()}?mode=ro", uri=True)
         except FileNotFoundError:
             raise EncoreError(f"{place}: no index; `encore similar --index FOLDER` makes one") from None
-        except (AssertionError, KeyError, ValueError, sqlite3.Error):
+        except (AssertionError, KeyError, TypeError, ValueError, TokenError, sqlite3.Error):
             raise EncoreError(f"{place}: the index is damaged, or of another version; {AGAIN}") from None
 
     def close(self) -> None:
@@ -208,7 +217,8 @@ class Index:
     def rows(self, column: str, values: Iterable[str]) -> NDArray[np.int64]:
         """Return the rows that have one of some values in a column: a key of `WHERE`."""
         try:
-            found = [self._database.execute(WHERE[column], [value]) for value in {*values}]
+            names = {value.encode("utf-8", "backslashreplace").decode() for value in values}
+            found = [self._database.execute(WHERE[column], [name]) for name in names]
             return np.fromiter((row for of_value in found for (row,) in of_value), np.int64)
         except sqlite3.Error:
             raise self.damaged() from None
@@ -229,7 +239,9 @@ class Index:
         -------
         list of (row, cosine)
         """
-        rows, cosines = nearest(self.blocks, vector[None], k, lambda _, some: allowed[some])
+        rows, cosines = nearest(
+            self.blocks, vector[None], min(k, self.n_tracks), lambda _, some: allowed[some]
+        )
         return [
             (row, cosine)
             for row, cosine in zip(rows[0].tolist(), cosines[0].tolist(), strict=True)

@@ -61,6 +61,15 @@ class TestPredict:
             assert (float(row["seconds"]), row["problem"], row["note"]) == (3, "", "")
         assert f"model: {Path('data/model').resolve()}" in capsys.readouterr().out
 
+    def test_names_that_no_terminal_can_show(self, ask, tmp_path):
+        odd = [tmp_path / os.fsdecode(name) for name in (b"a\nb.wav", b"c\xe9.wav", b"d\x1b[31m.wav")]
+        for path in odd:
+            soundfile.write(path.open("wb"), noise(2 * RATE_HZ), RATE_HZ, format="WAV")
+        lines = ask(tmp_path).splitlines()
+        assert len(lines) == 4
+        assert all(line.isprintable() for line in lines)
+        assert [row["file"] for row in json.loads(ask(tmp_path, "--json"))["files"]] == [*map(str, odd)]
+
     def test_what_cannot_be_used_is_named_and_the_others_go_on(self, ask, tmp_path, capsys):
         soundfile.write(tmp_path / "a.wav", noise(2 * RATE_HZ), RATE_HZ)
         soundfile.write(tmp_path / "b.wav", np.zeros(2 * RATE_HZ), RATE_HZ)
@@ -183,6 +192,16 @@ class TestScore:
             "not scored: 1 file in folders that are no genre of the model: Speech; --map Speech=GENRE",
         ):
             assert remark in remarks
+
+    def test_the_projects_model_is_known_by_any_path_and_folders_may_have_an_equals_sign(
+        self, ask, music, tmp_path, capsys
+    ):
+        wanted = json.loads(ask(music, "--json"))["score"]
+        assert json.loads(ask(music, "--json", "--model", Path("data/model").resolve()))["score"] == wanted
+        (tmp_path / "80s=jazz").mkdir()
+        soundfile.write(tmp_path / "80s=jazz" / "a.wav", noise(2 * RATE_HZ), RATE_HZ)
+        ask(tmp_path, "--map", "80s=jazz=jazz")
+        assert "the folder 80s=jazz counts as jazz" in capsys.readouterr().out
 
     def test_folders_that_are_no_genres_are_not_scored(self, ask, tmp_path, capsys):
         (tmp_path / "album").mkdir()

@@ -151,6 +151,25 @@ class TestFile:
         assert "answers otherwise" in line_of(lambda: written(model, tmp_path / "x.onnx"))
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+    def test_what_the_exporter_says_is_one_line_and_ctrl_c_is_ctrl_c(
+        self, model, tmp_path, monkeypatch, error
+    ):
+        def gives_up(*_: object, **__: object) -> None:
+            try:
+                raise error("of torch")
+            finally:
+                raise ValueError("a page\nof words")
+
+        monkeypatch.setattr(torch.onnx, "export", gives_up)
+        if error is KeyboardInterrupt:
+            with pytest.raises(KeyboardInterrupt):
+                written(model, tmp_path / "x.onnx")
+        else:
+            line = line_of(lambda: written(model, tmp_path / "x.onnx"))
+            assert line == f"torch's exporter to ONNX cannot write {model.description.model}: a page of words"
+        assert list(tmp_path.iterdir()) == []
+
     def test_missing_packages_are_named(self, model, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "onnxscript", None)
         monkeypatch.setitem(sys.modules, "onnx_ir", None)

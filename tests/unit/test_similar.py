@@ -165,9 +165,17 @@ class TestIndex:
         assert status == 0
         assert "read only in part: part.wav\n" in err
 
-    def test_a_name_that_no_table_can_hold_is_one_line(self, tmp_path):
-        (tmp_path / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"no music")
-        assert "is not named in UTF-8; rename it" in line("--index", str(tmp_path))
+    def test_a_name_that_is_not_utf8_is_one_of_the_lost(self, capsys, tmp_path):
+        soundfile.write(tmp_path / "a.wav", noise(2 * RATE_HZ), RATE_HZ)
+        odd = os.fsdecode(b"caf\xe9.wav")
+        shutil.copy("music/jazz/00.wav", tmp_path / odd)
+        status, _, err = run(capsys, "--index", str(tmp_path), "--at", "odd")
+        assert status == 3
+        assert "name is not UTF-8; rename it" in err
+        assert "1 of 2 files could not be used" in err
+        assert [track["path"] for track in asked(capsys, str(tmp_path / odd), "--at", "odd")] == [
+            str(tmp_path / "a.wav")
+        ]
 
     def test_it_is_the_same_without_the_work_cache(self, capsys):
         before = {path: vector.tobytes() for path, vector in unit_vectors().items()}
@@ -369,6 +377,28 @@ class TestFiles:
     def test_a_method_that_is_damaged_is_one_line(self, tmp_path):
         self.make(tmp_path / "index")
         assert "the index is damaged" in line("a.wav", "--at", str(tmp_path / "index"))
+
+    def test_other_files_beside_an_index_are_never_lost(self, tmp_path):
+        self.make(tmp_path)
+        (tmp_path / "notes.txt").touch()
+        assert "more than that; name a new folder" in line_of(lambda: self.make(tmp_path))
+        assert (tmp_path / "notes.txt").exists()
+
+    def test_two_processes_at_once_end_in_one_line(self, tmp_path):
+        def twice() -> None:
+            with new_index(tmp_path / "index", {"folder": ""}) as index:
+                self.make(tmp_path / "index")
+                index.add(Track("a", "", "", "", "", 1.0), np.ones(3, np.float32), np.ones(1, np.uint32))
+
+        assert "another process makes it, too" in line_of(twice)
+        assert Index(tmp_path / "index").n_tracks == 50
+
+    def test_a_damaged_header_of_the_vectors_is_one_line(self, tmp_path):
+        self.make(tmp_path)
+        content = bytearray((tmp_path / "vectors.npy").read_bytes())
+        content[content.index(b"}")] = ord("{")
+        (tmp_path / "vectors.npy").write_bytes(content)
+        assert "is damaged" in line_of(lambda: Index(tmp_path))
 
     @pytest.mark.parametrize("damage", ["vectors.npy", "index.json", "tracks.db", "all"])
     def test_damage_is_one_line(self, tmp_path, damage):
