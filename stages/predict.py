@@ -38,7 +38,8 @@ def main() -> None:
     labels, threshold = Description.load(model.folder).labels, model.threshold
     folders = genres([file.genre_folder for file in files], labels, options.map)
     pages = Pages(files, options.to, labels, threshold) if options.over_time else None
-    shared.say(options, f"model: {model.name}", *left_out, *folders.lines)
+    caveat = [f"it has learnt from this music: {model.caveat}"] if model.caveat else []
+    shared.say(options, f"model: {model.name}", *caveat, *left_out, *folders.lines)
 
     table, rows = Table([file.name for file in files], labels), []
     if not options.json:

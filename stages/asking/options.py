@@ -11,8 +11,6 @@ from stages.core.errors import EncoreError
 from stages.entry import caller
 
 ENCODER, METRICS = "encoder.onnx", "metrics.json"
-
-
 DATA = Path("data")  # of the project
 
 
@@ -40,6 +38,13 @@ class Chosen:
         from stages.inference.audio_model import threshold
 
         return None if self.metrics is None else threshold(self.metrics)
+
+    @property
+    def caveat(self) -> str:
+        """What to keep in mind about the music that the model has learnt from; empty: nothing is known."""
+        from stages.inference.origin import source
+
+        return source(self.metrics)["caveat"]
 
     def learnt_from(self, paths: Iterable[Path]) -> set[Path]:
         """Return which files are the music of the training or of the validation of the project's own model.

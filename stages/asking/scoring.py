@@ -12,7 +12,8 @@ from stages.core.errors import EncoreError, did_you_mean, some
 from stages.evaluation.intervals import accuracy_interval
 
 MOST = 12  # classes of a confusion matrix in the terminal; of more, the largest confusions are listed
-WIDTH = 9  # characters of a column
+NARROW, WIDE = 5, 10  # characters of a column
+TERMINAL = 80
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ def genres(folders: Iterable[str], labels: Sequence[str], given: Sequence[str]) 
             f"not scored: {n} file{'s' * (n > 1)} in folders that are no genre of the model: {some(others)}; "
             f"--map {others[0]}=GENRE scores them"
         )
+    elif others:
+        lines.append(f"not scored: no folder has the name of a genre of the model: {some(others)}")
     return Genres(genre_of, lines)
 
 
@@ -133,19 +136,20 @@ class Score:
     def lines(self) -> list[str]:
         """Return what the terminal says."""
         head = (
-            f"accuracy {self.accuracy:.3f} (95 % interval {self.low:.3f} to {self.high:.3f}): "
+            f"accuracy {self.accuracy:.3f} (95 % interval over files {self.low:.3f} to {self.high:.3f}): "
             f"{self.n_right} of {self.n} files are predicted as the genre of their folder"
         )
         true = sorted({pair[0] for pair in self.confused})
         predicted = sorted({genre for pair in self.confused for genre in pair})
         if len(predicted) <= MOST:
-            first = max(len("genre"), *map(len, true)) + 2
-            matrix = [
-                f"{'genre':<{first}}" + "".join(f"{short(genre, WIDTH - 1):>{WIDTH}}" for genre in predicted)
-            ]
-            for genre in true:
+            names = {genre: short(genre, 2 * WIDE) for genre in true}
+            first = max(len("genre"), *map(len, names.values()))
+            width = min(WIDE, max(NARROW, (TERMINAL - first) // len(predicted)))
+            heads = "".join(f"{short(genre, width - 1):>{width}}" for genre in predicted)
+            matrix = [f"{'genre':<{first}}{heads}"]
+            for genre, name in names.items():
                 counts = (self.confused[genre, other] or "·" for other in predicted)
-                matrix.append(f"{genre:<{first}}" + "".join(f"{n:>{WIDTH}}" for n in counts))
+                matrix.append(f"{name:<{first}}" + "".join(f"{n:>{width}}" for n in counts))
             return [head, "files by genre (down) and prediction (across):", *matrix]
         wrong = [(n, *pair) for pair, n in self.confused.items() if pair[0] != pair[1]]
         worst = [

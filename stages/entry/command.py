@@ -5,7 +5,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from stages.core.errors import EncoreError
 from stages.core.runtime import prepare_for_numba
@@ -66,6 +67,17 @@ def run_parsed(command: Callable[[], None]) -> None:
     _run(command)
 
 
+@contextmanager
+def to_a_reader() -> Iterator[None]:
+    """Print in the block, and end without a word if the reader has gone away, such as `head`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
+        sys.exit(128 + signal.SIGPIPE)
+
+
 def _answer_help(command: Callable[[], None], takes_words: bool = False) -> None:
     wants_help = sys.argv[1:] in (["-h"], ["--help"])
     if wants_help or (sys.argv[1:] and not takes_words):
@@ -77,16 +89,14 @@ def _run(command: Callable[[], None]) -> None:
     gc.set_threshold(GC_THRESHOLD)
     prepare_for_numba()
     try:
-        command()
+        with to_a_reader():
+            command()
     except EncoreError as error:
         sys.exit(f"error: {error}")
     except FileNotFoundError as error:
         if "data/" not in str(error):
             raise
         sys.exit(f"error: {error}; `dvc repro` makes what is missing")
-    except BrokenPipeError:  # of `| head`, say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
-        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         if error.errno not in DISK:
             raise

@@ -3,12 +3,15 @@
 import ast
 import os
 import runpy
+import shutil
 import sys
+import textwrap
 from io import TextIOWrapper
 from pathlib import Path
 
 from stages.core.errors import did_you_mean
 from stages.entry import caller
+from stages.entry.command import to_a_reader
 
 PROJECT = Path(__file__).parents[2]
 COMMANDS = (
@@ -26,6 +29,7 @@ COMMANDS = (
     "validate",
     "verify",
 )
+WIDEST = 110  # characters of a line
 EXIT_CODES = (
     "Exit codes: 0 done; 1 an error, in one line; 2 wrong usage; 3 some files could not be used; 130 Ctrl-C."
 )
@@ -36,8 +40,9 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # names of files may have what the terminal's encoding has not
         sys.stdout.reconfigure(errors="backslashreplace")
     name, *words = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help"):
-        print(_help())
+    if name in ("-h", "--help", "help"):
+        with to_a_reader():
+            print(_help())
     elif name == "--version":
         print(_version())
     elif name not in COMMANDS:
@@ -47,9 +52,7 @@ def main() -> None:
         )
         sys.exit(2)
     else:
-        programs = str(
-            Path(sys.executable).parent
-        )  # dvc and git's hooks, also where no environment is active
+        programs = str(Path(sys.executable).parent)  # dvc's, say, also where no environment is active
         os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
         caller.enter(PROJECT)
         sys.argv[1:] = words
@@ -60,15 +63,20 @@ def main() -> None:
 
 
 def _help() -> str:
-    lines = [f"  {name:<10}{_summary(name)}" for name in COMMANDS]
+    width = min(shutil.get_terminal_size().columns, WIDEST)
+    lines = [
+        textwrap.fill(f"  {name:<10}{_summary(name)}", width, subsequent_indent=" " * 12) for name in COMMANDS
+    ]
     return "\n".join(
         [
-            "usage: encore COMMAND …; encore COMMAND --help explains one, encore --version says what this is",
+            "usage: encore COMMAND …",
+            "       encore COMMAND --help    explains one",
+            "       encore --version         says what this is",
             "",
             *lines,
             "",
             f"It works in any folder, with the project in {PROJECT}.",
-            EXIT_CODES,
+            textwrap.fill(EXIT_CODES, width),
         ]
     )
 

@@ -207,7 +207,7 @@ class TestScore:
         (tmp_path / "album").mkdir()
         soundfile.write(tmp_path / "album" / "a.wav", noise(2 * RATE_HZ), RATE_HZ)
         assert "accuracy" not in ask(tmp_path)
-        assert "scored" not in capsys.readouterr().out
+        assert "not scored: no folder has the name of a genre of the model: album" in capsys.readouterr().out
 
     def test_many_genres_are_listed_by_what_is_confused_most(self):
         labels = [f"genre {i}" for i in range(30)]
