@@ -51,6 +51,7 @@ def exit_code(runner: Callable[[Callable[[], None]], None], error: BaseException
         ),
         (OSError(errno.EROFS, "Read-only file system"), "error: the disk is read-only"),
         (OSError(errno.EFBIG, "File too large"), "`ulimit -f` allows"),
+        (OSError(errno.EACCES, "Permission denied", "/else/here"), "/else/here: no permission"),
     ],
 )
 def test_mistakes_end_in_one_line(runner, error, line):
@@ -67,7 +68,13 @@ def test_interrupt_ends_with_its_exit_status(runner):
 
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize(
-    "error", [ValueError("bug"), PermissionError(errno.EACCES, "no"), FileNotFoundError("x")]
+    "error",
+    [
+        ValueError("bug"),
+        OSError(errno.EBADF, "no"),
+        BrokenPipeError(errno.EPIPE, "no"),
+        FileNotFoundError("x"),
+    ],
 )
 def test_bug_keeps_its_traceback(runner, error):
     def command() -> None:
