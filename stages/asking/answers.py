@@ -142,8 +142,8 @@ def csv_head(labels: Sequence[str]) -> list[str]:
 def csv_line(cells: Sequence[Any]) -> str:
     """Return a row of a CSV, without the end of the line."""
     text = StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
+    csv.writer(text).writerow(cells)  # quotes what has a part of its line terminator, \r\n
+    return text.getvalue().removesuffix("\r\n")
 
 
 def printable(text: str) -> str:

@@ -51,7 +51,8 @@ def genres(folders: Iterable[str], labels: Sequence[str], given: Sequence[str]) 
     """
     n_files = Counter(filter(None, folders))
     by_letters = {_letters(label): label for label in labels}
-    genre_of = {name: by_letters[_letters(name)] for name in n_files if _letters(name) in by_letters}
+    found = {name: name if name in labels else by_letters.get(_letters(name), "") for name in n_files}
+    genre_of = {name: genre for name, genre in found.items() if genre}
     for pair in given:
         folder, _, genre = pair.rpartition("=")  # names of folders may have an =, too
         if not folder or not genre:

@@ -49,7 +49,7 @@ def answers(paths: Sequence[Path], model: Path, encoder: Path | None, over_time:
         If the model cannot be loaded, or something outside keeps killing the processes.
     """
     work = partial(_answer, model=model, encoder=encoder, over_time=over_time)
-    largest = max(path.stat().st_size for path in paths)
+    largest = max((path.stat().st_size for path in paths if path.is_file()), default=0)
     for answer in isolated_map(work, paths, len(paths), "predict", TIMEOUT_S + largest / SLOWEST):
         yield Answer(problem=answer.reason) if isinstance(answer, Lost) else answer
 

@@ -121,7 +121,7 @@ class Segments(Sink):
         """
         if not self.parts:
             lasts_s, segment_s = (n / sample_rate_hz for n in (self.longest, self._length))
-            raise EncoreError(f"{name} lasts {lasts_s:.3g} s, less than a segment of {segment_s:g} s")
+            raise EncoreError(f"{name} lasts {lasts_s:.6g} s, less than a segment of {segment_s:g} s")
         return self.parts
 
     def leap(self) -> None:

@@ -1,6 +1,7 @@
 """`encore predict`: files and folders, over time, and music that is sorted by genre."""
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -69,6 +70,8 @@ class TestPredict:
         assert len(lines) == 4
         assert all(line.isprintable() for line in lines)
         assert [row["file"] for row in json.loads(ask(tmp_path, "--json"))["files"]] == [*map(str, odd)]
+        table = io.StringIO(ask(odd[0], odd[2], "--csv"), newline="")
+        assert [row["file"] for row in csv.DictReader(table)] == [str(odd[0]), str(odd[2])]
 
     def test_what_cannot_be_used_is_named_and_the_others_go_on(self, ask, tmp_path, capsys):
         soundfile.write(tmp_path / "a.wav", noise(2 * RATE_HZ), RATE_HZ)
@@ -213,6 +216,10 @@ class TestScore:
         labels = [f"genre {i}" for i in range(30)]
         found = genres([f"Genre-{i}" for i in range(30)], labels, [])
         assert found.genre_of == {f"Genre-{i}": f"genre {i}" for i in range(30)}
+
+    def test_a_genre_of_the_very_name_comes_first(self):
+        found = genres(["Rock", "ROCK"], ["Rock", "rock"], [])
+        assert found.genre_of == {"Rock": "Rock", "ROCK": "rock"}
 
 
 class TestOverTime:
