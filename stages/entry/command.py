@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -81,11 +82,9 @@ def to_a_reader() -> Iterator[None]:
 
 
 def _reader_is_gone() -> bool:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return True
-    return False
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _answer_help(command: Callable[[], None], takes_words: bool = False) -> None:
