@@ -38,8 +38,7 @@ def main() -> None:
     labels, threshold = Description.load(model.folder).labels, model.threshold
     folders = genres([file.genre_folder for file in files], labels, options.map)
     pages = Pages(files, options.to, labels, threshold) if options.over_time else None
-    caveat = [f"it has learnt from this music: {model.caveat}"] if model.caveat else []
-    shared.say(options, f"model: {model.name}", *caveat, *left_out, *folders.lines)
+    shared.say(options, f"model: {model.name}", *model.origin, *left_out, *folders.lines)
 
     table, rows = Table([file.name for file in files], labels), []
     if not options.json:
@@ -52,6 +51,7 @@ def main() -> None:
             pages.save(row, answer.over_time)
         if not options.json:
             tqdm.write(csv_line(row.cells(labels)) if options.csv else table.line(row), file=sys.stdout)
+            sys.stdout.flush()  # a pipe, too, gets each answer as soon as it is there
 
     scored = [row for row in rows if row.prediction is not None and row.file.genre_folder in folders.genre_of]
     learnt_from = model.learnt_from(row.file.path for row in scored)

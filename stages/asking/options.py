@@ -40,11 +40,14 @@ class Chosen:
         return None if self.metrics is None else threshold(self.metrics)
 
     @property
-    def caveat(self) -> str:
-        """What to keep in mind about the music that the model has learnt from; empty: nothing is known."""
-        from stages.inference.origin import source
+    def origin(self) -> list[str]:
+        """A line about the music that the model has learnt from, if that is known."""
+        from stages.inference.origin import UNKNOWN, source
 
-        return source(self.metrics)["caveat"]
+        music = source(self.metrics)
+        if music["name"] == UNKNOWN:
+            return []
+        return [": ".join(filter(None, [f"trained on {music['name']}", music["caveat"]]))]
 
     def learnt_from(self, paths: Iterable[Path]) -> set[Path]:
         """Return which files are the music of the training or of the validation of the project's own model.

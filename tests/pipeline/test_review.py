@@ -131,7 +131,7 @@ def test_plots_are_drawn_without_a_network(theirs: Project, page: Page, revision
                 assert plot.get_by_text(name, exact=True).count() == 1
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         pictures = page.locator("img").all()
-        assert len(pictures) == 6 * max(1, len(revisions))
+        assert len(pictures) == 7 * max(1, len(revisions))
         for picture in pictures:
             assert picture.evaluate("it => it.naturalWidth > 0 && it.width <= it.parentElement.clientWidth")
     assert [address for address in asked if not address.startswith(("file:", "data:"))] == []
