@@ -133,7 +133,7 @@ def new_index(place: Path, about: dict[str, Any]) -> Iterator[NewIndex]:
     Parameters
     ----------
     place : Path
-        A folder that is new, empty, or an index.
+        A folder that is new, empty, or an index; or a link to one, which stays a link.
     about : dict
         Plain values that say what was indexed, and how.
 
@@ -145,7 +145,7 @@ def new_index(place: Path, about: dict[str, Any]) -> Iterator[NewIndex]:
     if place.exists() and not _is_replaceable(place):
         raise EncoreError(f"{place}: is there already and no index, or more than that; name a new folder")
     try:
-        with new_folder(place) as folder, closing(NewIndex(folder)) as index:
+        with new_folder(place.resolve()) as folder, closing(NewIndex(folder)) as index:
             yield index
             if not index.n_tracks:
                 raise EncoreError("none of the files can be used; there is nothing to make an index of")

@@ -378,6 +378,14 @@ class TestFiles:
         self.make(tmp_path / "index")
         assert "the index is damaged" in line("a.wav", "--at", str(tmp_path / "index"))
 
+    def test_a_link_to_an_index_stays_a_link(self, tmp_path):
+        self.make(tmp_path / "index")
+        (tmp_path / "link").symlink_to("index")
+        (tmp_path / "index/index.json").write_text("{}")
+        self.make(tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        assert Index(tmp_path / "index").n_tracks == 50
+
     def test_other_files_beside_an_index_are_never_lost(self, tmp_path):
         self.make(tmp_path)
         (tmp_path / "notes.txt").touch()
