@@ -13,6 +13,7 @@ from stages import run
 from stages.core.errors import EncoreError
 from stages.entry.internals import internals
 from tests.pipeline.project import Project
+from tests.synthetic import line_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -200,8 +201,12 @@ def test_every_option_of_the_front_door_is_one_of_dvc():
 
 
 def test_words_and_options_are_told_apart():
-    arguments = ["-n", "a=b", "model=lstm", "--queue", "-S", "train.seed=1", "-m", "c=d"]
-    assert run.split(arguments) == (["model=lstm", "train.seed=1"], ["-n", "a=b", "--queue", "-m", "c=d"])
+    arguments = ["-n", "a=b", "model=lstm", "--queue", "-S", "train.seed=1", "-m", "now c=d"]
+    assert run.split(arguments) == (["model=lstm", "train.seed=1"], ["-n", "a=b", "--queue", "-m", "now c=d"])
+
+
+def test_the_multirun_of_hydra_is_not_taken_for_a_message():
+    assert "`encore grid model=cnn,mlp`" in line_of(lambda: run.split(["-m", "model=cnn,mlp"]))
 
 
 def test_what_is_private_to_hydra_and_dvc_is_as_it_is_used():

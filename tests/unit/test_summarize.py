@@ -45,7 +45,7 @@ class TestStage:
         write_document(Path("data/raw/source.json"), SOURCE)
         summarize.main()
         printed = capsys.readouterr().out
-        for part in ("LSTM on sample", "A toy", "0.612", "0.710", "data/evaluation/", "make ui"):
+        for part in ("LSTM on sample", "A toy", "0.612", "0.710", "data/evaluation/", "encore ui"):
             assert part in printed
 
     def test_metrics_of_another_version_are_told(self, workspace):
