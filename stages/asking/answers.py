@@ -4,10 +4,12 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stages.asking.files import MusicFile
-from stages.inference.prediction import Prediction
+
+if TYPE_CHECKING:
+    from stages.inference.prediction import Prediction
 
 NAME, GENRE = 40, 16  # characters of a column, at most
 NEW = "unlike anything the model learnt from"
@@ -31,16 +33,14 @@ class Row:
     """
 
     file: MusicFile
-    prediction: Prediction | None
+    prediction: "Prediction | None"
     problem: str
     threshold: float | None
 
     @property
     def is_new(self) -> bool | None:
         """Whether the novelty is over the threshold."""
-        if self.prediction is None or self.threshold is None:
-            return None
-        return self.prediction.novelty > self.threshold
+        return None if self.prediction is None else exceeds(self.prediction.novelty, self.threshold)
 
     @property
     def ranked(self) -> list[tuple[str, float]]:
@@ -68,11 +68,8 @@ class Row:
         """Return the values of `csv_head`."""
         if self.prediction is None:
             return [self.file.name, *[""] * (len(HEAD) - 1 + len(labels)), self.problem, ""]
-        probability = [f"{self.prediction.probability[label]:.6g}" for label in labels]
-        values = [f"{value:.6g}" if isinstance(value, float) else value for value in self._values()]
-        is_new = {True: "yes", False: "no", None: ""}[self.is_new]
-        values[HEAD.index("is_new")] = is_new
-        return [*values, *probability, "", self.prediction.note]
+        probability = [self.prediction.probability[label] for label in labels]
+        return [*self._values(), *probability, "", self.prediction.note]
 
     def _values(self) -> list[Any]:
         assert self.prediction is not None
@@ -136,14 +133,30 @@ def summary(rows: Sequence[Row], threshold: float | None) -> list[str]:
 
 def csv_head(labels: Sequence[str]) -> list[str]:
     """Return the names of the columns; the probability of each class is in one."""
-    return [*HEAD, *(f"probability_{label}" for label in labels), *TAIL]
+    return [*HEAD, *probability_columns(labels), *TAIL]
+
+
+def probability_columns(labels: Sequence[str]) -> list[str]:
+    """Return the names of the columns that have the probabilities."""
+    return [f"probability_{label}" for label in labels]
+
+
+def exceeds(novelty: float, threshold: float | None) -> bool | None:
+    """Return whether a novelty is over the threshold; None: that is not known."""
+    return None if threshold is None else novelty > threshold
 
 
 def csv_line(cells: Sequence[Any]) -> str:
-    """Return a row of a CSV, without the end of the line."""
+    """Return a row of a CSV, without the end of the line: numbers with six digits, yes, no, or nothing."""
     text = StringIO()
-    csv.writer(text).writerow(cells)  # quotes what has a part of its line terminator, \r\n
+    csv.writer(text).writerow(map(_cell, cells))  # quotes what has a part of its line terminator, \r\n
     return text.getvalue().removesuffix("\r\n")
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def printable(text: str) -> str:

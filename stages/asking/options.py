@@ -9,8 +9,8 @@ from pathlib import Path
 
 from stages.core.errors import EncoreError
 from stages.entry import caller
+from stages.inference.origin import ENCODER, METRICS, UNKNOWN, source, threshold
 
-ENCODER, METRICS = "encoder.onnx", "metrics.json"
 DATA = Path("data")  # of the project
 
 
@@ -35,15 +35,11 @@ class Chosen:
     @property
     def threshold(self) -> float | None:
         """The novelty up to which music counts as known; None: the model was not evaluated."""
-        from stages.inference.audio_model import threshold
-
         return None if self.metrics is None else threshold(self.metrics)
 
     @property
     def origin(self) -> list[str]:
         """A line about the music that the model has learnt from, if that is known."""
-        from stages.inference.origin import UNKNOWN, source
-
         music = source(self.metrics)
         if music["name"] == UNKNOWN:
             return []

@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stages.asking.answers import Row, csv_line
+from stages.asking.answers import Row, csv_line, exceeds, probability_columns
 from stages.asking.files import MusicFile
 from stages.core.errors import EncoreError, some
 from stages.core.workspace import replaced
 from stages.entry import caller
-from stages.inference.prediction import OverTime
+
+if TYPE_CHECKING:
+    from stages.inference.prediction import OverTime
 
 HEAD = ("second", "genre", "probability", "novelty", "is_new")
 
@@ -46,22 +49,26 @@ class Pages:
         """Return which files were written."""
         return [f"over time: {some([str(path) for path in self._written])}"] if self._written else []
 
-    def save(self, row: Row, over_time: OverTime) -> None:
+    def save(self, row: Row, over_time: "OverTime") -> None:
         """Write both files for an answer; the CSV has a row for each second."""
         from stages.plots.figures import save
         from stages.plots.over_time import over_time as draw
 
         path = self._folder / _page(row.file)
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [csv_line([*HEAD, *(f"probability_{label}" for label in self._labels)])]
+        lines = [csv_line([*HEAD, *probability_columns(self._labels)])]
         for second, (probability, novelty) in enumerate(
             zip(over_time.probability.tolist(), over_time.novelty.tolist(), strict=True)
         ):
             best = max(range(len(probability)), key=probability.__getitem__)
-            is_new = "" if self._threshold is None else "yes" if novelty > self._threshold else "no"
-            numbers = [f"{value:.6g}" for value in (probability[best], novelty)]
-            rest = [f"{value:.6g}" for value in probability]
-            lines.append(csv_line([second, self._labels[best], *numbers, is_new, *rest]))
+            about = (
+                second,
+                self._labels[best],
+                probability[best],
+                novelty,
+                exceeds(novelty, self._threshold),
+            )
+            lines.append(csv_line([*about, *probability]))
         with replaced(path.with_name(f"{path.name}.csv")) as unfinished:
             unfinished.write_text("\n".join(lines) + "\n", "utf-8")
         figure = draw(over_time, self._labels, row.file.name)

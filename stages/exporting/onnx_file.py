@@ -161,7 +161,7 @@ def _one_error(model: str) -> Iterator[None]:
 
 @contextmanager
 def _without_remarks() -> Iterator[None]:
-    """Leave out what the exporter says of packages that it could use, and of its own future."""
+    """Hide the exporter's notes about optional packages and planned changes."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)

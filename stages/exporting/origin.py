@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.core.errors import EncoreError
-from stages.inference.audio_model import threshold
-from stages.inference.origin import source
+from stages.inference.origin import source, threshold
 from stages.training.description import Description
 
 CODE_LICENCE = "MIT"  # of Encore

@@ -3,13 +3,13 @@
 It is loaded on machines that have neither the project nor its params.yaml, from its folder alone.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import EncoreError
+from stages.inference.origin import ENCODER, METRICS, threshold
 from stages.inference.prediction import Predictor
 from stages.training.trained import TrainedModel
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 AUDIO = "audio"
-ENCODER, METRICS = "encoder.onnx", "metrics.json"  # files beside those of the model
 GENRE, NOVELTY, IS_NEW = "genre", "novelty", "is_new"
 
 
@@ -35,25 +34,6 @@ def columns(labels: Sequence[str]) -> dict[str, str]:
             f"the class {taken[0]!r} has the name of a column of the registered model's answer; rename it"
         )
     return own | dict.fromkeys(labels, "double")
-
-
-def threshold(metrics: Path) -> float:
-    """Return the novelty up to which music counts as known, as an evaluation has found it.
-
-    Parameters
-    ----------
-    metrics : Path
-        Its metrics.json.
-
-    Raises
-    ------
-    EncoreError
-        If it does not say it.
-    """
-    try:
-        return float(json.loads(metrics.read_text("utf-8"))["open_set"]["threshold"])
-    except (ValueError, KeyError):
-        raise EncoreError(f"{metrics.name} has no open_set.threshold; evaluate the model again") from None
 
 
 class AudioModel:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +17,19 @@ from stages.audio.params import AudioParams, RenderParams
 from stages.audio.waveform import Sink
 from stages.core.errors import EncoreError, did_you_mean
 from stages.core.params import check, load, read
-from stages.core.runtime import prepare_for_torch
 from stages.features.catalogue import CATALOGUE
 from stages.features.params import FeaturesParams, build
 from stages.features.segments import SegmentParams
 from stages.features.writing import stored_as
-from stages.inference.listening import Inputs, Segments, Several, listen
+from stages.inference.listening import Inputs, Segments, Several, listen, patience_s
+from stages.inference.loaded import loaded
 from stages.parallel.processes import Lost, isolated_map
 from stages.storage import cache
 from stages.storage.audio_file import at_full_scale
 from stages.training.description import Description, ModelInput
 
-if TYPE_CHECKING:
-    from stages.training.trained import TrainedModel
-
 # The packages whose version may change a vector.
 PACKAGES = ("av", "librosa", "numpy", "pretty_midi", "scipy", "soundfile", "soxr", "tinysoundfont", "torch")
-TIMEOUT_S = 600.0
-SLOWEST = 20_000  # bytes of a file that are heard in a second, at least
 PRINTED_S = 600.0  # of a file's music have a fingerprint: it bounds the memory, and the size of an index
 
 Sums = tuple[NDArray[np.float64], NDArray[np.float64], int]  # of vectors, of probabilities, and of how many
@@ -194,10 +189,7 @@ def embed_all(
     code = cache.code_key("stages.inference.embedding", PACKAGES)
     embed = functools.partial(_embed_cached, method=method, code=code)
     with cache.bounded(cache_gb) as written:
-        timeout_s = (
-            TIMEOUT_S + max((path.stat().st_size for path, _ in files if path.is_file()), default=0) / SLOWEST
-        )
-        answers = isolated_map(embed, files, len(files), doing, timeout_s)
+        answers = isolated_map(embed, files, len(files), doing, patience_s(path for path, _ in files))
         for (_, name), answer in zip(files, answers, strict=True):
             if isinstance(answer, Lost):
                 yield f"{name} {answer.reason}"
@@ -237,7 +229,7 @@ def _embed(path: Path, name: str, method: Method) -> Embedded:
         x = inputs.of(samples, starts)
         if not method.model:
             return x[:, :, 0].sum(axis=0, dtype=np.float64), np.zeros(0), len(x)
-        heard = _network(method.model).outputs(x)  # loaded when there is music: it takes a second
+        heard = loaded(Path(method.model)).outputs(x)  # loaded when there is music: it takes a second
         return heard.embedding.sum(axis=0, dtype=np.float64), heard.probability.sum(axis=0), len(x)
 
     segments = Segments(about.segment_length, about.segment_length, sums)
@@ -250,24 +242,14 @@ def _embed(path: Path, name: str, method: Method) -> Embedded:
     vector, probability, n_segments = (sum(parts) for parts in zip(*of_blocks, strict=True))
     return Embedded(
         vector=(vector / n_segments).astype(np.float32),
-        genre=_network(method.model).description.labels[int(probability.argmax())] if method.model else "",
+        genre=loaded(Path(method.model)).description.labels[int(probability.argmax())]
+        if method.model
+        else "",
         digest=prints.digest,
         duration_s=info.duration_s,
         fingerprint=fingerprint(prints.samples, about.sample_rate_hz),
         note=info.cut_short,
     )
-
-
-@functools.cache
-def _network(folder: str) -> "TrainedModel":
-    """Load a model once in each process, which uses one thread, since there is a process for each core."""
-    prepare_for_torch()
-    import torch
-
-    from stages.training.trained import TrainedModel
-
-    torch.set_num_threads(1)
-    return TrainedModel.load(Path(folder))
 
 
 class _Print(Sink):

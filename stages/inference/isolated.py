@@ -4,13 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stages.core.errors import EncoreError
-from stages.inference.prediction import OverTime, Prediction, Predictor
-from stages.parallel.processes import Lost, isolated_map
+from stages.inference.listening import patience_s
+from stages.inference.loaded import loaded
+from stages.parallel.processes import Lost, isolated_map, prepare
 
-TIMEOUT_S = 600.0
-SLOWEST = 20_000  # bytes of a file that are answered in a second, at least
+if TYPE_CHECKING:
+    from stages.inference.prediction import OverTime, Prediction, Predictor
+
+WORKERS_LOAD = (
+    __name__,
+    "stages.inference.prediction",
+    "stages.training.trained",
+)  # torch, which takes a second
 
 
 @dataclass(frozen=True)
@@ -25,8 +33,8 @@ class Answer:
         Why there is no prediction, as a predicate; empty: there is one.
     """
 
-    prediction: Prediction | None = None
-    over_time: OverTime | None = None
+    prediction: "Prediction | None" = None
+    over_time: "OverTime | None" = None
     problem: str = ""
 
 
@@ -49,8 +57,8 @@ def answers(paths: Sequence[Path], model: Path, encoder: Path | None, over_time:
         If the model cannot be loaded, or something outside keeps killing the processes.
     """
     work = partial(_answer, model=model, encoder=encoder, over_time=over_time)
-    largest = max((path.stat().st_size for path in paths if path.is_file()), default=0)
-    for answer in isolated_map(work, paths, len(paths), "predict", TIMEOUT_S + largest / SLOWEST):
+    prepare(WORKERS_LOAD)
+    for answer in isolated_map(work, paths, len(paths), "predict", patience_s(paths)):
         yield Answer(problem=answer.reason) if isinstance(answer, Lost) else answer
 
 
@@ -65,11 +73,7 @@ def _answer(path: Path, model: Path, encoder: Path | None, over_time: bool) -> A
 
 
 @cache
-def _predictor(model: Path, encoder: Path | None) -> Predictor:
-    import torch
+def _predictor(model: Path, encoder: Path | None) -> "Predictor":
+    from stages.inference.prediction import Predictor
 
-    from stages.training.trained import TrainedModel
-
-    trained = TrainedModel.load(model)
-    torch.set_num_threads(1)  # there is a process for each core
-    return Predictor(trained, encoder)
+    return Predictor(loaded(model), encoder)

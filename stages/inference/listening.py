@@ -4,7 +4,7 @@ However long a file is, a block of it is in memory.
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +21,14 @@ from stages.splitting.inputs import as_one_frame
 from stages.storage.audio_file import at_full_scale
 from stages.training.description import ModelInput
 
+TIMEOUT_S = 600.0
+SLOWEST = 20_000  # bytes of a file that are heard in a second, at least
 SILENCE_DB = -80.0  # of full scale; what conf/quality drops, too
+
+
+def patience_s(paths: Iterable[Path]) -> float:
+    """Return how many seconds a process may take for the largest of some files."""
+    return TIMEOUT_S + max((path.stat().st_size for path in paths if path.is_file()), default=0) / SLOWEST
 
 
 class Several(Sink):

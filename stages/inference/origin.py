@@ -1,11 +1,13 @@
-"""The music that a model has learnt from, as its fetch stage has described it."""
+"""What is beside a trained model: the music that it has learnt from, and what its evaluation found."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from stages.core.documents import read_document
+from stages.core.errors import EncoreError
 
-SOURCE = "source.json"
+ENCODER, METRICS, SOURCE = "encoder.onnx", "metrics.json", "source.json"
 UNKNOWN = "unknown"
 
 
@@ -24,3 +26,22 @@ def source(metrics: Path | None) -> Mapping[str, str]:
     folder = metrics.parent
     beside = (folder / SOURCE, folder.parent / "raw" / SOURCE)
     return next((read_document(path) for path in beside if path.is_file()), unknown)
+
+
+def threshold(metrics: Path) -> float:
+    """Return the novelty up to which music counts as known, as an evaluation has found it.
+
+    Parameters
+    ----------
+    metrics : Path
+        Its metrics.json.
+
+    Raises
+    ------
+    EncoreError
+        If it does not say it.
+    """
+    try:
+        return float(json.loads(metrics.read_text("utf-8"))["open_set"]["threshold"])
+    except (ValueError, KeyError):
+        raise EncoreError(f"{metrics.name} has no open_set.threshold; evaluate the model again") from None

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from stages.core.errors import EncoreError
 from stages.core.runtime import prepare_for_numba
 from stages.inference.listening import Inputs, Segments, Several, listen
 from stages.inference.overview import Overview
-from stages.training.trained import TrainedModel
+
+if TYPE_CHECKING:
+    from stages.training.trained import TrainedModel
 
 Answers = tuple[NDArray[np.float64], NDArray[np.float64]]  # of TrainedModel.predict_with_novelty
 
@@ -76,7 +78,7 @@ class Predictor:
         See `Inputs`.
     """
 
-    def __init__(self, trained: TrainedModel, encoder: Path | None = None):
+    def __init__(self, trained: "TrainedModel", encoder: Path | None = None):
         self._trained, self._about = trained, trained.description
         self._inputs = Inputs(trained.description.input, encoder)
 
@@ -167,6 +169,8 @@ def predict(path: Path, model: Path = Path("data/model")) -> dict[str, float]:
     UserWarning
         If something of the music in the file cannot be read.
     """
+    from stages.training.trained import TrainedModel
+
     prepare_for_numba()
     found = Predictor(TrainedModel.load(model)).predict(path, str(path))
     if found.note:

@@ -70,20 +70,21 @@ def log_audio_model(run_id: str, model: Path, metrics: Path) -> str:
 
     from stages.features.catalogue import CATALOGUE, rebuild
     from stages.inference import audio_model
+    from stages.inference.origin import ENCODER, METRICS, threshold
 
     description = Description.load(model)
     about = description.input
-    audio_model.threshold(metrics)  # there?
+    threshold(metrics)  # there?
     answer = audio_model.columns(description.labels)
     signature = ModelSignature(
         inputs=Schema([ColSpec("binary", audio_model.AUDIO)]),
         outputs=Schema([ColSpec(kind, name) for name, kind in answer.items()]),
     )
-    data = {name: model / name for name in MODEL} | {audio_model.METRICS: metrics}
+    data = {name: model / name for name in MODEL} | {METRICS: metrics}
     packages = {*LOADS_AUDIO, *(package for name in about.settings for package in CATALOGUE[name].packages)}
     if encoder := about.settings.get("encoder"):
         rebuild("encoder", {**encoder, "sample_rate_hz": about.sample_rate_hz})  # is it the same?
-        data[audio_model.ENCODER] = Path(encoder["path"])
+        data[ENCODER] = Path(encoder["path"])
     if "estimate" in flat(about.settings).values():  # the tuning of chroma, also within timbre33
         packages.add("librosa")
     with TemporaryDirectory() as folder:
