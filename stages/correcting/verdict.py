@@ -5,7 +5,7 @@ import io
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from stages.core.errors import EncoreError
@@ -75,14 +75,10 @@ def checked(verdict: Verdict) -> Verdict:
         If a value is missing, not allowed, or contradicts another one.
     """
     label = spelled(verdict.label)
-    for name in COLUMNS:
-        value = getattr(verdict, name)
-        if any(unicodedata.category(sign) in NOT_IN_A_LINE for sign in value):
-            raise EncoreError(f"{name} is {value!r}: it has characters that no line can hold")
     if not TIME.fullmatch(verdict.time):
         raise EncoreError(f"time is {verdict.time!r}, should be UTC with seconds: 2026-11-29T05:36:48Z")
     check_reviewer(verdict.reviewer)
-    _check(verdict.track_id, verdict.verdict, label)
+    verdict = _check(replace(verdict, label=label))
     if verdict.verdict == WRONG and not label.isprintable():
         raise EncoreError(f"label is {label!r}: it has characters that cannot be shown")
     if verdict.verdict == WRONG and len(label) > LONGEST_LABEL:
@@ -91,7 +87,7 @@ def checked(verdict: Verdict) -> Verdict:
         raise EncoreError(f"label is {label!r}, as it was; the verdict is {RIGHT} then, or name another one")
     if verdict.verdict == RIGHT and label != spelled(verdict.was):
         raise EncoreError(f"label is {label!r} and was {verdict.was!r}; the verdict is {WRONG} then")
-    return Verdict(**{**vars(verdict), "label": label})
+    return verdict
 
 
 def check_reviewer(name: str) -> None:
@@ -228,18 +224,22 @@ def _of_row(number: int, row: Mapping[str, str]) -> Verdict:
     values = {name: row.get(name, "") for name in COLUMNS}
     values |= {name: spelled(values[name]) for name in ("verdict", "label", "was", "predicted")}
     try:
-        _check(values["track_id"], values["verdict"], values["label"])
+        return _check(Verdict(**values))
     except EncoreError as error:
         raise ValueError(f", line {number}: {error}") from None
-    return Verdict(**values)
 
 
-def _check(track_id: str, verdict: str, label: str) -> None:
-    if not track_id:
+def _check(row: Verdict) -> Verdict:
+    for name in COLUMNS:
+        value = getattr(row, name)
+        if any(unicodedata.category(sign) in NOT_IN_A_LINE for sign in value):
+            raise EncoreError(f"{name} is {value!r}: it has characters that no line can hold")
+    if not row.track_id:
         raise EncoreError("track_id is empty")
-    if verdict not in (*VERDICTS, WITHDRAWN):
-        raise EncoreError(f"verdict is {verdict!r}, should be {', '.join(VERDICTS)} or {WITHDRAWN}")
-    if verdict in LABELLED and not label:
-        raise EncoreError(f"{verdict} of {track_id} needs a label")
-    if verdict in (AMBIGUOUS, BROKEN) and label:
-        raise EncoreError(f"{verdict} of {track_id} has the label {label!r}, should have none")
+    if row.verdict not in (*VERDICTS, WITHDRAWN):
+        raise EncoreError(f"verdict is {row.verdict!r}, should be {', '.join(VERDICTS)} or {WITHDRAWN}")
+    if row.verdict in LABELLED and not row.label:
+        raise EncoreError(f"{row.verdict} of {row.track_id} needs a label")
+    if row.verdict in (AMBIGUOUS, BROKEN) and row.label:
+        raise EncoreError(f"{row.verdict} of {row.track_id} has the label {row.label!r}, should have none")
+    return row
