@@ -462,11 +462,9 @@ class TestAgreement:
             assert error == pytest.approx(jackknife, rel=0.05)
 
     @staticmethod
-    def of(*said: tuple[str, str], **others: str):
+    def of(*said: tuple[str, str]):
         first = {str(n): verdict(str(n), one) for n, (one, _) in enumerate(said)}
-        second = {
-            str(n): verdict(str(n), other, reviewer="bob", **others) for n, (_, other) in enumerate(said)
-        }
+        second = {str(n): verdict(str(n), other, reviewer="bob") for n, (_, other) in enumerate(said)}
         return agreement(first, second)
 
     def test_only_what_both_have_judged_of_the_same_music_is_compared(self):
@@ -484,11 +482,11 @@ class TestAgreement:
         assert [one.track_id for one in found.differences] == ["a"]
 
     def test_labels_that_differ_are_named_and_the_verdict_is_the_same(self):
-        found = self.of(
-            ("label_wrong", "label_wrong"), ("label_right", "label_right"), label="pop", was="rock"
-        )
+        first = current([verdict("a"), verdict("b"), verdict("c", "label_right")])
+        second = current([verdict("a", label="pop"), verdict("b"), verdict("c", "label_right")])
+        found = agreement(first, second)
         assert found.observed == 1
-        assert (found.n_both_wrong, found.n_same_label) == (1, 0)
+        assert (found.n_both_wrong, found.n_same_label) == (2, 1)
         assert [(one.first_label, one.second_label) for one in found.differences] == [("jazz", "pop")]
 
     def test_without_any_track_nothing_is_defined(self):
