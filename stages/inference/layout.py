@@ -23,9 +23,9 @@ def layout(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
 
     The same vectors give the same points to the bit, whatever their order and the number of threads of the
     process, on every x86-64 machine with AVX2 under Linux and with the packages of requirements.lock: the
-    kernels are pinned (`stages.core.numerics`), and it computes on one thread. Elsewhere the last bit of a sum
-    may differ, of which t-SNE makes other points, though the same tracks still lie together. A track more or
-    less moves all others, too.
+    kernels are pinned (`stages.core.numerics`), and it takes one thread. Elsewhere the last bit of a sum may
+    differ, of which t-SNE makes other points, though the same tracks still lie together. A track more or less
+    moves all others, too.
 
     Parameters
     ----------
