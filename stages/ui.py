@@ -10,10 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-import webbrowser
 from contextlib import suppress
 
 from stages.core.errors import EncoreError
+from stages.entry.browser import open_in_browser
 from stages.entry.command import run_command
 from stages.tracking import store, view
 
@@ -59,7 +59,7 @@ def main() -> None:
     try:
         _wait(server)
         print(address, flush=True)
-        _open(address)
+        open_in_browser(address)
         server.wait()
     except KeyboardInterrupt:
         print()
@@ -85,14 +85,6 @@ def _wait(server: "subprocess.Popen[bytes]") -> None:
         connection.close()
         time.sleep(0.2)
     raise EncoreError("MLflow's server has ended before it answered; it says why above")
-
-
-def _open(address: str) -> None:
-    """Open an address in the browser, if there is one and a display."""
-    has_display = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)
-    with suppress(webbrowser.Error, OSError):
-        if has_display:
-            webbrowser.open(address)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class Chosen:
         return path if path.exists() else None
 
 
-def parser(description: str | None, prog: str) -> ArgumentParser:
+def parser(description: str | None, prog: str, has_json: bool = True) -> ArgumentParser:
     """Return the parser of a command that asks a model.
 
     Parameters
@@ -75,6 +75,8 @@ def parser(description: str | None, prog: str) -> ArgumentParser:
         The docstring of its module.
     prog : str
         Such as ``encore predict``.
+    has_json : bool
+        Whether its answer can be JSON.
     """
     made = ArgumentParser(prog, description=description, formatter_class=RawDescriptionHelpFormatter)
     which = made.add_mutually_exclusive_group()
@@ -82,7 +84,8 @@ def parser(description: str | None, prog: str) -> ArgumentParser:
         "--model", metavar="FOLDER", help="folder with model.json and its weights; else the project's model"
     )
     which.add_argument("--run", metavar="NAME", help="the model of a finished run, by its name or id")
-    made.add_argument("--json", action="store_true", help="print JSON")
+    if has_json:
+        made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--quiet", action="store_true", help="print the answer only")
     return made
 

@@ -18,6 +18,7 @@ COMMANDS = (
     "run",
     "predict",
     "similar",
+    "serve",
     "compare",
     "runs",
     "grid",

@@ -142,7 +142,12 @@ class Segments(Sink):
 
 
 def listen(
-    path: Path, name: str, sink: Sink, sample_rate_hz: int, render: RenderParams
+    path: Path,
+    name: str,
+    sink: Sink,
+    sample_rate_hz: int,
+    render: RenderParams,
+    max_duration_s: float = float("inf"),
 ) -> tuple[AudioInfo, Sink]:
     """Decode a file into `sink`, or into a copy of it, which is returned.
 
@@ -156,14 +161,17 @@ def listen(
     Raises
     ------
     EncoreError
-        If the file cannot be read or decoded, has samples that are not finite, or is silent.
+        If the file cannot be read or decoded, lasts over `max_duration_s`, has samples that are not finite,
+        or is silent.
     """
     try:
-        info, sink = decode_into(sink, path, sample_rate_hz, float("inf"), render)
+        info, sink = decode_into(sink, path, sample_rate_hz, max_duration_s, render)
     except OSError as error:
         raise EncoreError(f"{name}: cannot be read: {error.strerror or error}") from None
     except UnusableError as unusable:
-        raise EncoreError(f"{name} {unusable.info.reason}") from None
+        is_long = unusable.info.problem == "too long"
+        reason = f"lasts over {max_duration_s:g} s" if is_long else unusable.info.reason
+        raise EncoreError(f"{name} {reason}") from None
     if info.not_finite:  # they are zeros in the waveform
         raise EncoreError(f"{name} has samples that are infinite or not a number")
     if info.peak < 10 ** (SILENCE_DB / 20):

@@ -71,6 +71,8 @@ class Predictor:
     trained : TrainedModel
     encoder : Path or None
         See `Inputs`.
+    max_duration_s : float
+        See `listen`.
 
     Raises
     ------
@@ -78,8 +80,11 @@ class Predictor:
         See `Inputs`.
     """
 
-    def __init__(self, trained: "TrainedModel", encoder: Path | None = None):
+    def __init__(
+        self, trained: "TrainedModel", encoder: Path | None = None, max_duration_s: float = float("inf")
+    ):
         self._trained, self._about = trained, trained.description
+        self._max_duration_s = max_duration_s
         self._inputs = Inputs(trained.description.input, encoder)
 
     def predict(self, path: Path, name: str) -> Prediction:
@@ -98,7 +103,7 @@ class Predictor:
             If the file is shorter than one segment, or for a reason that `listen` names.
         """
         rate_hz, render = self._about.input.sample_rate_hz, self._about.rendering
-        info, heard = listen(path, name, self._segments(), rate_hz, render)
+        info, heard = listen(path, name, self._segments(), rate_hz, render, self._max_duration_s)
         return self._summed_up(name, info, heard)
 
     def predict_over_time(self, path: Path, name: str) -> "tuple[Prediction, OverTime]":
@@ -113,7 +118,7 @@ class Predictor:
         """
         rate_hz, length = self._about.input.sample_rate_hz, self._about.input.segment_length
         sinks = Several(self._segments(), Segments(length, rate_hz, self._answers), Overview(rate_hz))
-        info, heard = listen(path, name, sinks, rate_hz, self._about.rendering)
+        info, heard = listen(path, name, sinks, rate_hz, self._about.rendering, self._max_duration_s)
         assert isinstance(heard, Several)
         whole, by_second, overview = heard.sinks
         assert isinstance(by_second, Segments)

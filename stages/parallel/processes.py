@@ -112,7 +112,7 @@ class _Processes(Generic[Item, Result]):
         self.n_workers = workers()
         self._function = function
         self._timeout_s = timeout_s
-        self._pool = _pool(self.n_workers, function)
+        self._pool = pool_of(self.n_workers, function)
         self._unread: list[_Task[Item, Result]] = []
 
     def submit(self, items: Sequence[Item]) -> "_Task[Item, Result]":
@@ -132,7 +132,7 @@ class _Processes(Generic[Item, Result]):
         except BrokenProcessPool:
             self.stop()
             results = [self._retry(item) for item in task.items]
-            self._pool = _pool(self.n_workers, self._function)
+            self._pool = pool_of(self.n_workers, self._function)
             for other in self._unread:
                 if not _has_result(other.future):
                     other.future = self._schedule(other.items)
@@ -155,7 +155,7 @@ class _Processes(Generic[Item, Result]):
         """Run the function in a process of a pool of one."""
         from pebble import ProcessExpired
 
-        with _pool(1, self._function) as pool:
+        with pool_of(1, self._function) as pool:
             try:
                 return pool.schedule(self._function, args=[item], timeout=self._timeout_s).result()
             except TimeoutError:
@@ -191,7 +191,8 @@ def _has_result(future: "Future[Any]") -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _pool(n_workers: int, function: Callable[..., Any]) -> "ProcessPool":
+def pool_of(n_workers: int, function: Callable[..., Any]) -> "ProcessPool":
+    """Return a pool of processes that are forked from a clean one; `function` is what they will run."""
     from multiprocessing import get_context
 
     from pebble import ProcessPool

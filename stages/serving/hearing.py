@@ -1,75 +1,100 @@
-"""Makes the library of the project's music, in a process that `stages.serving.library` starts.
+"""What the processes of the server compute: a file is decoded there, where it can do no harm."""
 
-Its standard input is open as long as the server lives: it ends with it, also if that was killed. It prints
-lines of JSON: how far it is, and at last that it is done, or why not.
-"""
-
-import json
-import os
-import signal
-import sys
-import time
+import base64
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from threading import Thread
+from typing import TYPE_CHECKING, Any
 
-from stages.asking.collection import MUSIC, TRACKS
-from stages.core.errors import EncoreError, in_one_line
-from stages.core.runtime import runtime
-from stages.core.tables import RawTrack, read_rows
-from stages.core.workspace import work_cache
-from stages.entry.command import run_command
+import numpy as np
+from numpy.typing import NDArray
 
-GRACE_S = 5.0  # for what is half-written to be removed
-ANOTHER = "by another server"
+from stages.core.errors import EncoreError
+from stages.inference.loaded import loaded
+
+if TYPE_CHECKING:
+    from stages.inference.prediction import OverTime, Predictor
+
+LOADED = (__name__, "stages.inference.prediction", "stages.training.trained")  # before a first question
+MOST_S = 3600.0  # of music in a file
+MEL_DB = 80.0  # below the loudest, which are drawn
 
 
-def main() -> None:
-    """Make the library for the folder of a model and, if one is given, the file of its encoder."""
-    model, *encoder = sys.argv[1:]
-    Thread(target=_end_with_the_server, daemon=True).start()
+def predict(path: Path, model: Path, encoder: Path | None, over_time: bool) -> dict[str, Any]:
+    """Ask a model about a file.
+
+    Parameters
+    ----------
+    path : Path
+    model : Path
+        Folder of model.json and the weights.
+    encoder : Path or None
+        See `stages.inference.listening.Inputs`.
+    over_time : bool
+        Whether each second is predicted, too.
+
+    Returns
+    -------
+    dict
+        ``prediction`` (`Prediction`), and ``over_time`` (what `document` returns) or ``over_time_problem``,
+        if asked for.
+
+    Raises
+    ------
+    EncoreError
+        If the file cannot be used, as a predicate.
+    """
+    predictor = _predictor(model, encoder)
+    if not over_time:
+        return {"prediction": predictor.predict(path, "it")}
+    labels = loaded(model).description.labels
     try:
-        _make(Path(model), Path(encoder[0]) if encoder else None)
-    except EncoreError as error:
-        _tell(failed=str(error))
-    except OSError as error:
-        _tell(failed=f"{error.filename or 'a file'}: {error.strerror or error}")
-    except Exception as error:
-        _tell(failed=f"unexpected: {in_one_line(error)}")
-        raise
-    else:
-        _tell(done=True)
+        prediction, by_second = predictor.predict_over_time(path, "it")
+    except EncoreError as error:  # MIDI in several windows has an answer, but no common time
+        try:
+            prediction = predictor.predict(path, "it")
+        except EncoreError:
+            raise error from None
+        return {"prediction": prediction, "over_time_problem": str(error)}
+    return {"prediction": prediction, "over_time": document(by_second, labels)}
 
 
-def _make(model: Path, encoder: Path | None) -> None:
-    from filelock import FileLock, Timeout
-
-    from stages.inference.embedding import Method
-    from stages.inference.library import Library
-
-    method = Method.of_model(model, encoder)
-    library = Library.of(method, TRACKS)
-    lock = FileLock(work_cache("locks") / f"library-{library.folder.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _tell(line=ANOTHER)
-        lock.acquire()
-    with lock:
-        if not library.is_made:
-            tracks = read_rows(TRACKS, RawTrack)
-            library.make(method, MUSIC, tracks, runtime().cache_gb, lambda line: _tell(line=line))
+def warm_up(model: Path, encoder: Path | None) -> None:
+    """Load a model, which takes a second, before it is asked."""
+    _predictor(model, encoder)
 
 
-def _tell(**what: object) -> None:
-    print(json.dumps(what), flush=True)
+def document(found: "OverTime", labels: Sequence[str]) -> dict[str, Any]:
+    """Return what a page draws of a file: plain values; the mel spectrum as bytes in Base64.
+
+    Of the mel spectrum, 255 is the loudest, and 0 is `MEL_DB` below it or less.
+    """
+    top = float(found.mel.max(initial=-np.inf)) if found.mel.size else 0.0
+    grey = np.clip((found.mel - (top - MEL_DB)) / MEL_DB * 255, 0, 255).round().astype(np.uint8)
+    return {
+        "labels": [*labels],
+        "probability": _rounded(found.probability, 4),
+        "novelty": _rounded(found.novelty, 4),
+        "picture": {
+            "column_s": found.column_s,
+            "low": _rounded(found.low, 4),
+            "high": _rounded(found.high, 4),
+            "mel": base64.b64encode(grey.tobytes()).decode("ascii"),
+            "n_mels": grey.shape[0],
+            "n_columns": grey.shape[1],
+            "mel_db": [round(top - MEL_DB, 2), round(top, 2)],
+            "mel_hz": _rounded(found.mel_hz, 1),
+        },
+    }
 
 
-def _end_with_the_server() -> None:
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(GRACE_S)
-    os._exit(1)
+def _rounded(values: NDArray[Any], digits: int) -> list[Any]:
+    rounded: list[Any] = np.round(values.astype(np.float64), digits).tolist()
+    return rounded
 
 
-if __name__ == "__main__":
-    run_command(main, takes_words=True)
+@cache
+def _predictor(model: Path, encoder: Path | None) -> "Predictor":
+    from stages.inference.prediction import Predictor
+
+    return Predictor(loaded(model), encoder, MOST_S)

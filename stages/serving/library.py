@@ -69,7 +69,7 @@ class PreparedLibrary:
             return
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stages.serving.hearing", *self._words],
+                [sys.executable, "-m", "stages.serving.preparing", *self._words],
                 stdin=subprocess.PIPE,  # closed with this process, however that ends
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

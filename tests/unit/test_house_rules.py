@@ -136,14 +136,17 @@ NEUTRAL = {
 # they start DVC or read what MLflow has, in no stage
 CHECKING = (
     "check.py", "compare.py", "encore.py", "export.py", "grid.py", "links.py", "predict.py", "register.py",
-    "run.py", "runs.py", "search.py", "similar.py", "verify.py",
+    "run.py", "runs.py", "search.py", "serve.py", "similar.py", "verify.py",
 )  # fmt: skip
 
 
 def test_only_neutral_code_is_taken_from_entry_and_tracking():
     """Neither dvc.yaml nor the content key covers these packages, so no result may depend on them."""
     for path in SOURCES:
-        if path.parent.name in ("asking", "entry", "experiments", "tracking") or path.name in CHECKING:
+        if (
+            path.parent.name in ("asking", "entry", "experiments", "serving", "tracking")
+            or path.name in CHECKING
+        ):
             continue
         taken = {name for name in imported(path) if name.startswith(("stages.entry", "stages.tracking"))}
         for name in taken - NEUTRAL:
@@ -211,10 +214,10 @@ def test_everything_public_has_a_docstring():
                 assert ast.get_docstring(node) or node.name in documented, (path, node.name)
 
 
-def test_no_clock_host_or_random_name_outside_tracking():
+def test_no_clock_host_or_random_name_outside_tracking_and_serving():
     """Whatever DVC hashes is a function of inputs, parameters and code."""
     fickle = {"datetime", "uuid", "socket", "platform", "secrets", "getpass"}
-    assert {path.parent.name for path in SOURCES if packages(path) & fickle} <= {"tracking"}
+    assert {path.parent.name for path in SOURCES if packages(path) & fickle} <= {"tracking", "serving"}
 
 
 def test_chance_always_has_a_seed():

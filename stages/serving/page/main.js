@@ -1,0 +1,60 @@
+/** The tabs of the page; each is a module that is started when it is first shown. */
+
+import { getJson } from "./api.js";
+
+const modules = {
+  ask: () => import("./ask.js"),
+  listen: () => import("./listen.js"),
+  map: () => import("./map.js"),
+};
+const tabs = [...document.querySelectorAll("[role=tab]")];
+const started = {};
+const about = getJson("/about");
+
+/** Show a tab, and start its module if it is the first time. */
+async function show(name) {
+  for (const tab of tabs) {
+    const isShown = tab.getAttribute("aria-controls") === name;
+    tab.setAttribute("aria-selected", String(isShown));
+    tab.tabIndex = isShown ? 0 : -1;
+    document.getElementById(tab.getAttribute("aria-controls")).hidden = !isShown;
+  }
+  history.replaceState(null, "", `#${name}`);
+  const section = document.getElementById(name);
+  started[name] ??= modules[name]().then(async (module) => module.start(section, await about));
+  try {
+    const tab = await started[name];
+    tab?.shown?.();
+  } catch (error) {
+    section.textContent = error.message;
+  }
+}
+
+/** Go to a tab, and give it what it is to show, such as `{ track: ID }`. */
+document.addEventListener("encore:show", async (event) => {
+  await show(event.detail.tab);
+  (await started[event.detail.tab])?.receive?.(event.detail);
+});
+
+tabs.forEach((tab, place) => {
+  tab.addEventListener("click", () => show(tab.getAttribute("aria-controls")));
+  tab.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = tabs[(place + step + tabs.length) % tabs.length];
+    next.focus();
+    next.click();
+  });
+});
+
+about
+  .then(({ model }) => {
+    const line = document.getElementById("model");
+    line.textContent = [`${model.kind}, ${model.labels.length} genres`, ...model.origin].join(" · ");
+    line.title = model.name;
+  })
+  .catch((error) => {
+    document.getElementById("model").textContent = error.message;
+  });
+const wanted = location.hash.slice(1);
+show(wanted in modules ? wanted : "ask");

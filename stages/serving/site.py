@@ -1,0 +1,81 @@
+"""What the routes of the server share: the model that is asked, and the processes that ask it."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import HTTPException, Request
+
+from stages.asking.options import Chosen
+from stages.parallel.processes import Lost
+from stages.parallel.service import Service
+from stages.serving import hearing
+from stages.serving.uploads import Uploads, busy
+from stages.training.description import Description
+
+TIMEOUT_S = 120.0  # for a question
+WAITING = 8  # questions, at most, beside those that are being answered
+
+
+class Site:
+    """A model and the processes that ask it.
+
+    Parameters
+    ----------
+    model : Chosen
+    reviewer : str
+        Whose verdicts are taken.
+    uploads : Path
+        A folder for what is sent.
+
+    Attributes
+    ----------
+    about : Description
+    uploads : Uploads
+
+    Raises
+    ------
+    EncoreError
+        If the model cannot be used.
+    """
+
+    def __init__(self, model: Chosen, reviewer: str, uploads: Path):
+        self.model, self.reviewer = model, reviewer
+        self.about = Description.load(model.folder)
+        self.uploads = Uploads(uploads)
+        self._service = Service(hearing.LOADED, TIMEOUT_S)
+        self._n = 0
+        for _ in range(self._service.n_workers):
+            self._service.ask(hearing.warm_up, model.folder, model.encoder)
+
+    async def ask(self, function: Callable[..., Any], *words: Any) -> Any:
+        """Return ``function(*words)``, as one of the processes computes it.
+
+        Raises
+        ------
+        HTTPException
+            503 if too many questions are waiting; 422 if its file kills or blocks the process.
+        EncoreError
+            If the file cannot be used.
+        """
+        if self._n >= self._service.n_workers + WAITING:
+            raise busy("too many questions are waiting; try again in a moment")
+        self._n += 1
+        try:
+            answer = await asyncio.wrap_future(self._service.ask(function, *words))
+        finally:
+            self._n -= 1
+        if isinstance(answer, Lost):
+            raise HTTPException(422, f"it {answer.reason}")
+        return answer
+
+    def close(self) -> None:
+        """End the processes."""
+        self._service.stop()
+
+
+def site_of(request: Request) -> Site:
+    """Return the site that a request is for."""
+    site: Site = request.app.state.site
+    return site
