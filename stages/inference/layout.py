@@ -60,6 +60,6 @@ def _arranged(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     if n_components < 2:
         reduced = np.pad(reduced, ((0, 0), (0, 1)))
     if n < FEWEST:
-        return reduced[:, :2].copy()
+        return np.array(reduced[:, :2])
     tsne = TSNE(2, perplexity=min(PERPLEXITY, (n - 1) / 3), init="pca", random_state=SEED, n_jobs=1)
-    return tsne.fit_transform(reduced).astype(np.float64)
+    return np.array(tsne.fit_transform(reduced), np.float64)

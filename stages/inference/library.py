@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.core.tables import RawTrack, read_rows, write_rows
 from stages.core.workspace import new_folder, work_cache
@@ -32,6 +33,10 @@ class Point:
     Attributes
     ----------
     track_id : str
+    path : str
+        Below the folder of the music.
+    label : str
+        Empty: unlabelled.
     predicted : str
         The genre that the model predicts.
     x, y : float
@@ -39,6 +44,8 @@ class Point:
     """
 
     track_id: str
+    path: str
+    label: str
     predicted: str
     x: float
     y: float
@@ -85,17 +92,10 @@ class Library:
         """The folder of its index; see `stages.inference.track_index.Index`."""
         return self.folder / INDEX
 
-    @property
-    def lost(self) -> list[str]:
-        """Which tracks cannot be heard, and why, in lines."""
+    def counted(self) -> tuple[int, list[str]]:
+        """Return how many tracks were heard, and which could not be, and why, in lines."""
         with closing(Index(self.index)) as index:
-            return [str(line) for line in index.about.get("lost", [])]
-
-    @property
-    def n_tracks(self) -> int:
-        """How many tracks are in its index."""
-        with closing(Index(self.index)) as index:
-            return index.n_tracks
+            return index.n_tracks, [str(line) for line in index.about.get("lost", [])]
 
     def points(self) -> list[Point]:
         """Return the tracks on the map, in the order of their track_id.
@@ -179,15 +179,23 @@ def _lay_out(folder: Path, ids: Sequence[str]) -> None:
             inside = rows[(rows >= start) & (rows < start + len(block))]
             chosen.append(block[inside - start])
             start += len(block)
-        points = layout(np.concatenate(chosen)).tolist()
-        write_rows(
-            folder / MAP,
-            [
-                Point(ids[row], index.track(row).predicted, x, y)
-                for row, (x, y) in zip(rows.tolist(), points, strict=True)
-            ],
-            Point,
-        )
+        places = _places(np.concatenate(chosen)).tolist()
+        points = []
+        for row, (x, y) in zip(rows.tolist(), places, strict=True):
+            track = index.track(row)
+            points.append(Point(ids[row], track.path, track.label, track.predicted, x, y))
+        write_rows(folder / MAP, points, Point)
+
+
+def _places(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the layout of vectors; other labels of the same tracks do not change it."""
+    code = cache.code_key(layout.__module__, ["numpy", "scipy", "scikit-learn"])
+    key = cache.entry_key("layout", hashlib.sha256(vectors.tobytes()).hexdigest(), code)
+    if found := cache.load(key, ["places"]):
+        return found[0]["places"]
+    places = layout(vectors)
+    cache.save(key, {"places": places}, {})
+    return places
 
 
 def _delete_old(folder: Path) -> None:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as HttpError
 
 from stages.core.errors import EncoreError
-from stages.serving import ask, hearing, uploads
+from stages.serving import ask, hearing, music_map, uploads
 from stages.serving.guard import Guard
 from stages.serving.site import Site, site_of
 
@@ -32,6 +32,7 @@ def build(site: Site, port: int) -> Guard:
     app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, description=ask.__doc__ or "")
     app.state.site = site
     app.include_router(ask.router)
+    app.include_router(music_map.router)
     _add_pages(app)
     _add_errors(app)
     largest: Mapping[str, int] = {"/predict": uploads.MOST_BYTES, "/similar": uploads.MOST_BYTES}

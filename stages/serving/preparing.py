@@ -20,12 +20,14 @@ from stages.core.workspace import work_cache
 from stages.entry.command import run_command
 
 GRACE_S = 5.0  # for what is half-written to be removed
+NICENESS = 10  # questions to the server come first
 ANOTHER = "by another server"
 
 
 def main() -> None:
     """Make the library for the folder of a model and, if one is given, the file of its encoder."""
     model, *encoder = sys.argv[1:]
+    os.nice(NICENESS)
     Thread(target=_end_with_the_server, daemon=True).start()
     try:
         _make(Path(model), Path(encoder[0]) if encoder else None)
