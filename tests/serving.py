@@ -1,0 +1,95 @@
+"""A real `encore serve` for tests: a process of its own, of a little model, in the module's workspace."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages import baseline, decode, evaluate, extract, fetch, segment, split, train
+from tests.synthetic import REPO, write_music, write_params
+
+
+def make_project(folder: Path, per_class: int = 6) -> Path:
+    """Have the current folder a model of a little music, whose folder is returned; a segment lasts a second."""
+    music = write_music(folder / "music", per_class)
+    write_params("dataset=folder", f"dataset.path={music}", "model=bare/mlp", "train.epochs=2")
+    for stage in (fetch, decode, segment, split, extract, baseline, train, evaluate):
+        stage.main()
+    return music
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Server:
+    """A server that runs."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Ask it as `curl` would; a dict is sent as JSON."""
+        if isinstance(body, dict):
+            body, headers = json.dumps(body).encode(), {"content-type": "application/json", **headers}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, **headers)
+
+    def kill(self) -> None:
+        """Have it die as by a power failure."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def serving(folder: Path, *words: str, **environment: str) -> Iterator[Server]:
+    """Run `encore serve` in a project's folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.serve", "--port", "0", *words],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(REPO),
+            "DVC_ROOT": str(folder),
+            "DISPLAY": "",
+            "WAYLAND_DISPLAY": "",
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:"), address
+        yield Server(process, int(address.rsplit(":")[-1].strip("/")))
+    finally:
+        process.terminate()
+        process.wait(30)
