@@ -263,23 +263,24 @@ export class Player {
 
   #fillLegend() {
     const { overTime, shown, colours } = this.#drawn;
-    const items = shown.map(({ label, mean }) => [label, colours[label], mean]);
+    const items = shown.map(({ label, mean }) => legendItem(label, mean, colours[label]));
     const rest = overTime.labels.length - shown.length;
-    const ofRest = shown.reduce((left, { mean }) => left - mean, 1);
-    if (rest) items.push([rest === 1 ? "1 other" : `${rest} others`, "var(--others)", ofRest]);
-    this.legend.replaceChildren(
-      ...items.map(([label, colour, mean]) => {
-        const swatch = element("span", { class: "swatch" });
-        swatch.style.backgroundColor = colour;
-        return element("li", {}, swatch, `${label} `, element("span", { class: "number" }, mean.toFixed(2)));
-      }),
-    );
+    const ofRest = Math.max(0, shown.reduce((left, { mean }) => left - mean, 1));
+    if (rest) items.push(legendItem(rest === 1 ? "1 other" : `${rest} others`, ofRest, null));
+    this.legend.replaceChildren(...items);
   }
 
   #fillTable() {
     if (!this.details.open || this.rows.children.length || !this.#drawn) return;
     this.rows.replaceChildren(...this.#drawn.overTime.table(MOST_ROWS).map(rowOf));
   }
+}
+
+/** `colour` null: of the others, which are hatched. */
+function legendItem(label, mean, colour) {
+  const swatch = element("span", { class: colour ? "swatch" : "swatch is-hatched" });
+  swatch.style.backgroundColor = colour;
+  return element("li", {}, swatch, `${label} `, element("span", { class: "number" }, mean.toFixed(2)));
 }
 
 function rowOf([time, ...cells]) {

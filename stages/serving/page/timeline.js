@@ -94,7 +94,7 @@ export function draw(canvas, overTime, mel, shown, colours, threshold) {
 
 function inks(canvas) {
   const style = getComputedStyle(canvas);
-  const names = ["ink", "muted", "line", "card", "accent", "warn", "others"];
+  const names = ["ink", "muted", "line", "card", "accent", "bad", "others"];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
@@ -176,7 +176,7 @@ function areas(sheet, top, height, shown, colours) {
   for (const { label, place } of layers) {
     const upper = place === null ? parts.map(() => 1) : lower.map((y, i) => y + parts[i].probability[place]);
     const colour = place === null ? ink.others : colours[label];
-    pen.fillStyle = colour;
+    pen.fillStyle = place === null ? hatching(sheet) : colour;
     pen.strokeStyle = ink.card;
     pen.lineWidth = 1;
     outline(pen, edges, upper.map((y) => top + height * (1 - y)), lower.map((y) => top + height * (1 - y)));
@@ -187,6 +187,19 @@ function areas(sheet, top, height, shown, colours) {
   }
   for (const text of texts) areaLabel(sheet, edges, top, height, text);
   for (const share of [0, 0.5, 1]) mark(sheet, top + height * (1 - share), `${share}`);
+}
+
+/** What the rest of all classes is filled with, which looks like none of them. */
+function hatching({ pen, ink }) {
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 6;
+  const inside = tile.getContext("2d");
+  inside.fillStyle = ink.others;
+  inside.fillRect(0, 0, 6, 6);
+  inside.strokeStyle = ink.card;
+  inside.lineWidth = 1.5;
+  for (const at of [-6, 0, 6]) line(inside, [[at, 6], [at + 6, 0]]);
+  return pen.createPattern(tile, "repeat");
 }
 
 function outline(pen, edges, upper, lower) {
@@ -231,14 +244,14 @@ function novelty(sheet, top, height, threshold) {
   pen.fillStyle = ink.line;
   pen.fillRect(scale.left, top + height, scale.width, 1);
   if (threshold !== null) {
-    pen.fillStyle = ink.warn;
+    pen.fillStyle = ink.bad;
     pen.globalAlpha = 0.35;
     for (const part of parts.filter((one) => one.novelty > threshold)) {
       const [left, high] = [scale.x(part.from), y(part.novelty)];
       pen.fillRect(left, high, scale.x(part.to) - left, y(threshold) - high);
     }
     pen.globalAlpha = 1;
-    pen.strokeStyle = ink.warn;
+    pen.strokeStyle = ink.bad;
     pen.setLineDash([5, 4]);
     line(pen, [[scale.left, y(threshold)], [scale.left + scale.width, y(threshold)]]);
     pen.setLineDash([]);
