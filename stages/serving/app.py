@@ -9,10 +9,9 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException as HttpError
 
 from stages.core.errors import EncoreError
-from stages.serving import ask, hearing, music_map, uploads
+from stages.serving import ask, hearing, music_map, tracks, uploads
 from stages.serving.guard import Guard
 from stages.serving.site import Site, site_of
 
@@ -31,8 +30,8 @@ def build(site: Site, port: int) -> Guard:
     """
     app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, description=ask.__doc__ or "")
     app.state.site = site
-    app.include_router(ask.router)
-    app.include_router(music_map.router)
+    for routes in (ask, tracks, music_map):
+        app.include_router(routes.router)
     _add_pages(app)
     _add_errors(app)
     largest: Mapping[str, int] = {"/predict": uploads.MOST_BYTES, "/similar": uploads.MOST_BYTES}
@@ -71,6 +70,7 @@ def _add_pages(app: FastAPI) -> None:
                 "labels": site.about.labels,
                 "threshold": site.model.threshold,
             },
+            "dataset": {"n_tracks": len(site.music.tracks), "reason": site.music.reason},
             "reviewer": site.reviewer,
             "limits": {"bytes": uploads.MOST_BYTES, "seconds_of_music": hearing.MOST_S},
         }
@@ -79,8 +79,10 @@ def _add_pages(app: FastAPI) -> None:
 def _add_errors(app: FastAPI) -> None:
     """Have all errors answered in one line of JSON."""
 
-    @app.exception_handler(HttpError)
-    async def refused(_: Request, error: HttpError) -> Response:
+    @app.exception_handler(404)  # the router's own, which is no HTTPException of FastAPI's
+    @app.exception_handler(405)
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(EncoreError)
