@@ -17,7 +17,7 @@ from tests.synthetic import REPO, write_music, write_params
 
 
 def make_project(folder: Path, per_class: int = 6) -> Path:
-    """Give the current folder a model of a little music, whose folder is returned; a segment is a second."""
+    """Make a model of a little music in the current folder; return the music's. A segment lasts a second."""
     music = write_music(folder / "music", per_class)
     write_params("dataset=folder", f"dataset.path={music}", "model=bare/mlp", "train.epochs=2")
     for stage in (fetch, decode, segment, split, extract, baseline, train, evaluate):

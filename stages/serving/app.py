@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as HttpError
 
 from stages.core.errors import EncoreError
-from stages.serving import ask, hearing, uploads
+from stages.serving import ask, hearing, tracks, uploads
 from stages.serving.guard import Guard
 from stages.serving.site import Site, site_of
 
@@ -31,7 +31,8 @@ def build(site: Site, port: int) -> Guard:
     """
     app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, description=ask.__doc__ or "")
     app.state.site = site
-    app.include_router(ask.router)
+    for routes in (ask, tracks):
+        app.include_router(routes.router)
     _add_pages(app)
     _add_errors(app)
     largest: Mapping[str, int] = {"/predict": uploads.MOST_BYTES, "/similar": uploads.MOST_BYTES}
@@ -70,6 +71,7 @@ def _add_pages(app: FastAPI) -> None:
                 "labels": site.about.labels,
                 "threshold": site.model.threshold,
             },
+            "dataset": {"n_tracks": len(site.music.tracks), "reason": site.music.reason},
             "reviewer": site.reviewer,
             "limits": {"bytes": uploads.MOST_BYTES, "seconds_of_music": hearing.MOST_S},
         }

@@ -11,6 +11,8 @@ from stages.asking.options import Chosen
 from stages.parallel.processes import Lost
 from stages.parallel.service import Service
 from stages.serving import hearing
+from stages.serving.music import Music
+from stages.serving.playing import Decoded
 from stages.serving.uploads import Uploads, busy
 from stages.training.description import Description
 
@@ -26,24 +28,27 @@ class Site:
     model : Chosen
     reviewer : str
         Whose verdicts are taken.
-    uploads : Path
-        A folder for what is sent.
+    folder : Path
+        For files that are sent, and those that are made to be played.
 
     Attributes
     ----------
     about : Description
+    music : Music
     uploads : Uploads
+    decoded : Decoded
 
     Raises
     ------
     EncoreError
-        If the model cannot be used.
+        If the model cannot be used, or a table of the dataset is damaged.
     """
 
-    def __init__(self, model: Chosen, reviewer: str, uploads: Path):
+    def __init__(self, model: Chosen, reviewer: str, folder: Path):
         self.model, self.reviewer = model, reviewer
         self.about = Description.load(model.folder)
-        self.uploads = Uploads(uploads)
+        self.music = Music(model.metrics)
+        self.uploads, self.decoded = Uploads(folder), Decoded(folder)
         self._service = Service(hearing.LOADED, TIMEOUT_S)
         self._n = 0
         for _ in range(self._service.n_workers):

@@ -1,17 +1,21 @@
 """`encore serve`: the command and what it answers."""
 
+import csv
+import io
 import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import soundfile
 
 from tests.asking import asked
 from tests.serving import make_project, serving
-from tests.synthetic import CLASSES, REPO
+from tests.synthetic import CLASSES, RATE_HZ, REPO
 
 pytestmark = pytest.mark.slow
 
@@ -99,3 +103,64 @@ def test_no_model(tmp_path):
     done = start(tmp_path, "--port", "0")
     assert done.returncode == 1
     assert "has no model.json; `make repro` trains one" in done.stderr
+
+
+def test_tracks_are_those_of_the_evaluation_the_most_confidently_wrong_first(server):
+    with Path("data/evaluation/predictions.csv").open() as file:
+        wanted = {row["track_id"]: row for row in csv.DictReader(file)}
+    answer = server.get("/tracks?split=test").json
+    assert answer["total"] == len(wanted)
+    for track in answer["tracks"]:
+        row = wanted[track["track_id"]]
+        assert (track["label"], track["predicted"]) == (row["label"], row["predicted"])
+        assert track["is_wrong"] == (row["label"] != row["predicted"])
+        assert track["probabilities"] == {label: float(row[label]) for label in CLASSES}
+    keys = [(not t["is_wrong"], t["probability"] * (-1 if t["is_wrong"] else 1)) for t in answer["tracks"]]
+    assert keys == sorted(keys)
+    everything = server.get("/tracks").json
+    assert everything["total"] == 6 * len(CLASSES)
+    some = server.get(f"/tracks?label={CLASSES[0]}&text=00.WAV&limit=5").json
+    assert [track["name"] for track in some["tracks"]] == [f"{CLASSES[0]}/00.wav"]
+
+
+def test_a_track_is_played_whole_or_in_part(server, music):
+    track = server.get("/tracks?limit=1").json["tracks"][0]
+    content = (music / track["name"]).read_bytes()
+    whole = server.get(track["audio"])
+    assert (whole.status, whole.headers["content-type"], whole.body) == (200, "audio/wav", content)
+    part = server.get(track["audio"], range="bytes=100-199")
+    assert (part.status, part.body) == (206, content[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(content)}"
+    assert server.get(track["audio"], range=f"bytes={len(content)}-").status == 416
+
+
+def test_a_track_over_time_is_that_of_its_file(server, music):
+    track = server.get("/tracks?limit=1").json["tracks"][0]
+    sent = server.ask("POST", "/predict?over_time=true", (music / track["name"]).read_bytes()).json
+    assert server.get(f"/tracks/{track['id']}/over-time").json == sent["over_time"]
+
+
+def test_what_a_browser_cannot_play_is_made_into_a_wav(music, module_workspace):
+    """An AIFF in the place of a WAV: its type is found from its content."""
+    path = Path("data/raw/music") / CLASSES[0] / "00.wav"
+    content = path.read_bytes()
+    samples, rate_hz = soundfile.read(path)
+    path.unlink()
+    soundfile.write(path, samples, rate_hz, format="AIFF")
+    try:
+        with serving(module_workspace) as other:
+            (track,) = other.get(f"/tracks?text={CLASSES[0]}/00.wav").json["tracks"]
+            played = other.get(track["audio"], range="bytes=0-")
+            assert (played.status, played.headers["content-type"]) == (206, "audio/wav")
+            heard, heard_hz = soundfile.read(io.BytesIO(played.body))
+            assert heard_hz == RATE_HZ
+            assert np.abs(heard - samples).max() < 1e-3
+    finally:
+        path.unlink()
+        path.write_bytes(content)
+
+
+def test_unknown_tracks(server):
+    for address in ("/tracks/0000000000000000/audio", "/tracks/x/over-time"):
+        assert server.get(address).status == 404
+        assert server.get(address).json == {"error": "there is no such track; GET /tracks lists all"}

@@ -1,0 +1,173 @@
+"""The dataset's tracks: a list that is read once, of the only files that the server plays."""
+
+import csv
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from stages.core.errors import EncoreError
+from stages.core.tables import Assignment, Novelty, RawTrack, read_plain_rows, read_rows
+from stages.core.workspace import root
+from stages.evaluation.predictions import TRACK_COLUMNS
+
+FILES, TRACKS, SPLIT = Path("data/raw/music"), Path("data/raw/tracks.csv"), Path("data/split/split.csv")
+ID_DIGITS = 16
+NOT_EVALUATED = (
+    "this model was not evaluated on the music in data/; `make repro`, or serve the model of a run"
+)
+
+
+def id_of(track_id: str) -> str:
+    """Return what a track is called in addresses: it says nothing about a path."""
+    return hashlib.sha256(track_id.encode()).hexdigest()[:ID_DIGITS]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What the evaluation has of a test track.
+
+    Attributes
+    ----------
+    predicted, baseline : str
+        The most probable class for the model, and for the linear baseline.
+    probability : dict of str to float
+        By class.
+    novelty : float
+    """
+
+    predicted: str
+    baseline: str
+    probability: Mapping[str, float]
+    novelty: float
+
+
+@dataclass(frozen=True)
+class Track:
+    """A track.
+
+    Attributes
+    ----------
+    id : str
+        See `id_of`.
+    raw : RawTrack
+    label : str
+        Its class; empty: unlabelled.
+    split : str
+        As split.csv says; empty: it was dropped.
+    evaluated : Evaluated or None
+        None: it is no test track of the evaluation.
+    """
+
+    id: str
+    raw: RawTrack
+    label: str
+    split: str
+    evaluated: Evaluated | None
+
+    @property
+    def is_wrong(self) -> bool | None:
+        """Whether the prediction differs from the label; None: there is none."""
+        return None if self.evaluated is None else self.evaluated.predicted != self.label
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the predicted class; 0: there is none."""
+        return max(self.evaluated.probability.values()) if self.evaluated else 0.0
+
+
+class Music:
+    """The tracks of the project's dataset.
+
+    Parameters
+    ----------
+    metrics : Path or None
+        metrics.json of the model's evaluation, which has the predictions beside it; None: there is none.
+
+    Attributes
+    ----------
+    tracks : dict of str to Track
+        By id, in the order of track_id.
+    reason : str
+        Why there is nothing to be listened to; empty: there is.
+
+    Raises
+    ------
+    EncoreError
+        If a table is damaged.
+    """
+
+    def __init__(self, metrics: Path | None):
+        raw = read_rows(TRACKS, RawTrack) if TRACKS.is_file() else []
+        assigned = {row.track_id: row for row in read_rows(SPLIT, Assignment)} if SPLIT.is_file() else {}
+        evaluated = _evaluated(metrics) if metrics else {}
+        is_other = bool(evaluated) and not evaluated.keys() <= {track.track_id for track in raw}
+        if not raw:
+            self.reason = "there is no music in data/raw; `dvc repro` fetches it"
+        else:
+            self.reason = "" if evaluated and not is_other else NOT_EVALUATED
+        self.tracks: dict[str, Track] = {}
+        for track in sorted(raw, key=lambda track: track.track_id):
+            place = assigned.get(track.track_id)
+            found = None if is_other else evaluated.get(track.track_id)
+            split = place.split if place else ""
+            one = Track(id_of(track.track_id), track, track.label, split, found)
+            self.tracks[one.id] = one
+
+    @cached_property
+    def by_path(self) -> Mapping[str, Track]:
+        """The tracks by their path below data/raw/music."""
+        return {track.raw.path: track for track in self.tracks.values()}
+
+    def judged(self) -> Sequence[Track]:
+        """Return the test tracks, the most confidently wrong first, and the most confidently right last."""
+        tested = [track for track in self.tracks.values() if track.evaluated]
+        return sorted(
+            tested,
+            key=lambda track: (
+                not track.is_wrong,
+                -track.confidence if track.is_wrong else track.confidence,
+                track.raw.track_id,
+            ),
+        )
+
+
+def file_of(track: Track) -> Path:
+    """Return the file of a track.
+
+    Raises
+    ------
+    EncoreError
+        If it is not there, or a link leads out of the dataset and of DVC's cache.
+    """
+    try:
+        path = (FILES / track.raw.path).resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise EncoreError(f"{track.raw.path}: is not in {FILES}; `dvc checkout` brings it back") from None
+    allowed = (FILES.resolve(), (root() / ".dvc/cache").resolve())
+    if not any(path.is_relative_to(folder) for folder in allowed) or not path.is_file():
+        raise EncoreError(f"{track.raw.path}: is no file of the dataset; `dvc checkout` brings it back")
+    return path
+
+
+def _evaluated(metrics: Path) -> dict[str, Evaluated]:
+    """Read what stands beside metrics.json, by track_id; nothing: it is not there."""
+    table, novelty = metrics.with_name("predictions.csv"), metrics.with_name("novelty.csv")
+    if not (table.is_file() and novelty.is_file()):
+        return {}
+    novelty_of = {row.track_id: row.novelty for row in read_plain_rows(novelty, Novelty)}
+    return {
+        row["track_id"]: Evaluated(
+            predicted=row["predicted"],
+            baseline=row["baseline"],
+            probability={name: float(value) for name, value in row.items() if name not in TRACK_COLUMNS},
+            novelty=novelty_of[row["track_id"]],
+        )
+        for row in _rows(table)
+    }
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
