@@ -28,7 +28,14 @@ def build(site: Site, port: int) -> Guard:
     port : int
         Where it will be reached.
     """
-    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, description=ask.__doc__ or "")
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        description=ask.__doc__ or "",
+    )
     app.state.site = site
     for routes in (ask, tracks, music_map):
         app.include_router(routes.router)
