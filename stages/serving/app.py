@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException as HttpError
 
 from stages.core.errors import EncoreError
 from stages.serving import ask, hearing, music_map, tracks, uploads
@@ -80,8 +79,10 @@ def _add_pages(app: FastAPI) -> None:
 def _add_errors(app: FastAPI) -> None:
     """Have all errors answered in one line of JSON."""
 
-    @app.exception_handler(HttpError)
-    async def refused(_: Request, error: HttpError) -> Response:
+    @app.exception_handler(404)  # the router's own, which is no HTTPException of FastAPI's
+    @app.exception_handler(405)
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(EncoreError)

@@ -126,6 +126,7 @@ def test_no_room_imports_a_stage():
 
 
 NEUTRAL = {
+    "stages.entry.browser.open_in_browser",
     "stages.entry.command.run",
     "stages.entry.command.run_command",
     "stages.tracking.client",
