@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as HttpError
 
 from stages.core.errors import EncoreError
-from stages.serving import ask, hearing, tracks, uploads
+from stages.serving import ask, hearing, judge, tracks, uploads
 from stages.serving.guard import Guard
 from stages.serving.site import Site, site_of
 
@@ -31,7 +31,7 @@ def build(site: Site, port: int) -> Guard:
     """
     app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, description=ask.__doc__ or "")
     app.state.site = site
-    for routes in (ask, tracks):
+    for routes in (ask, tracks, judge):
         app.include_router(routes.router)
     _add_pages(app)
     _add_errors(app)
