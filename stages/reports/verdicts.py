@@ -62,9 +62,9 @@ def agreement_lines(agreement: Agreement, first: str, second: str) -> list[str]:
         ),
     ]
     if agreement.n_both_wrong:
-        n = agreement.n_same_label
         lines.append(
-            f"of {agreement.n_both_wrong} labels that both call wrong, they replace {n} by the same one"
+            f"of {agreement.n_both_wrong} labels that both call wrong, they replace "
+            f"{agreement.n_same_label} by the same one"
         )
     if agreement.differences:
         lines.append("they differ on:")
