@@ -305,22 +305,21 @@ class TestEditedFiles:
 
 
 PROGRAM = """
-import sys
-from dataclasses import replace
+import json, sys
 from pathlib import Path
 from stages.correcting.journal import Journal
-from tests.unit.test_correcting import verdict
+from stages.correcting.verdict import Verdict
 
-name, path, n = sys.argv[1:]
+name, path, n, values = sys.argv[1:]
 journal = Journal(Path(path), "anna")
 for number in range(int(n)):
-    journal.append(verdict(f"{name}.{number}"))
+    journal.append(Verdict(**(json.loads(values) | {"track_id": f"{name}.{number}"})))
     print(number, flush=True)
 """
 
 
 def start(journal: Journal, name: str, n: int) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", PROGRAM, name, str(journal.path), str(n)]
+    words = [sys.executable, "-c", PROGRAM, name, str(journal.path), str(n), json.dumps(asdict(verdict()))]
     return subprocess.Popen(words, cwd=REPO, stdout=subprocess.PIPE, text=True)
 
 
