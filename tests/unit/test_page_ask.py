@@ -4,8 +4,10 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +15,12 @@ import soundfile
 from playwright.sync_api import Browser, Page, expect
 
 from tests.asking import asked
-from tests.browser import needs_chromium
+from tests.browser import CHROMIUM, LOOKS, QUIET, Visit, launched, needs_chromium, visiting
 from tests.serving import Server, make_project, serving
 from tests.synthetic import CLASSES, RATE_HZ, noise, tone
-from tests.watched import Watched, another, barriers, chromium, until, watched
 
 pytestmark = pytest.mark.slow
 FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-SIZES = [(1400, 900), (390, 800)]
 DROP = """([name, content]) => {
   const transfer = new DataTransfer();
   const bytes = Uint8Array.from(atob(content), (sign) => sign.charCodeAt(0));
@@ -43,19 +43,43 @@ def server(music: Path, module_workspace: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as started:
+    with launched() as started:
         yield started
 
 
-@pytest.fixture
-def found(browser: Browser, server: Server) -> Iterator[Watched]:
-    with watched(browser, server, viewport={"width": 1400, "height": 900}) as found:
-        yield found
+@contextmanager
+def opened(browser: Browser, server: Server, *look: Any) -> Iterator[Visit]:
+    """Open the tab."""
+    with visiting(browser, server.address, *look) as visit:
+        visit.go("/#ask")
+        yield visit
+        pardon(visit, "/similar?k=5", "status of 404")
+
+
+def pardon(visit: Visit, *parts: str) -> None:
+    """Take what a test has provoked out of the errors of a page."""
+    visit.errors[:] = [line for line in visit.errors if not all(part in line for part in parts)]
+
+
+@contextmanager
+def another(browser: Browser, *words: str) -> Iterator[Browser]:
+    """Run another browser, with more words on its command line."""
+    made = browser.browser_type.launch(executable_path=CHROMIUM, args=[*QUIET, *words])
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture
-def page(found: Watched) -> Page:
-    return found.page
+def visit(browser: Browser, server: Server) -> Iterator[Visit]:
+    with opened(browser, server) as visit:
+        yield visit
+
+
+@pytest.fixture
+def page(visit: Visit) -> Page:
+    return visit.page
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +89,15 @@ def song(music: Path) -> Path:
     samples = np.concatenate([tone(3 * RATE_HZ, 200), tone(2 * RATE_HZ, 1800)]) + noise(5 * RATE_HZ, 0, 0.1)
     soundfile.write(path, samples, RATE_HZ, subtype="PCM_16")
     return path
+
+
+def until(page: Page, is_so: Callable[[], bool]) -> None:
+    """Wait for something on a page; the content security policy forbids how Playwright would."""
+    for _ in range(200):
+        if is_so():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it did not come to be in 10 s")
 
 
 def choose(page: Page, path: Path) -> None:
@@ -145,12 +178,12 @@ class TestProblems:
             (b"", "odd <b>name</b>.mp3: is an empty file"),
         ],
     )
-    def test_a_file_that_cannot_be_used_is_named_with_the_reason(self, found, content, line):
-        found.expected.append("status of 422")
-        drop(found.page, "odd <b>name</b>.mp3", content)
-        expect(found.page.get_by_role("alert")).to_contain_text(line)
-        expect(found.page.locator(".answer")).to_be_hidden()
-        expect(found.page.locator(".waiting")).to_be_hidden()
+    def test_a_file_that_cannot_be_used_is_named_with_the_reason(self, visit, content, line):
+        drop(visit.page, "odd <b>name</b>.mp3", content)
+        expect(visit.page.get_by_role("alert")).to_contain_text(line)
+        expect(visit.page.locator(".answer")).to_be_hidden()
+        expect(visit.page.locator(".waiting")).to_be_hidden()
+        pardon(visit, "/predict", "status of 422")
 
     def test_a_file_that_is_too_large_is_not_sent(self, page):
         page.locator(".drop").evaluate(
@@ -170,8 +203,7 @@ class TestProblems:
         expect(page.get_by_role("alert")).to_contain_text("of 2 files a.wav is asked about")
         expect(page.locator(".said h2")).to_have_text("a.wav")
 
-    def test_a_busy_server_is_asked_again(self, found, song):
-        found.expected.append("status of 503")
+    def test_a_busy_server_is_asked_again(self, visit, song):
         tries = []
 
         def busy(route):
@@ -181,11 +213,12 @@ class TestProblems:
             else:
                 route.fulfill(status=503, headers={"retry-after": "1"}, json={"error": "all are at work"})
 
-        found.page.route("**/predict*", busy)
-        found.page.locator("input[type=file]").set_input_files(song)
-        expect(found.page.locator(".status")).to_have_text("The server is busy; trying again in 2 s.")
-        found.page.locator(".answer .genre").wait_for()
+        visit.page.route("**/predict*", busy)
+        visit.page.locator("input[type=file]").set_input_files(song)
+        expect(visit.page.locator(".status")).to_have_text("The server is busy; trying again in 2 s.")
+        visit.page.locator(".answer .genre").wait_for()
         assert len(tries) == 2
+        pardon(visit, "/predict", "status of 503")
 
     def test_a_question_can_be_cancelled(self, page, song):
         page.route("**/predict*", lambda route: None)  # no answer ever
@@ -197,11 +230,11 @@ class TestProblems:
         page.unroute("**/predict*")
         choose(page, song)
 
-    def test_a_server_that_is_gone_is_said_to_be(self, found, song):
-        found.expected.append("Failed to load resource: net::")
-        found.page.route("**/predict*", lambda route: route.abort("connectionrefused"))
-        found.page.locator("input[type=file]").set_input_files(song)
-        expect(found.page.get_by_role("alert")).to_contain_text("is `encore serve` still running?")
+    def test_a_server_that_is_gone_is_said_to_be(self, visit, song):
+        visit.page.route("**/predict*", lambda route: route.abort("connectionrefused"))
+        visit.page.locator("input[type=file]").set_input_files(song)
+        expect(visit.page.get_by_role("alert")).to_contain_text("is `encore serve` still running?")
+        pardon(visit, "/predict", "net::ERR_CONNECTION_REFUSED")
 
 
 @needs_chromium
@@ -353,8 +386,8 @@ class TestMicrophone:
         path = tmp_path / "heard.wav"
         soundfile.write(path, tone(4 * 48000, 600, 48000), 48000, subtype="PCM_16")
         device = f"--use-file-for-fake-audio-capture={path}"
-        with another(browser, *FAKE, device) as hearing, watched(hearing, server) as found:
-            page = found.page
+        with another(browser, *FAKE, device) as hearing, opened(hearing, server) as visit:
+            page = visit.page
             page.evaluate(
                 """() => {
                   const make = URL.createObjectURL;
@@ -384,12 +417,12 @@ class TestMicrophone:
             expect(page.locator(".recorder")).to_be_hidden()
 
     def test_a_recording_can_be_discarded(self, browser, server):
-        with another(browser, *FAKE) as hearing, watched(hearing, server) as found:
-            found.page.get_by_role("button", name="Record").click()
-            found.page.get_by_role("button", name="Discard").click()
-            expect(found.page.locator(".recorder")).to_be_hidden()
-            expect(found.page.locator(".waiting")).to_be_hidden()
-            expect(found.page.get_by_role("button", name="Record")).to_be_focused()
+        with another(browser, *FAKE) as hearing, opened(hearing, server) as visit:
+            visit.page.get_by_role("button", name="Record").click()
+            visit.page.get_by_role("button", name="Discard").click()
+            expect(visit.page.locator(".recorder")).to_be_hidden()
+            expect(visit.page.locator(".waiting")).to_be_hidden()
+            expect(visit.page.get_by_role("button", name="Record")).to_be_focused()
 
     @pytest.mark.parametrize(
         ("words", "line"),
@@ -403,21 +436,18 @@ class TestMicrophone:
         ids=["missing", "refused"],
     )
     def test_no_microphone_is_said_in_words(self, browser, server, words, line):
-        with another(browser, *words) as deaf, watched(deaf, server) as found:
-            found.page.get_by_role("button", name="Record").click()
-            expect(found.page.get_by_role("alert")).to_have_text(line)
-            expect(found.page.get_by_role("button", name="Record")).to_be_enabled()
+        with another(browser, *words) as deaf, opened(deaf, server) as visit:
+            visit.page.get_by_role("button", name="Record").click()
+            expect(visit.page.get_by_role("alert")).to_have_text(line)
+            expect(visit.page.get_by_role("button", name="Record")).to_be_enabled()
 
 
 @needs_chromium
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES, ids=["wide", "narrow"])
-def test_nothing_bars_people_from_it(browser, server, song, scheme, size):
-    viewport = {"width": size[0], "height": size[1]}
-    with watched(browser, server, viewport=viewport, color_scheme=scheme) as found:
-        found.page.locator(".drop").wait_for()
-        assert barriers(found.page) == []
-        choose(found.page, song)
-        found.page.locator(".player-table summary").click()
-        assert barriers(found.page) == []
-        assert found.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_nothing_bars_people_from_it(browser, server, song, look):
+    with opened(browser, server, *look) as visit:
+        assert visit.barriers() == []
+        choose(visit.page, song)
+        visit.page.locator(".player-table summary").click()
+        assert visit.barriers() == []
+        assert visit.overflow() == 0
