@@ -63,8 +63,8 @@ def agreement_lines(agreement: Agreement, first: str, second: str) -> list[str]:
     ]
     if agreement.n_both_wrong:
         lines.append(
-            f"of {agreement.n_both_wrong} labels that both call wrong, they replace {agreement.n_same_label} by "
-            "the same one"
+            f"of {agreement.n_both_wrong} labels that both call wrong, they replace "
+            f"{agreement.n_same_label} by the same one"
         )
     if agreement.differences:
         lines.append("they differ on:")
