@@ -191,15 +191,13 @@ def test_a_failure_is_a_line(unheard):
     assert list(LIBRARIES.iterdir()) == []
 
 
-def test_a_process_that_dies_is_a_line(unheard, monkeypatch):
-    monkeypatch.setattr(serving_library, "TRACKS", TRACKS)
+def test_a_process_that_dies_is_a_line(unheard):
     library = PreparedLibrary(MODEL, None)
-    library.start()
-    (child,) = [
-        process for process in psutil.Process().children() if "stages.serving.preparing" in process.cmdline()
-    ]
-    child.kill()
-    status = until(lambda: library.status, lambda status: status.state != "running")
+    with being_made():
+        library.start()
+        (child,) = preparing(psutil.Process())
+        child.kill()
+        status = until(lambda: library.status, lambda status: status.state != "running")
     library.stop()
     assert status.state == "failed"
     assert status.line.endswith("was killed (SIGKILL)")
