@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from stages.core.errors import EncoreError
-from stages.serving import ask, hearing, music_map, tracks, uploads
+from stages.serving import ask, hearing, judge, music_map, tracks, uploads
 from stages.serving.guard import Guard
 from stages.serving.site import Site, site_of
 
@@ -28,9 +28,16 @@ def build(site: Site, port: int) -> Guard:
     port : int
         Where it will be reached.
     """
-    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, description=ask.__doc__ or "")
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        description=ask.__doc__ or "",
+    )
     app.state.site = site
-    for routes in (ask, tracks, music_map):
+    for routes in (ask, tracks, judge, music_map):
         app.include_router(routes.router)
     _add_pages(app)
     _add_errors(app)
