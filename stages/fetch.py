@@ -43,7 +43,8 @@ def fetch(source: Source, folder: Path) -> list[RawTrack]:
     if not tracks:
         raise EncoreError(f"dataset {source.name}: no audio files found")
     if others := changed_since(tracks, source.params):
-        print(f"  warning: {len(others)} verdicts are of files that have changed since: {some(others)}")
+        n = f"{len(others)} verdict{'s are' if others[1:] else ' is'}"
+        print(f"  warning: {n} of files that have changed since: {some(others)}")
     write_rows(folder / "tracks.csv", tracks, RawTrack)
     about = {key: getattr(source, key) for key in ("name", "licence", "citation", "caveat")}
     write_document(folder / "source.json", about)

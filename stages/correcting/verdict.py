@@ -149,9 +149,13 @@ def current(rows: Iterable[Verdict], sha256: Mapping[str, str] | None = None) ->
         In the order in which they were given.
     sha256 : mapping or None
         Of the music of each track as it is now; verdicts about other music, or about tracks that are not
-        there, do not count. None: all count.
+        there, do not count. None: all count. A verdict without sha256 is about whatever the track is.
     """
-    last = {row.track_id: row for row in rows if sha256 is None or sha256.get(row.track_id) == row.sha256}
+    last = {
+        row.track_id: row
+        for row in rows
+        if sha256 is None or (row.track_id in sha256 and row.sha256 in ("", sha256[row.track_id]))
+    }
     return {track_id: row for track_id, row in last.items() if row.verdict != WITHDRAWN}
 
 

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException as HttpError
 
 from stages.core.errors import EncoreError
-from stages.serving import ask, hearing, judge, tracks, uploads
+from stages.serving import ask, hearing, judge, music_map, tracks, uploads
 from stages.serving.guard import Guard
 from stages.serving.site import Site, site_of
 
@@ -29,9 +28,16 @@ def build(site: Site, port: int) -> Guard:
     port : int
         Where it will be reached.
     """
-    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, description=ask.__doc__ or "")
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        description=ask.__doc__ or "",
+    )
     app.state.site = site
-    for routes in (ask, tracks, judge):
+    for routes in (ask, tracks, judge, music_map):
         app.include_router(routes.router)
     _add_pages(app)
     _add_errors(app)
@@ -80,8 +86,10 @@ def _add_pages(app: FastAPI) -> None:
 def _add_errors(app: FastAPI) -> None:
     """Have all errors answered in one line of JSON."""
 
-    @app.exception_handler(HttpError)
-    async def refused(_: Request, error: HttpError) -> Response:
+    @app.exception_handler(404)  # the router's own, which is no HTTPException of FastAPI's
+    @app.exception_handler(405)
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(EncoreError)

@@ -11,6 +11,7 @@ from stages.asking.options import Chosen
 from stages.parallel.processes import Lost
 from stages.parallel.service import Service
 from stages.serving import hearing
+from stages.serving.library import PreparedLibrary
 from stages.serving.music import Music
 from stages.serving.playing import Decoded
 from stages.serving.uploads import Uploads, busy
@@ -18,6 +19,7 @@ from stages.training.description import Description
 
 TIMEOUT_S = 120.0  # for a question
 WAITING = 8  # questions, at most, beside those that are being answered
+FORGOTTEN_S = (2 + WAITING) * TIMEOUT_S  # one process needs less for all of them
 
 
 class Site:
@@ -37,6 +39,8 @@ class Site:
     music : Music
     uploads : Uploads
     decoded : Decoded
+    library : PreparedLibrary
+        All music of the project, as soon as it was heard.
 
     Raises
     ------
@@ -51,6 +55,8 @@ class Site:
         self.uploads, self.decoded = Uploads(folder), Decoded(folder)
         self._service = Service(hearing.LOADED, TIMEOUT_S)
         self._n = 0
+        self.library = PreparedLibrary(model.folder, model.encoder)
+        self.library.start()
         for _ in range(self._service.n_workers):
             self._service.ask(hearing.warm_up, model.folder, model.encoder)
 
@@ -60,7 +66,8 @@ class Site:
         Raises
         ------
         HTTPException
-            503 if too many questions are waiting; 422 if its file kills or blocks the process.
+            503 if too many questions are waiting; 422 if its file kills or blocks the process, or takes too
+            much memory.
         EncoreError
             If the file cannot be used.
         """
@@ -68,7 +75,13 @@ class Site:
             raise busy("too many questions are waiting; try again in a moment")
         self._n += 1
         try:
-            answer = await asyncio.wrap_future(self._service.ask(function, *words))
+            async with asyncio.timeout(FORGOTTEN_S):
+                answer = await asyncio.wrap_future(self._service.ask(function, *words))
+        except TimeoutError:  # a process may die in the middle of a word to this one, which nothing notices
+            self._service.renew()
+            raise busy("the answer has been lost; try again") from None
+        except MemoryError:
+            raise HTTPException(422, "it takes more memory than a file may") from None
         finally:
             self._n -= 1
         if isinstance(answer, Lost):
@@ -77,6 +90,7 @@ class Site:
 
     def close(self) -> None:
         """End the processes."""
+        self.library.stop()
         self._service.stop()
 
 

@@ -83,7 +83,7 @@ def corrections_in_words(
     lines = [f"{', '.join(counts)}, by {params.labels}"]
     if unknown := sorted(verdicts.keys() - labels.keys()):
         lines.append(
-            f"{len(unknown)} verdicts in {params.labels} are of tracks that are not there: {some(unknown)}"
+            f"{params.labels} judges tracks that are not there, {len(unknown)} in all: {some(unknown)}"
         )
     return lines
 

@@ -164,3 +164,10 @@ def test_unknown_tracks(server):
     for address in ("/tracks/0000000000000000/audio", "/tracks/x/over-time"):
         assert server.get(address).status == 404
         assert server.get(address).json == {"error": "there is no such track; GET /tracks lists all"}
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/no", 404), ("PUT", "/tracks", 405)])
+def test_every_error_is_one_line_of_json(server, method, path, status):
+    answer = server.ask(method, path)
+    assert answer.status == status
+    assert "\n" not in answer.json["error"]

@@ -8,7 +8,7 @@ import { overTime, pause } from "./over_time_source.js";
 import { Player } from "./player.js";
 import { ReviewSummary, progress } from "./review_summary.js";
 import { TrackFilter } from "./track_filter.js";
-import { TrackList, prediction } from "./track_list.js";
+import { ReviewList, prediction } from "./review_list.js";
 import { KEYS, saved } from "./verdict.js";
 import { VerdictPanel } from "./verdict_panel.js";
 
@@ -294,7 +294,7 @@ class Listen {
       this.list.toStart();
       this.#list();
     });
-    this.list = new TrackList(rows, (id) => this.#choose(id, true));
+    this.list = new ReviewList(rows, (id) => this.#choose(id, true));
     this.section.append(this.problem);
   }
 

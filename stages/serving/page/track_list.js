@@ -1,112 +1,86 @@
-/** A list of tracks of which only those are made that can be seen: ten thousand scroll like ten. */
+/** Tracks of the map as a list that is read and played without it. */
 
-import { element } from "./elements.js";
-import { badge } from "./verdict.js";
+import { element, icon } from "./elements.js";
 
-const [ROW, BEYOND, PAGE] = [60, 6, 8]; // pixels; rows made above and below; rows of PageDown
+const AT_ONCE = 100; // rows that are made
 
-/** A list box with one chosen track. */
+/** A list of tracks under a title. */
 export class TrackList {
-  #tracks = [];
-  #chosen = -1; // place
+  #points = [];
+  #playing = null;
 
   /**
-   * @param {HTMLElement} container - Empty; the list fills it.
-   * @param {function(string): void} onChoose - Gets the id of a track.
+   * @param {HTMLElement} container - Empty; the list fills it, and is hidden as long as there is none.
+   * @param {Object} tracks
+   * @param {function(number): void} tracks.play - Plays one.
+   * @param {function(?number): void} tracks.point - Shows where one is; null: no longer.
+   * @param {function(number): string} tracks.nameOf
+   * @param {function(number): string} tracks.about - What to say of one.
    */
-  constructor(container, onChoose) {
-    this.choose = onChoose;
-    this.space = element("div", { class: "track-space", role: "presentation" });
-    const naming = { role: "listbox", tabindex: 0, "aria-label": "Tracks" };
-    /** What takes the focus. @type {HTMLElement} */
-    this.box = element("div", { class: "track-list", ...naming }, this.space);
-    container.replaceChildren(this.box);
-    this.box.addEventListener("scroll", () => this.#draw(), { passive: true });
-    new ResizeObserver(() => this.#draw()).observe(this.box);
-    this.box.addEventListener("click", ({ target }) => {
-      const row = target.closest("[role=option]");
-      if (row) onChoose(row.dataset.id);
+  constructor(container, tracks) {
+    [this.container, this.tracks] = [container, tracks];
+    this.title = element("h2", { tabindex: -1 });
+    this.rows = element("ol", { class: "tracks" });
+    this.more = element("button", { type: "button" });
+    container.append(this.title, this.rows, this.more);
+    this.more.addEventListener("click", () => {
+      const first = this.rows.children.length;
+      this.#add();
+      this.rows.children[first].querySelector("button").focus();
     });
-    this.box.addEventListener("keydown", (event) => this.#key(event));
   }
 
   /**
-   * Show tracks.
-   * @param {Object[]} tracks - Of GET /tracks.
-   * @param {?string} id - Of the chosen one, which may be none of them.
+   * List other tracks.
+   * @param {number[]} points
+   * @param {string} title
    */
-  show(tracks, id) {
-    this.#tracks = tracks;
-    this.#chosen = tracks.findIndex((track) => track.id === id);
-    this.box.hidden = !tracks.length;
-    this.space.style.height = `${ROW * tracks.length}px`;
-    this.#draw();
-    this.#reveal();
+  show(points, title) {
+    this.#points = points;
+    this.title.textContent = title;
+    this.container.hidden = false;
+    this.rows.replaceChildren();
+    this.rows.scrollTop = 0;
+    this.#add();
   }
 
-  /** Go to the start. */
-  toStart() {
-    this.box.scrollTop = 0;
+  /** List none. */
+  clear() {
+    this.#points = [];
+    this.container.hidden = true;
+    this.rows.replaceChildren();
   }
 
-  #key(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const last = this.#tracks.length - 1;
-    const places = { Home: 0, End: last, PageDown: this.#chosen + PAGE, PageUp: this.#chosen - PAGE };
-    if (event.key === "Enter") this.choose(this.#tracks[Math.max(0, this.#chosen)].id);
-    else if (event.key in places) this.choose(this.#tracks[Math.min(last, Math.max(0, places[event.key]))].id);
-    else return;
-    event.preventDefault();
+  /** Say which track is heard. @param {number} point */
+  playing(point) {
+    this.#playing = point;
+    [...this.rows.children].forEach((row, place) => this.#tell(row, this.#points[place]));
   }
 
-  #draw() {
-    const { scrollTop, clientHeight } = this.box;
-    const first = Math.max(0, Math.floor(scrollTop / ROW) - BEYOND);
-    const end = Math.min(this.#tracks.length, Math.ceil((scrollTop + clientHeight) / ROW) + BEYOND);
-    const places = Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
-    // it is what the focus is on for a screen reader, wherever the list is scrolled to
-    if (this.#chosen >= 0 && !places.includes(this.#chosen)) places.push(this.#chosen);
-    this.space.replaceChildren(...places.map((place) => this.#row(place)));
-    const active = this.#tracks[this.#chosen];
-    if (active) this.box.setAttribute("aria-activedescendant", `track-${active.id}`);
-    else this.box.removeAttribute("aria-activedescendant");
+  #add() {
+    const first = this.rows.children.length;
+    this.rows.append(...this.#points.slice(first, first + AT_ONCE).map((point) => this.#row(point)));
+    const left = this.#points.length - this.rows.children.length;
+    this.more.hidden = !left;
+    this.more.textContent = `${Math.min(left, AT_ONCE)} more of ${left.toLocaleString("en")}`;
   }
 
-  #row(place) {
-    const track = this.#tracks[place];
-    const at = { "aria-posinset": place + 1, "aria-setsize": this.#tracks.length };
-    const row = element(
-      "div",
-      { class: "track-row", role: "option", id: `track-${track.id}`, "data-id": track.id, ...at },
-      element("span", { class: "track-name" }, track.track_id),
-      prediction(track),
-    );
-    if (track.verdict) row.append(element("span", { class: "badge" }, badge(track)));
-    row.setAttribute("aria-selected", String(place === this.#chosen));
-    row.style.height = `${ROW}px`;
-    row.style.transform = `translateY(${ROW * place}px)`;
+  #row(point) {
+    const { play, point: show, nameOf, about } = this.tracks;
+    const name = element("span", { class: "track-name" }, nameOf(point));
+    const words = element("span", { class: "muted" }, about(point));
+    const text = element("span", { class: "track-text" }, name, words);
+    const button = element("button", { type: "button", class: "plain" }, icon("play"), text);
+    const row = element("li", {}, button);
+    button.addEventListener("click", () => play(point));
+    for (const name of ["pointerenter", "focus"]) button.addEventListener(name, () => show(point));
+    for (const name of ["pointerleave", "blur"]) button.addEventListener(name, () => show(null));
+    this.#tell(row, point);
     return row;
   }
 
-  #reveal() {
-    if (this.#chosen < 0 || !this.box.clientHeight) return;
-    const [top, bottom] = [ROW * this.#chosen, ROW * (this.#chosen + 1)];
-    const { scrollTop, clientHeight } = this.box;
-    if (top < scrollTop) this.box.scrollTop = top;
-    else if (bottom > scrollTop + clientHeight) this.box.scrollTop = bottom - clientHeight;
+  #tell(row, point) {
+    if (point === this.#playing) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
   }
-}
-
-/**
- * Show a track's label and prediction in a line.
- * @param {Object} track
- * @returns {HTMLElement}
- */
-export function prediction({ label, predicted, probability, is_wrong: isWrong }) {
-  if (predicted === null) return element("span", { class: "muted" }, `${label || "no label"}, not in test`);
-  const sign = element("span", { class: "sign", "aria-hidden": "true" }, isWrong ? "✗" : "✓");
-  const word = element("span", { class: "visually-hidden" }, isWrong ? "wrong: " : "right: ");
-  const both = isWrong ? `${label || "no label"} → ${predicted} ` : `${label} `;
-  const value = element("span", { class: "number" }, probability.toFixed(2));
-  return element("span", { class: isWrong ? "is-wrong" : "is-right" }, sign, word, both, value);
 }
