@@ -66,7 +66,8 @@ export class LabelChoice {
     this.#isNumbered = !labels.some((one) => /^\d/.test(one)); // "1980s" is typed
     this.title.textContent = `Which class is ${name}? ${label ? `Not ${label}, but` : ""}`;
     const numbers = this.#isNumbered ? "A number or letters choose" : "Letters choose";
-    this.how.textContent = `${numbers}, Enter takes it, Esc leaves it. A class that is not listed can be typed.`;
+    const others = "A class that is not listed can be typed.";
+    this.how.textContent = `${numbers}, Enter takes it, Esc leaves it. ${others}`;
     this.input.value = "";
     this.container.hidden = false;
     this.#find();

@@ -8,7 +8,7 @@ import { overTime, pause } from "./over_time_source.js";
 import { Player } from "./player.js";
 import { ReviewSummary, progress } from "./review_summary.js";
 import { TrackFilter } from "./track_filter.js";
-import { ReviewList, prediction } from "./review_list.js";
+import { ReviewList, sign } from "./review_list.js";
 import { KEYS, saved } from "./verdict.js";
 import { VerdictPanel } from "./verdict_panel.js";
 
@@ -177,14 +177,16 @@ class Listen {
 
   #facts(track) {
     const { threshold } = this.#about.model;
-    const model = track.predicted === null ? `no prediction: the track is in ${track.split || "no split"}` : prediction(track);
-    const facts = [["Label", track.label || "none"], ["Model", model]];
-    if (track.baseline) facts.push(["Baseline", track.baseline]);
+    const untested = `no prediction: the track is in ${track.split || "no split"}`;
+    const facts = [["Label", [track.label || "none"]], ["Model", track.predicted ? says(track) : [untested]]];
+    if (track.baseline) facts.push(["Baseline", [track.baseline]]);
     if (track.novelty !== null) {
       const isNew = threshold !== null && track.novelty > threshold;
-      facts.push(["Novelty", `${track.novelty.toFixed(2)}${isNew ? `: ${NEW}` : ""}`]);
+      facts.push(["Novelty", [`${track.novelty.toFixed(2)}${isNew ? `: ${NEW}` : ""}`]]);
     }
-    return facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
+    return facts.map(([name, value]) => {
+      return element("div", {}, element("dt", {}, name), element("dd", {}, ...value));
+    });
   }
 
   async #showOverTime(track) {
@@ -195,7 +197,8 @@ class Listen {
     try {
       await pause(SETTLE_MS, signal);
       const found = await overTime(track.id, signal, (seconds, line) => {
-        this.listening.textContent = `${line}. The picture appears here by itself, in ${Math.ceil(seconds)} s or later.`;
+        const then = `The picture appears here by itself; next try in ${Math.ceil(seconds)} s.`;
+        this.listening.textContent = `${line}. ${then}`;
       });
       if (signal.aborted) return;
       this.player.show(found);
@@ -225,8 +228,10 @@ class Listen {
       this.#showProgress(answer.summary);
       this.verdict.isSaving = false;
       this.#choose(next.id, true);
-      const end = next === track && verdict !== "withdrawn" ? " No other track of this list is left to judge." : "";
-      this.verdict.say(`${saved(track)}.${end}${answer.note ? ` ${answer.note}` : ""}`);
+      const isEnd = next === track && verdict !== "withdrawn";
+      const end = isEnd ? "No other track of this list is left to judge." : "";
+      const lines = [`${saved(track)}.`, end, answer.note];
+      this.verdict.say(lines.filter(Boolean).join(" "));
       this.summary.showSummary(answer.summary);
     } catch (error) {
       this.verdict.isSaving = false;
@@ -314,13 +319,17 @@ class Listen {
     const playing = element("div");
     this.listening = element("p", { class: "muted listening", role: "status" });
     this.autoplay = element("input", { type: "checkbox" });
-    const autoplay = element("label", { class: "switch" }, this.autoplay, " play each track when it is opened");
-    const help = element("button", { type: "button", class: "quiet", "aria-keyshortcuts": "?" }, "All keys ", kbd("?"));
+    const words = " play each track when it is opened";
+    const autoplay = element("label", { class: "switch" }, this.autoplay, words);
+    const shortcut = { type: "button", class: "quiet", "aria-keyshortcuts": "?" };
+    const help = element("button", shortcut, "All keys ", kbd("?"));
     help.addEventListener("click", () => this.help.showModal());
-    const keys = element("p", { class: "muted keys" }, kbd("Space"), " plays, ", kbd("←"), " ", kbd("→"), " seek. ");
+    const seek = [kbd("←"), " ", kbd("→"), " seek"];
+    const keys = element("p", { class: "muted keys" }, kbd("Space"), " plays, ", ...seek);
     const bar = element("div", { class: "player-options" }, autoplay, keys, help);
     this.genres = element("div");
-    this.probabilities = element("div", { class: "card" }, element("h2", {}, "Probabilities of the whole track"), this.genres);
+    const title = element("h2", {}, "Probabilities of the whole track");
+    this.probabilities = element("div", { class: "card" }, title, this.genres);
     const top = element("div", { class: "card track" }, steps, this.name, this.path, this.facts);
     const music = element("div", { class: "card music" }, playing, this.listening, bar);
     this.full = element("div", { class: "full", hidden: true }, top, judging, music, this.probabilities);
@@ -345,6 +354,12 @@ class Listen {
     this.list.show(this.#shown, this.#track?.id);
     this.list.box.focus();
   }
+}
+
+function says({ predicted, probability, is_wrong: isWrong }) {
+  const value = element("span", { class: "number" }, probability.toFixed(2));
+  const marked = [...sign(isWrong), `${predicted} `, value];
+  return [element("span", { class: isWrong ? "is-wrong" : "is-right" }, ...marked)];
 }
 
 function kbd(key) {

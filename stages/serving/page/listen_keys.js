@@ -27,7 +27,8 @@ export function helpDialog() {
   const close = element("button", { type: "button", class: "primary" }, "Close");
   const title = element("h2", { id: "keys-title" }, "Keys");
   const table = element("table", {}, element("tbody", {}, ...rows));
-  const dialog = element("dialog", { "aria-labelledby": "keys-title", class: "keys-help" }, title, table, close);
+  const naming = { class: "keys-help", "aria-labelledby": "keys-title" };
+  const dialog = element("dialog", naming, title, table, close);
   close.addEventListener("click", () => dialog.close());
   return dialog;
 }
@@ -40,7 +41,8 @@ export function helpDialog() {
  */
 export function keyFor(event, section) {
   const { target, key } = event;
-  if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return null;
+  if (event.defaultPrevented || event.isComposing) return null;
+  if (event.ctrlKey || event.altKey || event.metaKey) return null;
   if (section.hidden || !(target === document.body || section.contains(target))) return null;
   if (target.closest("select, textarea, dialog, [contenteditable]")) return null;
   if (target.matches("input") && TYPED.includes(target.type)) return null;

@@ -3,7 +3,7 @@
 import { element } from "./elements.js";
 import { badge } from "./verdict.js";
 
-const [ROW, BEYOND, PAGE] = [60, 6, 8]; // pixels; rows made above and below; rows of PageDown
+const [ROW, BEYOND, PAGE] = [54, 6, 8]; // pixels; rows made above and below; rows of PageDown
 
 /** A list box with one chosen track. */
 export class ReviewList {
@@ -52,11 +52,11 @@ export class ReviewList {
   #key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const last = this.#tracks.length - 1;
-    const places = { Home: 0, End: last, PageDown: this.#chosen + PAGE, PageUp: this.#chosen - PAGE };
-    if (event.key === "Enter") this.choose(this.#tracks[Math.max(0, this.#chosen)].id);
-    else if (event.key in places) this.choose(this.#tracks[Math.min(last, Math.max(0, places[event.key]))].id);
-    else return;
+    const [down, up] = [this.#chosen + PAGE, this.#chosen - PAGE];
+    const place = { Enter: this.#chosen, Home: 0, End: last, PageDown: down, PageUp: up }[event.key];
+    if (place === undefined) return;
     event.preventDefault();
+    this.choose(this.#tracks[Math.min(last, Math.max(0, place))].id);
   }
 
   #draw() {
@@ -75,12 +75,9 @@ export class ReviewList {
   #row(place) {
     const track = this.#tracks[place];
     const at = { "aria-posinset": place + 1, "aria-setsize": this.#tracks.length };
-    const row = element(
-      "div",
-      { class: "track-row", role: "option", id: `track-${track.id}`, "data-id": track.id, ...at },
-      element("span", { class: "track-name" }, track.track_id),
-      prediction(track),
-    );
+    const naming = { role: "option", id: `track-${track.id}`, "data-id": track.id };
+    const name = element("span", { class: "track-name" }, track.track_id);
+    const row = element("div", { class: "track-row", ...naming, ...at }, name, prediction(track));
     if (track.verdict) row.append(element("span", { class: "badge" }, badge(track)));
     row.setAttribute("aria-selected", String(place === this.#chosen));
     row.style.height = `${ROW}px`;
@@ -98,15 +95,18 @@ export class ReviewList {
 }
 
 /**
- * Show a track's label and prediction in a line.
- * @param {Object} track
- * @returns {HTMLElement}
+ * Mark a prediction.
+ * @param {boolean} isWrong
+ * @returns {HTMLElement[]} A sign, and the word for it.
  */
-export function prediction({ label, predicted, probability, is_wrong: isWrong }) {
+export function sign(isWrong) {
+  const shown = element("span", { class: "sign", "aria-hidden": "true" }, isWrong ? "✗" : "✓");
+  return [shown, element("span", { class: "visually-hidden" }, isWrong ? "wrong: " : "right: ")];
+}
+
+function prediction({ label, predicted, probability, is_wrong: isWrong }) {
   if (predicted === null) return element("span", { class: "muted" }, `${label || "no label"}, not in test`);
-  const sign = element("span", { class: "sign", "aria-hidden": "true" }, isWrong ? "✗" : "✓");
-  const word = element("span", { class: "visually-hidden" }, isWrong ? "wrong: " : "right: ");
   const both = isWrong ? `${label || "no label"} → ${predicted} ` : `${label} `;
   const value = element("span", { class: "number" }, probability.toFixed(2));
-  return element("span", { class: isWrong ? "is-wrong" : "is-right" }, sign, word, both, value);
+  return element("span", { class: isWrong ? "is-wrong" : "is-right" }, ...sign(isWrong), both, value);
 }

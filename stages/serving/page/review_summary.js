@@ -13,6 +13,7 @@ const COLUMNS = [
 ];
 const WORDS = Object.fromEntries(COLUMNS);
 const COPIED_MS = 2000;
+const NONE = "No verdicts on test tracks yet.";
 
 /**
  * Say how far the review has come.
@@ -20,7 +21,8 @@ const COPIED_MS = 2000;
  * @returns {string}
  */
 export function progress({ wrong, right }) {
-  return `${wrong.n - wrong.not_judged} of ${wrong.n} wrong ones judged, ${right.n - right.not_judged} of ${right.n} right ones`;
+  const [ofWrong, ofRight] = [wrong, right].map((one) => `${one.n - one.not_judged} of ${one.n}`);
+  return `${ofWrong} wrong ones judged, ${ofRight} right ones`;
 }
 
 /** The panel below the track. */
@@ -84,15 +86,17 @@ export class ReviewSummary {
     const { wrong, right, n_elsewhere: elsewhere, n_known: known } = summary;
     const given = wrong.n - wrong.not_judged + right.n - right.not_judged;
     this.training.hidden = !given && !elsewhere;
-    this.command.textContent = `encore run dataset.labels=${this.#verdicts.file}`;
+    const { file } = this.#verdicts; // experiments run in copies of the project, with what is in git
+    this.command.textContent = `git add ${file} && encore run dataset.labels=${file}`;
     const lines = [];
     const { n_other_music: other } = this.#verdicts;
     if (summary.bias) lines.push(`${capital(summary.bias)}.`);
-    if (known) lines.push(`${some(known, "verdict")} of a wrong label that the data has corrected already.`);
-    if (elsewhere) lines.push(`${some(elsewhere, "verdict")} on tracks that are not in test: not counted here.`);
-    if (other) lines.push(`${some(other, "verdict")} on music that is not here, or has changed: left out.`);
+    const say = (n, what) => n && lines.push(`${some(n, "verdict")} ${what}.`);
+    say(known, "on a wrong label that is corrected in the data already");
+    say(elsewhere, "on tracks that are not in test: not counted here");
+    say(other, "on music that is not here, or has changed: left out");
     this.numbers.replaceChildren(
-      ...(given ? [accuracies(summary), kinds(summary)] : [element("p", {}, "No verdicts on test tracks yet.")]),
+      ...(given ? [accuracies(summary), kinds(summary)] : [element("p", {}, NONE)]),
       ...lines.map((line) => element("p", { class: "bias" }, line)),
     );
     if (this.other.value) this.#compare();
@@ -100,10 +104,11 @@ export class ReviewSummary {
 
   async #compare() {
     const asked = (this.#shown += 1);
-    if (!this.other.value) return this.agreement.replaceChildren();
-    let content;
+    let content = [];
+    if (!this.other.value) return this.agreement.replaceChildren(...content);
     try {
-      content = this.#beside(await getJson(`/verdicts/agreement?with=${encodeURIComponent(this.other.value)}`));
+      const path = `/verdicts/agreement?with=${encodeURIComponent(this.other.value)}`;
+      content = this.#beside(await getJson(path));
     } catch (error) {
       content = [element("p", { class: "problem" }, error.message)];
     }
@@ -111,13 +116,12 @@ export class ReviewSummary {
   }
 
   #beside({ agreement: found, other, ids }) {
-    if (!found.n) return [element("p", {}, `You and ${other} have judged no track both.`), ...otherMusic(found)];
-    const share = `the same verdict on ${Math.round(found.observed * 100)} % of ${some(found.n, "track")}`;
-    const said = element("p", {}, `You and ${other} gave ${share} that both have judged. ${kappaInWords(found)}`);
-    const labels = found.n_both_wrong
-      ? [element("p", {}, `Both call ${some(found.n_both_wrong, "label")} wrong, and name the same class for ${found.n_same_label}.`)]
-      : [];
-    return [said, ...labels, ...otherMusic(found), confusion(found, other), ...this.#differences(found, other, ids)];
+    const both = `You and ${other} have judged ${some(found.n, "track")} in common`;
+    if (!found.n) return [element("p", {}, `${both}.`), ...otherMusic(found)];
+    const share = `the same verdict on ${Math.round(found.observed * 100)} % of them`;
+    const said = element("p", {}, `${both}, with ${share}. ${kappaInWords(found)}`);
+    const differences = this.#differences(found, other, ids);
+    return [said, ...newLabels(found), ...otherMusic(found), confusion(found, other), ...differences];
   }
 
   #differences({ differences }, other, ids) {
@@ -128,7 +132,7 @@ export class ReviewSummary {
         : element("span", {}, one.track_id);
       if (ids[one.track_id]) name.addEventListener("click", () => this.onTrack(ids[one.track_id]));
       const [own, theirs] = [spelled(one.first, one.first_label), spelled(one.second, one.second_label)];
-      return element("li", {}, name, `: you ${own}; ${other} ${theirs}`);
+      return element("li", {}, name, `: you: ${own}; ${other}: ${theirs}`);
     });
     const title = element("h3", {}, `${some(differences.length, "difference")}, to listen to again`);
     return [title, element("ul", { class: "differences" }, ...rows)];
@@ -150,33 +154,34 @@ export class ReviewSummary {
 
 function accuracies({ before, after }) {
   const row = (name, { accuracy, ci95, n }) => {
-    const [value, interval] = accuracy === null ? ["–", "–"] : [accuracy.toFixed(3), ci95.map((one) => one.toFixed(3)).join(" – ")];
-    return [name, value, interval, String(n)];
+    if (accuracy === null) return [name, "–", "–", "0"];
+    return [name, accuracy.toFixed(3), ci95.map((one) => one.toFixed(3)).join(" – "), String(n)];
   };
-  const heads = ["accuracy", "", "95 % interval", "tracks"];
-  return table("Accuracy on test", heads, [row("with the labels as they are", before), row("with your verdicts", after)]);
+  const rows = [row("as they are", before), row("with your verdicts", after)];
+  return table("Accuracy on test", ["labels", "accuracy", "95 % interval", "tracks"], rows);
 }
 
 function kinds({ wrong, right }) {
-  const row = (name, counts) => [name, ...COLUMNS.map(([key]) => String(counts[key]))];
-  const rows = [row("wrong predictions", wrong), row("right predictions", right)];
-  return table("Verdicts", ["judged as", ...COLUMNS.map(([, name]) => name)], rows);
+  const rows = COLUMNS.map(([key, name]) => [name, String(wrong[key]), String(right[key])]);
+  return table("Your verdicts", ["your verdict", "wrong predictions", "right predictions"], rows);
 }
 
 function confusion({ verdicts, table: counts }, other) {
   const names = verdicts.map((verdict) => WORDS[verdict]);
-  const rows = counts.map((row, i) => [`you: ${names[i]}`, ...row.map(String)]);
-  return table(`Your verdicts and those of ${other}`, ["", ...names.map((name) => `${other}: ${name}`)], rows);
+  const rows = counts.map((row, i) => [names[i], ...row.map(String)]);
+  return table(`Your verdicts, by row, and those of ${other}`, [`you, and ${other} →`, ...names], rows);
 }
 
 function table(caption, heads, rows) {
-  const head = heads.map((name) => (name ? element("th", { scope: "col" }, name) : element("td")));
+  const head = heads.map((name) => element("th", { scope: "col" }, name));
   const body = rows.map(([name, ...cells]) => {
-    return element("tr", {}, element("th", { scope: "row" }, name), ...cells.map((cell) => element("td", {}, cell)));
+    const values = cells.map((cell) => element("td", {}, cell));
+    return element("tr", {}, element("th", { scope: "row" }, name), ...values);
   });
-  const title = element("caption", { class: "visually-hidden" }, caption);
-  const made = element("table", {}, title, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
-  return element("div", { class: "scroll numbers", tabindex: 0, role: "region", "aria-label": caption }, made);
+  const top = element("thead", {}, element("tr", {}, ...head));
+  const made = element("table", { "aria-label": caption }, top, element("tbody", {}, ...body));
+  const region = { class: "scroll numbers", tabindex: 0, role: "region", "aria-label": caption };
+  return element("div", region, made);
 }
 
 function kappaInWords({ kappa, kappa_ci95: interval }) {
@@ -185,12 +190,20 @@ function kappaInWords({ kappa, kappa_ci95: interval }) {
   return `Cohen's kappa, which takes away what chance would bring, is ${kappa.toFixed(2)}${limits}.`;
 }
 
+function newLabels({ n_both_wrong: n, n_same_label: nSame }) {
+  if (!n) return [];
+  const line = `Of ${some(n, "label")} that both call wrong, you replace ${nSame} by the same one.`;
+  return [element("p", {}, line)];
+}
+
 function otherMusic({ n_other_music: n }) {
-  return n ? [element("p", {}, `${some(n, "track")} left out: the two verdicts are about different music files.`)] : [];
+  if (!n) return [];
+  const line = `${some(n, "track")} left out: the music has changed between the two verdicts.`;
+  return [element("p", {}, line)];
 }
 
 function spelled(verdict, label) {
-  return verdict === "label_wrong" ? `say ${label}` : `say ${WORDS[verdict]}`;
+  return verdict === "label_wrong" ? `${WORDS[verdict]} (${label})` : WORDS[verdict];
 }
 
 function some(n, what) {

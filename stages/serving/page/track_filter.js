@@ -92,7 +92,8 @@ export class TrackFilter {
     const isChosen = this.label.value === label && this.predicted.value === predicted;
     const state = { "aria-pressed": String(isChosen), "data-pair": pair };
     const count = element("span", { class: "muted" }, ` ${n}`);
-    const button = element("button", { type: "button", class: "chip", ...state }, label + ARROW + predicted, count);
+    const words = [label, ARROW, predicted, count];
+    const button = element("button", { type: "button", class: "chip", ...state }, ...words);
     button.addEventListener("click", () => {
       choose(this.label, isChosen ? "" : label);
       choose(this.predicted, isChosen ? "" : predicted);

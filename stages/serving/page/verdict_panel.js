@@ -24,12 +24,13 @@ export class VerdictPanel {
     this.onUndo = onUndo;
     this.present = element("p", { class: "present" });
     const group = { class: "verdicts", role: "group", "aria-label": "Your verdict" };
-    this.row = element("div", group, ...Object.entries(KEYS).map(([key, verdict]) => this.#button(key, verdict)));
+    const buttons = Object.entries(KEYS).map(([key, verdict]) => this.#button(key, verdict));
+    const row = element("div", group, ...buttons);
     this.undoName = element("span", {}, "Take back");
     const shortcut = { type: "button", class: "undo", "aria-keyshortcuts": "u" };
     this.undo = element("button", shortcut, this.undoName, element("kbd", { "aria-hidden": "true" }, "u"));
     this.undo.addEventListener("click", () => this.takeBack());
-    this.row.append(this.undo);
+    const top = element("div", { class: "judging-top" }, this.present, this.undo);
     const place = element("div", { class: "label-choice" });
     this.choice = new LabelChoice(place, {
       onTake: (label) => this.#give("label_wrong", label),
@@ -38,13 +39,14 @@ export class VerdictPanel {
     /** What was saved, and what was not. */
     this.live = element("p", { class: "saved", role: "status" });
     this.problem = element("p", { class: "problem", role: "alert" });
-    container.replaceChildren(this.present, this.row, place, this.live, this.problem);
+    container.replaceChildren(top, row, place, this.live, this.problem);
   }
 
   /**
    * Show a track's verdict.
    * @param {Object} track - Of GET /tracks.
-   * @param {?Object} last - The track that was judged last: it can be taken back where this one has no verdict.
+   * @param {?Object} last - The track that was judged last: its verdict can be taken back where this one has
+   *   none.
    */
   show(track, last) {
     this.#track = track;
@@ -56,8 +58,8 @@ export class VerdictPanel {
       if (verdict !== "label_wrong") button.removeAttribute("aria-expanded");
     }
     const time = track.verdict?.time.replace("T", " ").replace(/(:\d\d)?Z$/, " UTC");
-    this.present.textContent = track.verdict ? `Your verdict: ${badge(track)}, ${time}` : "Is the label right?";
-    this.row.classList.toggle("is-judged", Boolean(track.verdict));
+    const given = `Your verdict: ${badge(track)}, ${time}`;
+    this.present.textContent = track.verdict ? given : "Is the label right?";
     this.undoName.textContent = track.verdict || !last ? "Take back" : `Take back ${last.track_id}`;
     this.#canUndo = Boolean(track.verdict || last);
     this.#allow();
