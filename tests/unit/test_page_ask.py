@@ -301,7 +301,12 @@ class TestPlayer:
         [
             (1, 2, 1, "Over time: genre 0 from start to end."),
             (30, 10, 30, "Over time: genre 0 from 0 to 15 s, then genre 1 from 15 to 30 s."),
-            (10_800, 100, 600, "Over time: genre 0 from 0:00 to 1:30:00, then genre 1 from 1:30:00 to 3:00:00."),
+            (
+                10_800,
+                100,
+                600,
+                "Over time: genre 0 from 0:00 to 1:30:00, then genre 1 from 1:30:00 to 3:00:00.",
+            ),
         ],
     )
     def test_a_piece_of_any_length_and_number_of_classes(self, page, seconds, classes, rows, sentence):
