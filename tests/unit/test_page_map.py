@@ -140,7 +140,7 @@ def lasso(page: Page, *corners: np.ndarray) -> None:
 
 
 def listed(page: Page) -> list[str]:
-    return page.locator(".track-name").all_inner_texts()
+    return page.locator(".map-track-name").all_inner_texts()
 
 
 @needs_chromium
@@ -176,9 +176,9 @@ def test_a_lasso_lists_what_is_inside(page, ready):
     lasso(page, *triangle, triangle[0])
     assert set(listed(page)) == {ready["name"][row] for row in np.flatnonzero(inside)}
     assert page.locator(".map-list h2").inner_text().startswith(f"{inside.sum()} tracks inside the line")
-    page.locator(".tracks button").first.click()
+    page.locator(".map-tracks button").first.click()
     until(page, lambda: page.evaluate("document.querySelector('.map-bar audio').currentTime") > 0.1)
-    expect(page.locator(".tracks li").first).to_have_attribute("aria-current", "true")
+    expect(page.locator(".map-tracks li").first).to_have_attribute("aria-current", "true")
     press(page, "Escape")
     expect(page.locator(".map-list")).to_be_hidden()
 
@@ -420,11 +420,11 @@ def test_no_barriers(browser, server, ready, look):
 def test_what_is_played_can_be_judged(page, ready):
     tested = ready["split"].index("test")
     page.get_by_role("button", name="List them").click()
-    page.locator(".tracks button").filter(has_text=ready["name"][tested]).click()
+    page.locator(".map-tracks button").filter(has_text=ready["name"][tested]).click()
     page.get_by_role("button", name="Judge it in Listen").click()
     expect(page.locator("#tab-listen")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#map")).to_be_hidden()
     trained = ready["split"].index("train")
     page.locator("#tab-map").click()
-    page.locator(".tracks button").filter(has_text=ready["name"][trained]).click()
+    page.locator(".map-tracks button").filter(has_text=ready["name"][trained]).click()
     expect(page.get_by_role("button", name="Judge it in Listen")).to_be_hidden()
