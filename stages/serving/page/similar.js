@@ -57,7 +57,7 @@ export class SimilarTracks {
     // a path breaks behind its folders
     const parts = name.split(/(?<=\/)/).flatMap((part) => [part, element("wbr")]);
     const title = element("span", { class: "name" }, ...parts);
-    if (artist) title.append(element("span", { class: "muted" }, ` by ${artist}`));
+    if (artist) title.append(element("span", { class: "muted" }, ` · ${artist}`));
     const genreText = isPredicted ? `${genre} (predicted)` : genre;
     const how = `${genreText ? `${genreText}, ` : ""}${inWords(similarity)}, ${similarity.toFixed(2)}`;
     const about = element("span", { class: "muted number" }, how);
