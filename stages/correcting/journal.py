@@ -80,7 +80,6 @@ class Journal:
             start = b"" if content else f"{HEADER}\n".encode()
             end_of_last = b"\n" if content and not content.endswith(b"\n") else b""
             self._write(file, start + end_of_last + line_of(verdict), len(content))
-            sync(self.path.parent)
         return note
 
     def mend(self) -> str:
@@ -170,6 +169,7 @@ class Journal:
             while content:  # what a full disk takes in part; the next call says why
                 content = content[os.write(file, content) :]
             os.fsync(file)
+            sync(self.path.parent)  # the file may be new, also where another process has made it
         except OSError:
             os.ftruncate(file, size)
             raise

@@ -226,7 +226,7 @@ def _own_rows(text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
 def _of_row(number: int, row: Mapping[str, str]) -> Verdict:
     """Return the verdict in a row that a person may have edited."""
     values = {name: row.get(name, "") for name in COLUMNS}
-    values |= {name: spelled(values[name]) for name in ("verdict", "label", "was", "predicted")}
+    values |= {name: spelled(values[name]) for name in ("verdict", "label")}
     try:
         return _check(Verdict(**values))
     except EncoreError as error:

@@ -62,7 +62,7 @@ def chosen(tracks: Iterable[RawTrack], params: SourceParams, place: str) -> list
         If one of `params.classes` is not there, or the table of verdicts is wrong.
     """
     classes = defaultdict(list)
-    for track in corrected(tracks, params):
+    for track in candidates(tracks, params):
         classes[track.label].append(track)
     wanted = wanted_classes(classes, params, place)
     taken = []
@@ -72,6 +72,16 @@ def chosen(tracks: Iterable[RawTrack], params: SourceParams, place: str) -> list
             n_wanted = min(n_wanted, params.most_per_class)
         taken += sorted(classes[label], key=lambda track: _rank(params.seed, track.track_id))[:n_wanted]
     return sorted(taken, key=lambda track: track.track_id)
+
+
+def candidates(tracks: Iterable[RawTrack], params: SourceParams) -> list[RawTrack]:
+    """Return the tracks `corrected`, without those that nobody can label and whose class was not wanted."""
+    before = [*tracks]
+    return [
+        track
+        for old, track in zip(before, corrected(before, params), strict=True)
+        if track.label or params.classes is None or old.label in ("", *params.classes)
+    ]
 
 
 def wanted_classes(labels: Iterable[str], params: SourceParams, place: str) -> set[str]:

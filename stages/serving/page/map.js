@@ -15,6 +15,7 @@ const NEAR = 14; // pixels from the pointer to a point
 const NEIGHBOURS = 20; // that are listed
 const UNLABELLED = "unlabelled";
 const HELP = [
+  ["The map", "tracks that the model hears alike lie together; how far groups are apart says little"],
   ["Pointer", "hover names a track, a click plays it; drag round some to list them"],
   ["Zoom, move", "wheel or pinch; drag with Shift, or with two fingers"],
   ["Keys", "arrows go to the next track that way, Enter plays, L lists those around, + − 0 zoom, Esc clears"],
@@ -147,10 +148,15 @@ class MusicMap {
   }
 
   #play(point) {
-    const { id, name } = this.#points;
+    const { id, name, split } = this.#points;
     this.view.play(point);
     this.bar.hidden = false;
     this.title.textContent = `${name[point]}: ${this.#about(point)}`;
+    this.judge.hidden = split[point] !== "test";
+    this.judge.onclick = () => {
+      const detail = { tab: "listen", track: id[point] };
+      document.dispatchEvent(new CustomEvent("encore:show", { detail }));
+    };
     this.player.load({ name: name[point], audioUrl: `/tracks/${id[point]}/audio` });
     this.player.play();
     this.list.playing(point);
@@ -297,8 +303,9 @@ class MusicMap {
     const zoom = element("div", { class: "map-row map-zoom" }, this.closer, this.farther, this.whole);
     this.reading = element("p", { class: "map-reading" });
     this.title = element("p", { class: "map-title" });
+    this.judge = element("button", { type: "button" }, "Judge it in Listen");
     this.playing = element("div");
-    this.bar = element("div", { class: "card map-bar", hidden: true }, this.title, this.playing);
+    this.bar = element("div", { class: "card map-bar", hidden: true }, this.title, this.playing, this.judge);
     return element("div", { class: "map-main" }, this.stage, zoom, this.reading, this.bar);
   }
 

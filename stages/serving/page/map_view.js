@@ -2,8 +2,8 @@
 
 import { Sheet, Stamp } from "./stamps.js";
 
-const RADIUS = 4; // of a point, in CSS pixels, where there are few of them
-const [MANY, SMALL] = [4000, 0.75]; // from so many points on, a point is so much smaller
+const RADIUS = 5; // of a point, in CSS pixels, where there are few of them
+const [MANY, SMALL] = [4000, 0.6]; // from so many points on, a point is so much smaller
 const GROWTH = 0.35; // of a point with the zoom: as a power
 const MARGIN = 26;
 const [CLOSEST, STEP] = [60, 1.4]; // zoom: the most, and that of a key
@@ -177,7 +177,7 @@ export class MapView {
 
   get #radius() {
     const zoomed = RADIUS * this.#zoom ** GROWTH;
-    return this.#points.length > MANY ? zoomed * SMALL : zoomed;
+    return this.#x.length > MANY ? zoomed * SMALL : zoomed;
   }
 
   /** Keep the map from being moved out of sight. */
