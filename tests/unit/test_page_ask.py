@@ -324,7 +324,9 @@ class TestProblems:
 
 @needs_chromium
 class TestPlayer:
-    def test_the_playhead_moves_while_it_plays(self, page, song):
+    @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+    def test_the_playhead_moves_while_it_plays(self, page, song, motion):
+        page.emulate_media(reduced_motion=motion)
         choose(page, song)
         page.get_by_role("button", name="Play", exact=True).click()
         before = page.evaluate(HEAD)
@@ -538,6 +540,7 @@ def test_nothing_bars_people_from_it(browser, server, song, look):
     with opened(browser, server, *look) as visit:
         assert visit.barriers() == []
         choose(visit.page, song)
+        expect(visit.page.locator(".similar li")).to_have_count(5, timeout=60_000)
         visit.page.locator(".player-table summary").click()
         assert visit.barriers() == []
         assert visit.overflow() == 0
