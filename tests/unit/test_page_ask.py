@@ -200,7 +200,7 @@ class TestSimilar:
                 "name": track["name"],
                 "genre": track["label"],
                 "is_predicted": number == 2,
-                "artist": "",
+                "artist": "Nobody" if number == 1 else "",
                 "similarity": 0.98 - 0.2 * number,
                 "same_recording": number == 0,
                 "audio": track["audio"],
@@ -232,7 +232,8 @@ class TestSimilar:
         for row, track, how in zip(rows.all(), listed, words, strict=True):
             genre = f"{track['genre']} (predicted)" if track["is_predicted"] else track["genre"]
             expect(row.locator(".name")).to_have_text(track["name"])
-            expect(row.locator(".muted")).to_have_text(f"{genre}, {how}")
+            artist = f"{track['artist']}, " if track["artist"] else ""
+            expect(row.locator(".muted")).to_have_text(f"{artist}{genre}, {how}")
 
     def test_one_sound_is_heard_at_a_time(self, page, listed):
         names = [f"Play {track['name']}" for track in listed]
