@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from stages.core.errors import EncoreError
-from stages.serving import ask, hearing, tracks, uploads
+from stages.serving import ask, hearing, judge, music_map, tracks, uploads
 from stages.serving.guard import Guard
 from stages.serving.site import Site, site_of
 
@@ -37,7 +37,7 @@ def build(site: Site, port: int) -> Guard:
         description=ask.__doc__ or "",
     )
     app.state.site = site
-    for routes in (ask, tracks):
+    for routes in (ask, tracks, judge, music_map):
         app.include_router(routes.router)
     _add_pages(app)
     _add_errors(app)

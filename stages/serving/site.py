@@ -11,6 +11,7 @@ from stages.asking.options import Chosen
 from stages.parallel.processes import Lost
 from stages.parallel.service import Service
 from stages.serving import hearing
+from stages.serving.library import PreparedLibrary
 from stages.serving.music import Music
 from stages.serving.playing import Decoded
 from stages.serving.uploads import Uploads, busy
@@ -38,6 +39,8 @@ class Site:
     music : Music
     uploads : Uploads
     decoded : Decoded
+    library : PreparedLibrary
+        All music of the project, as soon as it was heard.
 
     Raises
     ------
@@ -52,6 +55,8 @@ class Site:
         self.uploads, self.decoded = Uploads(folder), Decoded(folder)
         self._service = Service(hearing.LOADED, TIMEOUT_S)
         self._n = 0
+        self.library = PreparedLibrary(model.folder, model.encoder)
+        self.library.start()
         for _ in range(self._service.n_workers):
             self._service.ask(hearing.warm_up, model.folder, model.encoder)
 
@@ -85,6 +90,7 @@ class Site:
 
     def close(self) -> None:
         """End the processes."""
+        self.library.stop()
         self._service.stop()
 
 

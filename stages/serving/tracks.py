@@ -1,14 +1,18 @@
 """GET /tracks: the tracks of the dataset, what the model says of them, and how they sound."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel
 
 from stages.core.errors import EncoreError
-from stages.serving import hearing
+from stages.correcting.journal import Journal
+from stages.correcting.verdict import Verdict
+from stages.serving import hearing, review
 from stages.serving.music import Track, file_of
 from stages.serving.playing import media_type, write_wav
 from stages.serving.site import Site, site_of
@@ -23,6 +27,7 @@ class Played(FileResponse):
 
 
 Order = Literal["confidently_wrong", "novelty", "track_id"]
+Kind = Literal["", "judged", "unjudged", "label_wrong", "ambiguous", "label_right", "broken_audio"]
 AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"content": {"audio/*": {}}, "description": "The whole."},
     206: {"description": "A range."},
@@ -30,7 +35,7 @@ AUDIO: dict[int | str, dict[str, Any]] = {
 
 
 class Listed(BaseModel):
-    """A track. What the evaluation says is null for what is no test track."""
+    """A track. What the evaluation says is null for what is no test track; `verdict` is the reviewer's."""
 
     id: str
     track_id: str
@@ -43,14 +48,19 @@ class Listed(BaseModel):
     is_wrong: bool | None
     novelty: float | None
     probabilities: dict[str, float] | None
+    verdict: review.Given | None
     audio: str
 
 
 class Tracks(BaseModel):
-    """Tracks that were asked for, and how many there are without `limit` and `offset`."""
+    """Tracks that were asked for, and how many there are without `limit` and `offset`.
+
+    `problem` says why no verdict can be shown; it is empty where nothing is wrong with the journal.
+    """
 
     total: int
     tracks: list[Listed]
+    problem: str
 
 
 def track_of(id: str, site: Annotated[Site, Depends(site_of)]) -> Track:  # noqa: A002  # as the address has it
@@ -73,6 +83,7 @@ async def tracks(
     label: Annotated[str, Query(description="Only with this label.")] = "",
     predicted: Annotated[str, Query(description="Only with this prediction.")] = "",
     text: Annotated[str, Query(description="Only with this in name, label or prediction.")] = "",
+    verdict: Annotated[Kind, Query(description="Only with such a verdict of this server's reviewer.")] = "",
     order: Annotated[Order, Query(description="Test tracks come first.")] = "confidently_wrong",
     limit: Annotated[int, Query(ge=1)] = 1_000_000,
     offset: Annotated[int, Query(ge=0)] = 0,
@@ -84,15 +95,27 @@ async def tracks(
     found = [*tested, *(track for track in site.music.tracks.values() if not track.evaluated)]
     if order == "track_id":
         found = [*site.music.tracks.values()]
+    try:
+        given, problem = await run_in_threadpool(_verdicts, site), ""
+    except EncoreError as error:
+        given, problem = {}, str(error)
     chosen = [
         track
-        for track in map(listed, found)
+        for track in (listed(track, given.get(track.raw.track_id)) for track in found)
         if (not split or track.split == split)
         and (not label or track.label == label)
         and (not predicted or track.predicted == predicted)
         and text.casefold() in f"{track.name}\n{track.label}\n{track.predicted}".casefold()
+        and _has(track.verdict, verdict)
     ]
-    return Tracks(total=len(chosen), tracks=chosen[offset : offset + limit])
+    return Tracks(total=len(chosen), tracks=chosen[offset : offset + limit], problem=problem)
+
+
+@router.get("/tracks/{id}")
+async def one(site: Annotated[Site, Depends(site_of)], track: Annotated[Track, Depends(track_of)]) -> Listed:
+    """Say what is known of a track."""
+    given = await run_in_threadpool(_verdicts, site)
+    return listed(track, given.get(track.raw.track_id))
 
 
 @router.get("/tracks/{id}/audio", response_class=Response, responses=AUDIO)
@@ -124,8 +147,8 @@ async def over_time(
     return document
 
 
-def listed(track: Track) -> Listed:
-    """Return what the API says of a track."""
+def listed(track: Track, verdict: Verdict | None) -> Listed:
+    """Return what the API says of a track, and of the verdict on it."""
     found = track.evaluated
     return Listed(
         id=track.id,
@@ -139,8 +162,19 @@ def listed(track: Track) -> Listed:
         is_wrong=track.is_wrong,
         novelty=found.novelty if found else None,
         probabilities=dict(found.probability) if found else None,
+        verdict=review.shown(verdict),
         audio=f"/tracks/{track.id}/audio",
     )
+
+
+def _verdicts(site: Site) -> Mapping[str, Verdict]:
+    return review.present(Journal.of(site.reviewer).rows(), site.music)
+
+
+def _has(given: review.Given | None, wanted: Kind) -> bool:
+    if wanted in ("judged", "unjudged"):
+        return (given is not None) == (wanted == "judged")
+    return not wanted or (given is not None and given.verdict == wanted)
 
 
 def _file(track: Track) -> Path:

@@ -19,7 +19,6 @@ async function show(name) {
     tab.tabIndex = isShown ? 0 : -1;
     document.getElementById(tab.getAttribute("aria-controls")).hidden = !isShown;
   }
-  history.replaceState(null, "", `#${name}`);
   const section = document.getElementById(name);
   started[name] ??= modules[name]().then(async (module) => module.start(section, await about));
   try {
@@ -30,18 +29,25 @@ async function show(name) {
   }
 }
 
+/** Show a tab that is asked for; the first one is in no address: the Tab key would begin inside it. */
+function goTo(name) {
+  history.replaceState(null, "", `#${name}`);
+  return show(name);
+}
+
 /** Go to a tab, and give it what it is to show, such as `{ track: ID }`. */
 document.addEventListener("encore:show", async (event) => {
-  await show(event.detail.tab);
+  await goTo(event.detail.tab);
   (await started[event.detail.tab])?.receive?.(event.detail);
 });
 
 tabs.forEach((tab, place) => {
-  tab.addEventListener("click", () => show(tab.getAttribute("aria-controls")));
+  tab.addEventListener("click", () => goTo(tab.getAttribute("aria-controls")));
   tab.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    const next = tabs[(place + step + tabs.length) % tabs.length];
+    const to = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault(); // Home and End would scroll
+    const next = tabs.at(to % tabs.length);
     next.focus();
     next.click();
   });
@@ -56,5 +62,13 @@ about
   .catch((error) => {
     document.getElementById("model").textContent = error.message;
   });
-const wanted = location.hash.slice(1);
-show(wanted in modules ? wanted : "ask");
+
+/** Show the tab that the address names; else the one given. */
+function showNamed(otherwise) {
+  const name = location.hash.slice(1);
+  if (Object.hasOwn(modules, name)) show(name);
+  else if (otherwise) show(otherwise);
+}
+
+window.addEventListener("hashchange", () => showNamed());
+showNamed("ask");

@@ -1,0 +1,101 @@
+"""The page of `encore serve` in a browser: its tabs, its addresses, and what holds for all of it."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import LOOKS, launched, needs_chromium, visiting
+from tests.serving import make_project, serving
+
+pytestmark = pytest.mark.slow
+TABS = ["ask", "listen", "map"]
+
+
+@pytest.fixture(scope="module")
+def server(module_workspace):
+    make_project(module_workspace)
+    with serving(module_workspace) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with launched() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser, server):
+    with visiting(browser, server.address) as opened:
+        yield opened
+
+
+def shown(visit):
+    """The tab that is shown, by all signs of it."""
+    (tab,) = visit.page.locator('[role=tab][aria-selected="true"]').all()
+    (panel,) = visit.page.locator("[role=tabpanel]:not([hidden])").all()
+    (stop,) = visit.page.locator('[role=tab]:not([tabindex="-1"])').all()
+    names = {
+        tab.get_attribute("aria-controls"),
+        panel.get_attribute("id"),
+        stop.get_attribute("aria-controls"),
+    }
+    (name,) = names
+    return name
+
+
+@needs_chromium
+def test_tabs_by_mouse(visit):
+    visit.go()
+    assert shown(visit) == "ask"
+    for name in ("Listen", "Map", "Ask"):
+        visit.page.get_by_role("tab", name=name).click()
+        assert shown(visit) == name.lower()
+        assert visit.page.url == f"{visit.address}/#{name.lower()}"
+        expect(visit.page.get_by_role("tabpanel")).not_to_be_empty()
+
+
+@needs_chromium
+def test_tabs_by_keyboard(visit):
+    visit.go()
+    visit.page.keyboard.press("Tab")
+    expect(visit.page.get_by_role("link", name="To the content")).to_be_focused()
+    visit.page.keyboard.press("Tab")
+    steps = [
+        ("ArrowRight", "listen"),
+        ("ArrowRight", "map"),
+        ("ArrowRight", "ask"),
+        ("ArrowLeft", "map"),
+        ("Home", "ask"),
+        ("End", "map"),
+    ]
+    for key, name in steps:
+        visit.page.keyboard.press(key)
+        assert shown(visit) == name
+        expect(visit.page.locator(f"#tab-{name}")).to_be_focused()
+    visit.page.keyboard.press("Tab")
+    expect(visit.page.get_by_role("link", name="API", exact=True)).to_be_focused()
+
+
+@needs_chromium
+def test_the_address_names_the_tab(visit):
+    visit.go("/#map")
+    assert shown(visit) == "map"
+    visit.page.evaluate("location.hash = 'listen'")
+    expect(visit.page.locator("#listen")).to_be_visible()
+    assert shown(visit) == "listen"
+    visit.page.get_by_role("link", name="To the content").focus()
+    visit.page.keyboard.press("Enter")  # goes to #main, which is no tab
+    assert shown(visit) == "listen"
+    visit.page.evaluate("location.hash = 'constructor'")
+    visit.page.reload()
+    assert shown(visit) == "ask"
+
+
+@needs_chromium
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("path", ["/", "/api"])
+def test_everybody_can_use_it(browser, server, look, path):
+    with visiting(browser, server.address, *look) as visit:
+        visit.go(path)
+        assert visit.barriers() == []
+        assert visit.overflow() == 0
