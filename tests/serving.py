@@ -69,10 +69,10 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *words: str, **environment: str) -> Iterator[Server]:
-    """Run `encore serve` in a project's folder."""
+def serving(folder: Path, *words: str, module: str = "stages.serve", **environment: str) -> Iterator[Server]:
+    """Run `encore serve` in a project's folder, or another module of that kind."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "stages.serve", "--port", "0", *words],
+        [sys.executable, "-m", module, "--port", "0", *words],
         cwd=folder,
         env={
             **os.environ,

@@ -91,12 +91,7 @@ class Guard:
         sites = _values(scope, b"sec-fetch-site")
         if any(site not in ("none", "same-origin") for site in sites) and not _is_link(scope):
             return 403, "a page of another site asks; only this server's own page may"
-        if (
-            len(scope["raw_path"])
-            + len(scope["query_string"])
-            + sum(len(key) + len(value) for key, value in scope["headers"])
-            > HEAD_BYTES
-        ):
+        if _head_bytes(scope) > HEAD_BYTES:
             return 431, f"address and headers are over {HEAD_BYTES} bytes"
         lengths = _values(scope, b"content-length")
         if len(lengths) + len(_values(scope, b"transfer-encoding")) > 1:
@@ -116,6 +111,11 @@ def _is_link(scope: Scope) -> bool:
 
 def _values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1").strip() for key, value in scope["headers"] if key.lower() == name]
+
+
+def _head_bytes(scope: Scope) -> int:
+    headers = sum(len(key) + len(value) + len(": \r\n") for key, value in scope["headers"])
+    return headers + len(scope["raw_path"]) + len(scope["query_string"])
 
 
 def _too_much(lengths: list[str], most: int) -> tuple[int, str] | None:

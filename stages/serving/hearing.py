@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.audio.formats import is_midi
 from stages.core.errors import EncoreError
 from stages.inference.loaded import loaded
 
@@ -50,8 +51,10 @@ def predict(path: Path, model: Path, encoder: Path | None, over_time: bool) -> d
     labels = loaded(model).description.labels
     try:
         prediction, by_second = predictor.predict_over_time(path, "it")
-    except EncoreError as error:  # MIDI in several windows has an answer, but no common time
-        try:
+    except EncoreError as error:
+        if not is_midi(path):
+            raise
+        try:  # MIDI in several windows has an answer, but no common time
             prediction = predictor.predict(path, "it")
         except EncoreError:
             raise error from None

@@ -146,7 +146,7 @@ def file_of(track: Track) -> Path:
     """
     try:
         path = (FILES / track.raw.path).resolve(strict=True)
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, ValueError):  # a loop of links; a name with a zero byte
         raise EncoreError(f"{track.raw.path}: is not in {FILES}; `dvc checkout` brings it back") from None
     allowed = (FILES.resolve(), (root() / ".dvc/cache").resolve())
     if not any(path.is_relative_to(folder) for folder in allowed) or not path.is_file():

@@ -18,6 +18,14 @@ from stages.serving.playing import media_type, write_wav
 from stages.serving.site import Site, site_of
 
 router = APIRouter()
+
+
+class Played(FileResponse):
+    """A file, or one range of it: who asks for several gets the whole."""
+
+    max_ranges = 1
+
+
 Order = Literal["confidently_wrong", "novelty", "track_id"]
 Kind = Literal["", "judged", "unjudged", "label_wrong", "ambiguous", "label_right", "broken_audio"]
 AUDIO: dict[int | str, dict[str, Any]] = {
@@ -123,8 +131,8 @@ async def audio(
         async def make(to: Path) -> None:
             await site.ask(write_wav, path, to, about.input.sample_rate_hz, about.rendering)
 
-        return FileResponse(await site.decoded.wav(track.id, make), media_type="audio/wav")
-    return FileResponse(path, media_type=kind)
+        return Played(await site.decoded.wav(track.id, make), media_type="audio/wav")
+    return Played(path, media_type=kind)
 
 
 @router.get("/tracks/{id}/over-time")
