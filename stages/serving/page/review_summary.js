@@ -36,7 +36,7 @@ export class ReviewSummary {
    */
   constructor(container, onTrack) {
     this.onTrack = onTrack;
-    this.numbers = element("div");
+    this.numbers = element("div", { class: "changes" });
     this.command = element("code");
     this.copy = element("button", { type: "button" }, "Copy");
     const line = element("div", { class: "command" }, this.command, this.copy);
