@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stages.core.documents import write_document
-from stages.core.errors import EncoreError
+from stages.core.errors import EncoreError, some
 from stages.core.params import read
 from stages.core.tables import RawTrack, write_rows
 from stages.core.workspace import outputs
 from stages.entry.command import run
 from stages.sources.choices import build
+from stages.sources.corrected import changed_since
 from stages.sources.source import Source
 from stages.sources.watched import assert_readable
 
@@ -41,6 +42,9 @@ def fetch(source: Source, folder: Path) -> list[RawTrack]:
     tracks = source.fetch(music)
     if not tracks:
         raise EncoreError(f"dataset {source.name}: no audio files found")
+    if others := changed_since(tracks, source.params):
+        n = f"{len(others)} verdict{'s are' if others[1:] else ' is'}"
+        print(f"  warning: {n} of files that have changed since: {some(others)}")
     write_rows(folder / "tracks.csv", tracks, RawTrack)
     about = {key: getattr(source, key) for key in ("name", "licence", "citation", "caveat")}
     write_document(folder / "source.json", about)
@@ -58,7 +62,8 @@ def summary(name: str, tracks: Sequence[RawTrack]) -> str:
 def main() -> None:
     """Fetch what the `dataset` section of params.yaml names."""
     source = build(read("dataset"))
-    for watched in (source.params.watch, source.params.watch_metadata):
+    params = source.params
+    for watched in (params.watch, params.watch_metadata, params.watch_labels):
         assert_readable(Path(watched))  # else DVC fails after the stage, and says less
     with outputs(RAW) as folder:
         tracks = fetch(source, folder)

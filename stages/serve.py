@@ -14,6 +14,7 @@ from contextlib import closing
 
 from stages.asking import options as shared
 from stages.core.errors import EncoreError
+from stages.correcting.verdict import check_reviewer
 from stages.entry.browser import open_in_browser
 from stages.entry.command import run_parsed
 
@@ -59,6 +60,7 @@ def _options() -> Namespace:
     options = parser.parse_args()
     if not 0 <= options.port < 1 << 16:
         raise EncoreError(f"--port {options.port}: should be from 0 to 65535")
+    check_reviewer(options.reviewer)
     return options
 
 

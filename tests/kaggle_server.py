@@ -202,6 +202,7 @@ def run_stage(
         "seed": 0,
         "watch": "artists.csv",
         "watch_metadata": "artists.csv",
+        "watch_labels": "artists.csv",
         **more,
     }
     (folder / "params.yaml").write_text(json.dumps({**composed_sections(), "dataset": dataset}), "utf-8")

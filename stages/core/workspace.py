@@ -171,7 +171,7 @@ def publish(made: Path, path: Path) -> None:
     """Rename the file `made` to `path`, where it is whole even after a power failure."""
     flush(made)
     made.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def distrust(path: Path) -> None:
@@ -188,9 +188,9 @@ def flush(path: Path) -> None:
     """Have a file, or a folder with all that is in it, written to the disk."""
     if path.is_dir():
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for _ in pool.map(_sync, path.rglob("*")):
+            for _ in pool.map(sync, path.rglob("*")):
                 pass
-    _sync(path)
+    sync(path)
 
 
 @contextmanager
@@ -198,12 +198,12 @@ def flushed_early(path: Path) -> Iterator[None]:
     """Have a file written to the disk while the block still fills it: `flush` then has little left to do."""
     over = Event()
 
-    def sync() -> None:
+    def sync_again() -> None:
         while not over.wait(EARLY_S):
-            _sync(path)
+            sync(path)
 
     with ThreadPoolExecutor(1) as pool:
-        syncing = pool.submit(sync)
+        syncing = pool.submit(sync_again)
         try:
             yield
         finally:
@@ -211,7 +211,8 @@ def flushed_early(path: Path) -> Iterator[None]:
     syncing.result()  # the kernel tells an error of the disk only once
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file's content, or the names in a folder, written to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -253,7 +254,7 @@ def _publish(paths: Mapping[Path, Path], partial: Path) -> None:
             made.rename(path)
             undo.callback(path.rename, made)
         for folder in {path.parent for path in paths.values()}:
-            _sync(folder)
-            _sync(folder.parent)
+            sync(folder)
+            sync(folder.parent)
         undo.pop_all()
     shutil.rmtree(old, ignore_errors=True)

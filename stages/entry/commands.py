@@ -19,6 +19,7 @@ COMMANDS = (
     "predict",
     "similar",
     "serve",
+    "verdicts",
     "compare",
     "runs",
     "grid",

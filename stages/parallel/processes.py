@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from stages.core.errors import EncoreError
@@ -79,7 +80,8 @@ def isolated_map(
 def prepare(modules: Sequence[str]) -> None:
     """Start the process that workers are forked from; it loads `modules` while this one goes on.
 
-    Only the first call has an effect. Without one, `isolated_map` makes it.
+    Only the first call has an effect, or one after that process has died. Without one, `isolated_map` makes
+    it.
 
     Parameters
     ----------
@@ -89,13 +91,16 @@ def prepare(modules: Sequence[str]) -> None:
     from multiprocessing import forkserver
 
     forkserver.set_forkserver_preload(["pebble", __name__, *modules])
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C would print a traceback there
+    is_main = current_thread() is main_thread()  # no other may set handlers
+    # inherited: Ctrl-C would print a traceback there
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = python_path()
     try:
         forkserver.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, handler)
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
         os.environ.pop("PYTHONPATH")
         if path is not None:
             os.environ["PYTHONPATH"] = path

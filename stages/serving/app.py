@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from stages.core.errors import EncoreError
-from stages.serving import about, api_page, ask, music_map, similar_tracks, tracks, uploads
+from stages.serving import about, api_page, ask, judge, music_map, similar_tracks, tracks, uploads
 from stages.serving.described import complete, described
 from stages.serving.guard import Guard
 from stages.serving.site import Site
@@ -29,7 +29,7 @@ def build(site: Site, port: int) -> Guard:
     """
     app = described(port)
     app.state.site = site
-    for routes in (ask, similar_tracks, tracks, music_map, about):
+    for routes in (ask, similar_tracks, tracks, judge, music_map, about):
         app.include_router(routes.router)
     _add_errors(app)
     origin = f"http://127.0.0.1:{port}"

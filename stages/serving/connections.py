@@ -63,6 +63,9 @@ class Connection(H11Protocol):
         if self._head:
             self._head.cancel()
 
+    def _should_upgrade(self) -> bool:
+        return False  # to web sockets, of which uvicorn would say on the terminal how to install them
+
     def _wait_for_head(self) -> None:
         """Have the connection closed in `HEAD_S`, unless a request is being answered."""
         is_asked = self.cycle is not None and not self.cycle.response_complete

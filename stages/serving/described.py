@@ -117,6 +117,7 @@ def described(port: int) -> FastAPI:
         generate_unique_id_function=_operation,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
 
 

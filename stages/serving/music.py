@@ -30,6 +30,8 @@ class Evaluated:
 
     Attributes
     ----------
+    unit : str
+        Its artist or work, where they are known, else its recording.
     predicted, baseline : str
         The most probable class for the model, and for the linear baseline.
     probability : dict of str to float
@@ -37,6 +39,7 @@ class Evaluated:
     novelty : float
     """
 
+    unit: str
     predicted: str
     baseline: str
     probability: Mapping[str, float]
@@ -159,6 +162,7 @@ def _evaluated(metrics: Path) -> dict[str, Evaluated]:
     novelty_of = {row.track_id: row.novelty for row in read_plain_rows(novelty, Novelty)}
     return {
         row["track_id"]: Evaluated(
+            unit=row["unit"],
             predicted=row["predicted"],
             baseline=row["baseline"],
             probability={name: float(value) for name, value in row.items() if name not in TRACK_COLUMNS},

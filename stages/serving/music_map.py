@@ -2,22 +2,19 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel
 
 from stages.core.errors import some
-from stages.core.tables import Assignment, read_rows
 from stages.inference.library import Library, Point
 from stages.serving.described import ID, answer, curl
-from stages.serving.ids import address_of
 from stages.serving.library import Status
+from stages.serving.music import Music, id_of
 from stages.serving.site import Site, site_of
 
 router = APIRouter()
-SPLIT = Path("data/split/split.csv")
 
 
 class Points(BaseModel):
@@ -77,20 +74,19 @@ def music_map(site: Annotated[Site, Depends(site_of)]) -> Response:
     """
     status = site.library.status
     if status.state == "ready":
-        content = _content(site.library.library, tuple(site.about.labels), _changed(SPLIT))
+        content = _content(site.library.library, tuple(site.about.labels), site.music)
     else:
-        content = _document(status, 0, [], [], {}).model_dump_json()
+        content = _document(status, 0, [], [], site.music).model_dump_json()
     return Response(content, media_type="application/json")
 
 
 @lru_cache(maxsize=1)
-def _content(library: Library, labels: Sequence[str], _: int) -> str:
+def _content(library: Library, labels: Sequence[str], music: Music) -> str:
     """Return the map as JSON; ten thousand points take a while."""
-    split = {row.track_id: row.split for row in read_rows(SPLIT, Assignment)} if SPLIT.is_file() else {}
     points = library.points()
     n_tracks, lost = library.counted()
     status = Status("ready", " ".join(_notes(n_tracks, len(points), lost)))
-    return _document(status, n_tracks, points, labels, split).model_dump_json()
+    return _document(status, n_tracks, points, labels, music).model_dump_json()
 
 
 def _notes(n_tracks: int, n_shown: int, lost: Sequence[str]) -> list[str]:
@@ -105,17 +101,18 @@ def _notes(n_tracks: int, n_shown: int, lost: Sequence[str]) -> list[str]:
 
 
 def _document(
-    status: Status, n_tracks: int, points: Sequence[Point], labels: Sequence[str], split: dict[str, str]
+    status: Status, n_tracks: int, points: Sequence[Point], labels: Sequence[str], music: Music
 ) -> MusicMap:
     known = set(labels)
+    ids = [id_of(point.track_id) for point in points]
     columns: dict[str, list[Any]] = {
-        "id": [address_of(point.track_id) for point in points],
+        "id": ids,
         "name": [point.path for point in points],
         "x": [point.x for point in points],
         "y": [point.y for point in points],
         "label": [point.label for point in points],
         "predicted": [point.predicted for point in points],
-        "split": [split.get(point.track_id, "") for point in points],
+        "split": [music.tracks[id_].split if id_ in music.tracks else "" for id_ in ids],
         "is_wrong": [point.label in known and point.predicted != point.label for point in points],
     }
     return MusicMap(
@@ -125,11 +122,3 @@ def _document(
         n_shown=len(points),
         points=Points(**columns),
     )
-
-
-def _changed(path: Path) -> int:
-    """Return when a file was last changed, in ns; 0: it is not there."""
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0

@@ -52,7 +52,11 @@ class Decoded:
         async with self._locks[name]:
             if name not in self._files:
                 made = self._folder / f"{name}.wav"
-                await make(made)
+                try:
+                    await make(made)
+                except BaseException:  # also if nobody waits for it any more
+                    made.unlink(missing_ok=True)
+                    raise
                 self._files[name] = made
             self._files.move_to_end(name)
             while len(self._files) > MOST_FILES:

@@ -19,6 +19,7 @@ from stages.training.description import Description
 
 TIMEOUT_S = 120.0  # for a question
 WAITING = 8  # questions, at most, beside those that are being answered
+FORGOTTEN_S = (2 + WAITING) * TIMEOUT_S  # one process needs less for all of them
 
 
 class Site:
@@ -65,7 +66,8 @@ class Site:
         Raises
         ------
         HTTPException
-            503 if too many questions are waiting; 422 if its file kills or blocks the process.
+            503 if too many questions are waiting; 422 if its file kills or blocks the process, or takes too
+            much memory.
         EncoreError
             If the file cannot be used.
         """
@@ -73,7 +75,13 @@ class Site:
             raise busy("too many questions are waiting; try again in a moment")
         self._n += 1
         try:
-            answer = await asyncio.wrap_future(self._service.ask(function, *words))
+            async with asyncio.timeout(FORGOTTEN_S):
+                answer = await asyncio.wrap_future(self._service.ask(function, *words))
+        except TimeoutError:  # a process may die in the middle of a word to this one, which nothing notices
+            self._service.renew()
+            raise busy("the answer has been lost; try again") from None
+        except MemoryError:
+            raise HTTPException(422, "it takes more memory than a file may") from None
         finally:
             self._n -= 1
         if isinstance(answer, Lost):

@@ -1,15 +1,19 @@
 """GET /tracks: the tracks of the dataset, what the model says of them, and how they sound."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi import Path as InAddress
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, Field
 
 from stages.core.errors import EncoreError
-from stages.serving import hearing
+from stages.correcting.journal import Journal
+from stages.correcting.verdict import Verdict
+from stages.serving import hearing, review
 from stages.serving.described import BUSY, ID, UNKNOWN, answer, curl
 from stages.serving.music import Track, file_of
 from stages.serving.over_time import EXAMPLE as SECONDS
@@ -19,6 +23,7 @@ from stages.serving.site import Site, site_of
 
 router = APIRouter()
 Order = Literal["confidently_wrong", "novelty", "track_id"]
+Kind = Literal["", "judged", "unjudged", "label_wrong", "ambiguous", "label_right", "broken_audio"]
 AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"content": {"audio/*": {}}, "description": "The whole."},
     206: {"content": {"audio/*": {}}, "description": "The range that was asked for."},
@@ -27,7 +32,7 @@ AUDIO: dict[int | str, dict[str, Any]] = {
 
 
 class Listed(BaseModel):
-    """A track. What the evaluation says is null for what is no test track."""
+    """A track. What the evaluation says is null for what is no test track; `verdict` is the reviewer's."""
 
     id: str = Field(description="What addresses call it.")
     track_id: str = Field(description="What the dataset's tables call it.")
@@ -40,6 +45,7 @@ class Listed(BaseModel):
     is_wrong: bool | None = Field(description="Whether the prediction differs from the label.")
     novelty: float | None = Field(description="How unlike what the model has learnt from.")
     probabilities: dict[str, float] | None = Field(description="Of all genres.")
+    verdict: review.Given | None = Field(description="The reviewer's; null: there is none.")
     audio: str = Field(description="Where to hear it.")
 
 
@@ -48,26 +54,23 @@ class Tracks(BaseModel):
 
     total: int = Field(description="How many there are, without limit and offset.")
     tracks: list[Listed]
+    problem: str = Field(description="Why no verdicts are shown; empty: they are.")
 
 
 EXAMPLE = {
-    "total": 17,
-    "tracks": [
-        {
-            "id": ID,
-            "track_id": "disco.00007",
-            "name": "disco/disco.00007.wav",
-            "split": "test",
-            "label": "disco",
-            "predicted": "pop",
-            "probability": 0.704589,
-            "baseline": "pop",
-            "is_wrong": True,
-            "novelty": 0.255146,
-            "probabilities": {"blues": 0.062169, "disco": 0.233242, "pop": 0.704589},
-            "audio": f"/tracks/{ID}/audio",
-        }
-    ],
+    "id": ID,
+    "track_id": "disco.00007",
+    "name": "disco/disco.00007.wav",
+    "split": "test",
+    "label": "disco",
+    "predicted": "pop",
+    "probability": 0.704589,
+    "baseline": "pop",
+    "is_wrong": True,
+    "novelty": 0.255146,
+    "probabilities": {"blues": 0.062169, "disco": 0.233242, "pop": 0.704589},
+    "verdict": {"verdict": "label_wrong", "label": "pop", "time": "2026-11-29T06:24:31Z"},
+    "audio": f"/tracks/{ID}/audio",
 }
 
 
@@ -92,7 +95,7 @@ def track_of(
     tags=["Tracks"],
     summary="The tracks of the dataset",
     openapi_extra=curl("/tracks?split=test&limit=1"),
-    responses=answer(EXAMPLE),
+    responses=answer({"total": 17, "tracks": [EXAMPLE], "problem": ""}),
 )
 async def tracks(
     site: Annotated[Site, Depends(site_of)],
@@ -100,6 +103,7 @@ async def tracks(
     label: Annotated[str, Query(description="Only with this label.")] = "",
     predicted: Annotated[str, Query(description="Only with this prediction.")] = "",
     text: Annotated[str, Query(description="Only with this in name, label or prediction.")] = "",
+    verdict: Annotated[Kind, Query(description="Only with such a verdict of this server's reviewer.")] = "",
     order: Annotated[Order, Query(description="Test tracks come first.")] = "confidently_wrong",
     limit: Annotated[int, Query(ge=1, description="The most tracks to list.")] = 1_000_000,
     offset: Annotated[int, Query(ge=0, description="How many tracks to leave out before them.")] = 0,
@@ -111,15 +115,33 @@ async def tracks(
     found = [*tested, *(track for track in site.music.tracks.values() if not track.evaluated)]
     if order == "track_id":
         found = [*site.music.tracks.values()]
+    try:
+        given, problem = await run_in_threadpool(_verdicts, site), ""
+    except EncoreError as error:
+        given, problem = {}, str(error)
     chosen = [
         track
-        for track in map(listed, found)
+        for track in (listed(track, given.get(track.raw.track_id)) for track in found)
         if (not split or track.split == split)
         and (not label or track.label == label)
         and (not predicted or track.predicted == predicted)
         and text.casefold() in f"{track.name}\n{track.label}\n{track.predicted}".casefold()
+        and _has(track.verdict, verdict)
     ]
-    return Tracks(total=len(chosen), tracks=chosen[offset : offset + limit])
+    return Tracks(total=len(chosen), tracks=chosen[offset : offset + limit], problem=problem)
+
+
+@router.get(
+    "/tracks/{id}",
+    tags=["Tracks"],
+    summary="A track",
+    openapi_extra=curl(f"/tracks/{ID}"),
+    responses={**answer(EXAMPLE), **UNKNOWN},
+)
+async def one(site: Annotated[Site, Depends(site_of)], track: Annotated[Track, Depends(track_of)]) -> Listed:
+    """Say what is known of a track, as the list does."""
+    given = await run_in_threadpool(_verdicts, site)
+    return listed(track, given.get(track.raw.track_id))
 
 
 @router.get(
@@ -168,8 +190,8 @@ async def over_time(
     return document
 
 
-def listed(track: Track) -> Listed:
-    """Return what the API says of a track."""
+def listed(track: Track, verdict: Verdict | None) -> Listed:
+    """Return what the API says of a track, and of the verdict on it."""
     found = track.evaluated
     return Listed(
         id=track.id,
@@ -183,8 +205,19 @@ def listed(track: Track) -> Listed:
         is_wrong=track.is_wrong,
         novelty=found.novelty if found else None,
         probabilities=dict(found.probability) if found else None,
+        verdict=review.shown(verdict),
         audio=f"/tracks/{track.id}/audio",
     )
+
+
+def _verdicts(site: Site) -> Mapping[str, Verdict]:
+    return review.present(Journal.of(site.reviewer).rows(), site.music)
+
+
+def _has(given: review.Given | None, wanted: Kind) -> bool:
+    if wanted in ("judged", "unjudged"):
+        return (given is not None) == (wanted == "judged")
+    return not wanted or (given is not None and given.verdict == wanted)
 
 
 def _file(track: Track) -> Path:

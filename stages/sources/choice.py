@@ -6,12 +6,18 @@ from collections.abc import Collection, Iterable
 
 from stages.core.errors import EncoreError
 from stages.core.tables import RawTrack
+from stages.sources.corrected import corrected, corrections_in_words
 from stages.sources.params import SourceParams
 
 
 def choose(tracks: Collection[RawTrack], params: SourceParams, place: str) -> list[RawTrack]:
-    """Return `chosen`; print how many of the tracks these are if some are left out, and what looks wrong."""
+    """Return `chosen`; print how many of the tracks these are if some are left out, and what looks wrong.
+
+    What verdicts have corrected is printed, too.
+    """
     taken = chosen(tracks, params, place)
+    for line in corrections_in_words(tracks, taken, params):
+        print(f"fetch: {line}")
     if len(taken) < len(tracks):
         print(f"fetch: chose {len(taken)} of the {len(tracks)} tracks in {place}")
     for warning in warnings(track.label for track in taken):
@@ -37,7 +43,7 @@ def warnings(labels: Iterable[str]) -> list[str]:
 
 
 def chosen(tracks: Iterable[RawTrack], params: SourceParams, place: str) -> list[RawTrack]:
-    """Return the tracks to take, sorted by track_id.
+    """Return the tracks to take, sorted by track_id, with the labels that `dataset.labels` corrects.
 
     The order within a class depends on the seed and the track_ids alone, and the class is taken from its
     start: a larger share contains the smaller one, and a new track changes the choice by at most one.
@@ -45,7 +51,7 @@ def chosen(tracks: Iterable[RawTrack], params: SourceParams, place: str) -> list
     Parameters
     ----------
     tracks : iterable of RawTrack
-        Every track that there is.
+        Every track that there is, as the source labels it.
     params : SourceParams
     place : str
         Where the tracks are, for the message.
@@ -53,19 +59,29 @@ def chosen(tracks: Iterable[RawTrack], params: SourceParams, place: str) -> list
     Raises
     ------
     EncoreError
-        If one of `params.classes` is not there.
+        If one of `params.classes` is not there, or the table of verdicts is wrong.
     """
     classes = defaultdict(list)
-    for track in tracks:
+    for track in candidates(tracks, params):
         classes[track.label].append(track)
     wanted = wanted_classes(classes, params, place)
     taken = []
     for label in wanted | {""} & classes.keys():
         n_wanted = max(1, round(params.fraction * len(classes[label])))
-        if params.tracks_per_class is not None:
-            n_wanted = min(n_wanted, params.tracks_per_class)
+        if params.most_per_class is not None:
+            n_wanted = min(n_wanted, params.most_per_class)
         taken += sorted(classes[label], key=lambda track: _rank(params.seed, track.track_id))[:n_wanted]
     return sorted(taken, key=lambda track: track.track_id)
+
+
+def candidates(tracks: Iterable[RawTrack], params: SourceParams) -> list[RawTrack]:
+    """Return the tracks `corrected`, without those that nobody can label and whose class was not wanted."""
+    before = [*tracks]
+    return [
+        track
+        for old, track in zip(before, corrected(before, params), strict=True)
+        if track.label or params.classes is None or old.label in ("", *params.classes)
+    ]
 
 
 def wanted_classes(labels: Iterable[str], params: SourceParams, place: str) -> set[str]:

@@ -16,7 +16,7 @@ from stages.core.tables import RawTrack
 from stages.core.user_tables import SEPARATORS, read_pairs
 from stages.core.workspace import new_folder, work_cache
 from stages.sources import archive
-from stages.sources.choice import choose, wanted_classes
+from stages.sources.choice import candidates, choose, wanted_classes
 from stages.sources.disk import disk_errors_in_one_line
 from stages.sources.download import download, sha1_of
 from stages.sources.params import SourceParams, absolute
@@ -120,7 +120,8 @@ class Fma:
             with _opened(METADATA, metadata) as root:
                 tracks = _read_tracks(root, self.params.subset)
             # Before the download, so that a wrong class costs no gigabytes.
-            wanted_classes((track.label for track in tracks), self.params, self._place)
+            labels = (track.label for track in candidates(tracks, self.params))
+            wanted_classes(labels, self.params, self._place)
             with _opened(self._clips, clips) as root, new_folder(into) as folder:
                 there = _those_in(root, tracks)
                 from tqdm import tqdm

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
@@ -16,6 +16,7 @@ from stages.core.errors import EncoreError, some
 from stages.core.tables import RawTrack
 from stages.core.user_tables import read_pairs, spelled
 from stages.sources.choice import choose
+from stages.sources.corrected import has_corrections
 from stages.sources.music_below import LeftOut, group_of, music_below
 from stages.sources.params import SourceParams, absolute
 from stages.sources.source import Published
@@ -29,16 +30,16 @@ class FolderParams(SourceParams):
     path : str
         Absolute path of the music.
     labels : str or None
-        CSV with the columns path (below the folder) and label, which replaces the folders' names;
-        None for those.
+        CSV with verdicts, which correct the folders' names, or with the columns path (below the folder) and
+        label, which replaces them; None for those.
     group_pattern : str or None
         Regular expression that is searched in each path below the folder; what its named groups match
         is the track's group. None for no groups.
     """
 
+    takes_table_of_labels: ClassVar[bool] = True
     name: Literal["folder"]
     path: str
-    labels: str | None = None
     group_pattern: str | None
 
     @field_validator("group_pattern")
@@ -87,7 +88,7 @@ class Folder:
             print(f"fetch: {line}")
         if self.params.group_pattern and (lone := [track.track_id for track in tracks if not track.group]):
             print(f"fetch: dataset.group_pattern finds no group in {some(lone)}")
-        if self.params.labels is None:
+        if not self._has_table_of_labels():
             _assert_not_too_high(root, tracks)
         chosen = choose(tracks, self.params, str(root))
         return [_copy(root, track, into) for track in tqdm(chosen, "fetch", unit="track", disable=None)]
@@ -122,9 +123,12 @@ class Folder:
             for path in paths
         ]
 
+    def _has_table_of_labels(self) -> bool:
+        return self.params.labels is not None and not has_corrections(self.params)
+
     def _labels(self, paths: Iterable[str], left_out: LeftOut) -> dict[str, str]:
         names = {path: spelled(path) for path in paths}
-        if self.params.labels is None:
+        if self.params.labels is None or has_corrections(self.params):
             return {path: _folder_of(name) for path, name in names.items()}
         table = Path(self.params.labels)
         given = read_pairs(table, "path", "label", "dataset.labels")

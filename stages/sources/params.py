@@ -25,20 +25,32 @@ class SourceParams(Params):
         Share of each class, and of the unlabelled tracks, to take.
     seed : int
         Decides which tracks these are.
-    watch, watch_metadata : str
-        Files or folders that DVC watches for changes: the music, and what is said about it elsewhere.
+    labels : str or None
+        CSV with verdicts about labels, which correct them; None: there are none.
+    watch, watch_metadata, watch_labels : str
+        Files or folders that DVC watches for changes: the music, what is said about it elsewhere, `labels`.
     publishes_split : bool
         Whether the authors of the dataset publish a split.
+    takes_table_of_labels : bool
+        Whether `labels` may also be a table that labels all tracks.
     """
 
     publishes_split: ClassVar[bool] = False
+    takes_table_of_labels: ClassVar[bool] = False
     name: str
     classes: list[ClassName] | None = Field(min_length=1)
     tracks_per_class: int | None = Field(ge=1)
     fraction: float = Field(gt=0, le=1)
     seed: int = Field(ge=0)
+    labels: str | None = None
     watch: str
     watch_metadata: str
+    watch_labels: str
+
+    @property
+    def most_per_class(self) -> int | None:
+        """How many tracks of a class are chosen at most; None: all."""
+        return self.tracks_per_class
 
     @field_validator("classes")
     @classmethod

@@ -39,6 +39,11 @@ class SampleParams(SourceParams):
     name: Literal["sample"]
     tracks_per_class: int | None = Field(ge=1, le=SONGS_PER_GENRE)
 
+    @property
+    def most_per_class(self) -> None:
+        """None: all that are composed, also where verdicts have moved some of them to another class."""
+        return None
+
 
 class Sample:
     """Music in the manner of ten genres, under GTZAN's names and in its format."""
@@ -65,8 +70,8 @@ class Sample:
     def fetch(self, into: Path) -> list[RawTrack]:
         """Compose and render every track; any number of workers writes the same bytes."""
         wanted = choose(self._tracks(), self.params, "the sample")
-        for genre in sorted({track.label for track in wanted}):
-            (into / genre).mkdir()
+        for folder in sorted({(into / track.path).parent for track in wanted}):
+            folder.mkdir()
         make = functools.partial(_make, seed=self.params.seed, into=into)
         tracks = []
         for track in isolated_map(make, wanted, len(wanted), "composing", TIMEOUT_S):
@@ -107,7 +112,8 @@ def _make(track: RawTrack, seed: int, into: Path) -> RawTrack:
     from stages.sources.composer.room import reverberated
     from stages.sources.composer.song import compose
 
-    artist = _artist(track.label, int(track.track_id.partition(".")[2]))
+    genre, _, number = track.track_id.partition(".")  # the label may have been corrected
+    artist = _artist(genre, int(number))
     midi = compose(artist, track_seed(seed, track.track_id), DURATION_S).midi
     dry = render(midi, SAMPLE_RATE_HZ, DURATION_S)
     samples = levelled(reverberated(dry, SAMPLE_RATE_HZ, artist.reverb_s, artist.reverb_db))

@@ -379,7 +379,7 @@ class Editing(RuleBasedStateMachine):
 
     def _params(self) -> str:
         dataset = self.sections["dataset"]
-        dataset["watch_metadata"] = dataset["labels"] or "conf/config.yaml"
+        dataset["watch_labels"] = dataset["labels"] or "data/facts/no_verdicts.csv"
         return json.dumps(self.sections).replace("/HERE", str(self.folder))  # JSON is YAML, and parsed faster
 
     def _pick(self, which: int) -> Path | None:

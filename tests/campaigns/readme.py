@@ -22,6 +22,8 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from stages.correcting.journal import Journal
+from stages.correcting.verdict import AMBIGUOUS, RIGHT, Verdict
 from stages.sources.composer.styles import GENRES
 from stages.sources.gtzan import ARCHIVE
 from tests.kaggle_server import ARTISTS, member
@@ -138,6 +140,30 @@ def write_gtzan(path: Path) -> None:
             archive.writestr(member(line.split(",")[0]), wav.getvalue())
 
 
+def write_verdicts(folder: Path) -> None:
+    """Write what two reviewers say about the sample's labels; the second one differs in a track."""
+    for reviewer, differing in (("anna", "rock"), ("bob", "")):
+        journal = Journal.of(reviewer, folder)
+        for genre in GENRES:
+            for number in range(15):
+                is_ambiguous = genre == differing and number == 0
+                verdict, label = (AMBIGUOUS, "") if is_ambiguous else (RIGHT, genre)
+                journal.append(
+                    Verdict(
+                        time="2026-11-29T05:36:48Z",
+                        track_id=f"{genre}.{number:05d}",
+                        path=f"{genre}/{genre}.{number:05d}.wav",
+                        sha256="",
+                        verdict=verdict,
+                        label=label,
+                        was=genre,
+                        predicted="",
+                        model="",
+                        reviewer=reviewer,
+                    )
+                )
+
+
 def write_encoder(path: Path) -> None:
     """Write a network with MERT's input and output: embeddings of 768 values, each 320 samples at 24 kHz."""
     import torch
@@ -162,6 +188,8 @@ class Clone:
         self.folder = folder
         subprocess.run(["git", "clone", "--quiet", str(REPO), str(folder)], check=True)
         (folder / ".venv").symlink_to(Path(sys.prefix))
+        write_verdicts(folder / "data/verdicts")
+        subprocess.run(["git", "add", "data/verdicts"], cwd=folder, check=True)
         (folder / ".encore/downloads").mkdir(parents=True)
         (folder / ".encore/downloads" / ARCHIVE).symlink_to(folder.parent / "archive.zip")
         self._serving: list[subprocess.Popen[bytes]] = []

@@ -58,7 +58,9 @@ SLIPS = [
     ("dataset=folder dataset.path=music", ["relative", "absolute path, such as /home/me/music"]),
     ("dataset=folder dataset.path='~/music'", ["~ means nothing here", f"write {Path.home()}/music"]),
     ("dataset=folder dataset.path={project}/stage", ["no stage in {project};", "did you mean stages?"]),
-    ("split=file split.path=data/facts/split.csv", ["split.path", "relative"]),
+    ("split=file split.path=data/facts/split.csv", ["split.path", "no split.csv in {project}/data/facts"]),
+    ("dataset.labels=data/verdict/anna.csv", ["dataset.labels", "no verdict in {project}/data"]),
+    ("dataset.labels=data/verdicts/own.csv", ["which git does not track", "`git add data/verdicts/own.csv`"]),
     ("features.include=[mfcc,mel,encoder]", ["features.encoder.path is not given; add -S"]),
     ("features.encoder.path=mine.onnx", ["features.encoder.path", "relative"]),
 ]  # fmt: skip
@@ -66,8 +68,11 @@ SLIPS = [
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project, where nothing has run."""
-    return Project(tmp_path_factory.mktemp("project"))
+    """The project, where nothing has run, with verdicts that nobody has committed."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    (project.folder / "data/verdicts").mkdir(exist_ok=True)
+    (project.folder / "data/verdicts/own.csv").write_text("track_id,verdict,label\n")
+    return project
 
 
 def words_of(text: str, project: Project) -> list[str]:

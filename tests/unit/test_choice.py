@@ -14,7 +14,7 @@ ALL = {"classes": None, "tracks_per_class": None, "fraction": 1.0, "seed": 0}
 
 
 def chosen(labels: dict[str, str] = LABELS, **changes: object) -> list[str]:
-    values = {"name": "any", "watch": "x", "watch_metadata": "x", **ALL, **changes}
+    values = {"name": "any", "watch": "x", "watch_metadata": "x", "watch_labels": "x", **ALL, **changes}
     tracks = [
         RawTrack(track_id=track_id, path="", label=label, group="", source="any")
         for track_id, label in labels.items()

@@ -104,7 +104,7 @@ def test_every_experiment_composes_and_is_valid():
 
 MAY_BE_GIVEN = [
     ("dataset", "folder", "path", "watch"),
-    ("dataset", "folder", "labels", "watch_metadata"),
+    *(("dataset", choice, "labels", "watch_labels") for choice in ("sample", "folder", "gtzan", "fma")),
     ("dataset", "gtzan", "archive", "watch"),
     ("dataset", "fma", "path", "watch"),
     ("dataset", "fma", "metadata_path", "watch_metadata"),

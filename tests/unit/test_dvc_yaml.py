@@ -193,7 +193,8 @@ def test_facts_that_the_code_reads_are_dependencies_of_fetch():
 
 
 def test_files_of_the_users_are_watched():
-    assert {"${dataset.watch}", "${dataset.watch_metadata}"} <= set(STAGES["fetch"]["deps"])
+    watched = {"${dataset.watch}", "${dataset.watch_metadata}", "${dataset.watch_labels}"}
+    assert watched <= set(STAGES["fetch"]["deps"])
     assert "${split.watch}" in STAGES["split"]["deps"]
     assert "${features.watch}" in STAGES["extract"]["deps"]
 

@@ -9,6 +9,7 @@ from stages import fetch
 from stages.core.documents import read_document
 from stages.core.errors import EncoreError
 from stages.core.tables import RawTrack, read_rows
+from stages.sources.params import SourceParams
 from tests.synthetic import write_music, write_params
 
 TRACKS = [
@@ -25,12 +26,24 @@ TRACKS = [
     for number in range(2)
 ]
 
+PARAMS = SourceParams(
+    name="made up",
+    classes=None,
+    tracks_per_class=None,
+    fraction=1.0,
+    seed=0,
+    watch="x",
+    watch_metadata="x",
+    watch_labels="x",
+)
+
 
 @dataclasses.dataclass
 class MadeUp:
     """A source that has these tracks."""
 
     tracks: list[RawTrack]
+    params: SourceParams = PARAMS
     name: str = "made up"
     licence: str = "none"
     citation: str = "Ångström, 1868"

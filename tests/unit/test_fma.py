@@ -165,6 +165,7 @@ def source(**values: Any) -> Fma:
         "seed": 0,
         "watch": "",
         "watch_metadata": "",
+        "watch_labels": "",
     }
     return Fma(FmaParams(**(common | values)))
 

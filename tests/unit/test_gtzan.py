@@ -112,6 +112,7 @@ def source(**given) -> Gtzan:
         "seed": 0,
         "watch": "x",
         "watch_metadata": "artists.csv",
+        "watch_labels": "x",
     }
     return Gtzan(GtzanParams(name="gtzan", **(usual | given)))
 

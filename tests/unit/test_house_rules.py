@@ -137,7 +137,7 @@ NEUTRAL = {
 # they start DVC or read what MLflow has, in no stage
 CHECKING = (
     "check.py", "compare.py", "encore.py", "export.py", "grid.py", "links.py", "predict.py", "register.py",
-    "run.py", "runs.py", "search.py", "serve.py", "similar.py", "verify.py",
+    "run.py", "runs.py", "search.py", "serve.py", "similar.py", "verdicts.py", "verify.py",
 )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ from stages.parallel import processes
 from stages.sources.sample import Sample, SampleParams
 processes.workers = lambda: int(sys.argv[1])
 given = {"name": "sample", "classes": ["jazz", "rock"], "tracks_per_class": 1, "fraction": 1.0, "seed": 3}
-params = SampleParams(**given, watch="x", watch_metadata="x")
+params = SampleParams(**given, watch="x", watch_metadata="x", watch_labels="x")
 for row in Sample(params).fetch(Path(sys.argv[2])):
     print(row)
 """

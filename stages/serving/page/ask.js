@@ -35,7 +35,7 @@ class Ask {
     this.#buildQuestion();
     this.#buildAnswer();
     section.classList.add("ask");
-    section.append(this.drop, this.problem, this.status, this.live, this.waiting, this.answer);
+    section.append(this.drop, this.problem, this.waiting, this.status, this.live, this.answer);
     this.player = new Player(this.playing);
     this.similar = new SimilarTracks(this.tracks);
     this.#listenToDrops(section);
@@ -56,6 +56,7 @@ class Ask {
     this.drop.classList.add("is-small");
     this.waiting.hidden = false;
     this.what.textContent = `${file.name}, ${size}`;
+    this.#showSent(0);
     this.#sayTracks("");
     const { signal } = this.#question;
     const similar = this.#findSimilar(file, signal);
@@ -144,9 +145,9 @@ class Ask {
   }
 
   #showSent(part) {
-    this.progress.hidden = part === 1;
-    this.progress.value = part;
-    this.#say(part === 1 ? "The model listens …" : "Sending …");
+    if (part < 1) this.progress.value = part;
+    else this.progress.removeAttribute("value"); // nobody knows how long it takes
+    this.#say(part < 1 ? "Sending …" : "The model listens …");
   }
 
   #buildQuestion() {
@@ -154,6 +155,7 @@ class Ask {
     this.input = element("input", { type: "file", hidden: true });
     this.choose = element("button", { type: "button", class: "primary" }, "Choose a file");
     this.record = element("button", { type: "button" }, "Record");
+    this.choices = element("div", { class: "row" }, this.choose, this.record, this.input);
     const formats = "WAV, MP3, FLAC, OGG, M4A, MIDI, …";
     const most = `${formats} up to ${bytes / MB} MB and ${Math.round(mostS / 60)} minutes.`;
     const kept = "It stays on this machine, and is not kept.";
@@ -162,7 +164,7 @@ class Ask {
       { class: "card drop" },
       element("h2", {}, "What genre is this?"),
       element("p", {}, "Drop a file anywhere on this page, choose one, or let the microphone listen."),
-      element("div", { class: "row" }, this.choose, this.record, this.input),
+      this.choices,
       this.#buildRecorder(),
       element("p", { class: "muted" }, `${most} ${kept}`),
     );
@@ -198,7 +200,7 @@ class Ask {
     // both are there from the start, else nobody hears what changes in them
     this.status = element("p", { class: "muted status", role: "status" });
     this.live = element("p", { class: "visually-hidden", role: "status" });
-    this.progress = element("progress", { max: 1, value: 0, "aria-label": "Sent" });
+    this.progress = element("progress", { max: 1, value: 0, "aria-label": "How far it is" });
     const cancel = element("button", { type: "button" }, "Cancel");
     cancel.addEventListener("click", () => this.#cancel());
     this.waiting = element("div", { class: "card waiting", hidden: true }, this.what, this.progress, cancel);
@@ -242,17 +244,24 @@ class Ask {
   async #startRecording() {
     this.#forget();
     this.record.disabled = true;
+    this.loudest = 0;
+    let recording;
     try {
-      this.#recording = await Recording.start(this.#about.limits, (heard) => this.#showLevel(heard));
+      recording = await Recording.start(this.#about.limits, (heard) => this.#showLevel(heard));
     } catch (error) {
       this.#fail(error.message);
       return;
     } finally {
       this.record.disabled = false;
     }
+    if (this.#question) { // asked while the browser asked for the microphone
+      recording.discard();
+      return;
+    }
+    this.#recording = recording;
     this.hint.textContent = "Recording.";
-    this.loudest = 0;
     this.recorder.hidden = false;
+    this.choices.hidden = true;
     this.stop.focus();
   }
 
@@ -277,6 +286,7 @@ class Ask {
     const recording = this.#recording;
     this.#recording = null;
     this.recorder.hidden = true;
+    this.choices.hidden = false;
     return recording;
   }
 }

@@ -16,8 +16,8 @@ export function clock(seconds) {
  * Write a stretch of time.
  * @param {number} from - In seconds.
  * @param {number} to - In seconds.
- * @returns {string} Such as "0–7 s", or "0:40–1:10" from a minute on.
+ * @returns {string} Such as "0 to 7 s", or "0:40 to 1:10" from a minute on.
  */
 export function stretch(from, to) {
-  return to < 60 ? `${Math.floor(from)}–${Math.round(to)} s` : `${clock(from)}–${clock(to)}`;
+  return to < 60 ? `${Math.floor(from)} to ${Math.round(to)} s` : `${clock(from)} to ${clock(to)}`;
 }

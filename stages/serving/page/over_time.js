@@ -69,7 +69,7 @@ export class OverTime {
     return this.parts(most).map(({ from, to, probability, novelty }) => {
       const [first, then] = best(this.labels, probability);
       const cells = [first, then].flatMap((one) => [one.label, one.probability.toFixed(2)]);
-      return [to - from === 1 ? clock(from) : `${clock(from)}–${clock(to)}`, ...cells, novelty.toFixed(2)];
+      return [to - from === 1 ? clock(from) : stretch(from, to), ...cells, novelty.toFixed(2)];
     });
   }
 
@@ -93,7 +93,7 @@ export class OverTime {
     const runs = this.runs();
     if (runs.length === 1) return `${runs[0].label} from start to end.`;
     if (runs.length <= MOST_RUNS) {
-      return `${runs.map(({ label, from, to }) => `${label} for ${stretch(from, to)}`).join(", then ")}.`;
+      return `${runs.map(({ label, from, to }) => `${label} from ${stretch(from, to)}`).join(", then ")}.`;
     }
     const time = new Map();
     for (const { label, from, to } of runs) time.set(label, (time.get(label) ?? 0) + to - from);

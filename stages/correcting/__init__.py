@@ -1,0 +1,1 @@
+"""What people say about labels after listening: a journal, corrections of a dataset, agreement."""
