@@ -19,7 +19,7 @@ TAGS = [
     {"name": "Ask", "description": "About a file that is sent: it is heard, answered, and gone."},
     {"name": "Tracks", "description": "The dataset: what the model says of each track, and how it sounds."},
     {"name": "Verdicts", "description": "What people who have listened say of tracks."},
-    {"name": "Server", "description": "What is asked."},
+    {"name": "Server", "description": "What answers."},
 ]
 SAMPLES = "x-codeSamples"  # what viewers of openapi.json know
 ORIGIN, ID = "ORIGIN", "a591f104aa8d0351"
