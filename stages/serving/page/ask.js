@@ -18,11 +18,11 @@ const MANY = "one file at a time; `encore predict FOLDER` answers about many";
  * Start the tab.
  * @param {HTMLElement} section - Empty; the tab fills it.
  * @param {Object} about - Of GET /about.
- * @returns {{receive: function({file: File}): void}}
+ * @returns {{receive: function({dropped: {files: File[], isFolder: boolean}}): void}}
  */
 export function start(section, about) {
   const tab = new Ask(section, about);
-  return { receive: ({ file }) => file && tab.ask(file) };
+  return { receive: ({ dropped }) => dropped && tab.take(dropped) };
 }
 
 class Ask {
@@ -39,7 +39,6 @@ class Ask {
     section.append(this.drop, this.problem, this.waiting, this.status, this.live, this.answer);
     this.player = new Player(this.playing);
     this.similar = new SimilarTracks(this.tracks);
-    this.#listenToDrops(section);
   }
 
   /**
@@ -63,6 +62,16 @@ class Ask {
     const similar = this.#findSimilar(file, signal);
     await this.#predict(file, signal);
     await similar;
+  }
+
+  /**
+   * Ask about the first of the files that were dropped.
+   * @param {{files: File[], isFolder: boolean}} dropped
+   */
+  take({ files, isFolder }) {
+    if (isFolder || !files.length) return this.#fail(isFolder ? `a folder: ${MANY}` : "no file was dropped");
+    this.ask(files[0]);
+    if (files.length > 1) this.#fail(`of ${files.length} files ${files[0].name} is asked about: ${MANY}`);
   }
 
   async #predict(file, signal) {
@@ -221,32 +230,6 @@ class Ask {
     this.answer = element("div", { class: "answer", hidden: true }, this.said, heard, beside);
   }
 
-  #listenToDrops(section) {
-    const isShown = () => !section.hidden;
-    const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-    window.addEventListener("dragover", (event) => {
-      if (!carriesFiles(event)) return;
-      event.preventDefault(); // else the browser leaves this page for the file
-      this.drop.classList.toggle("is-over", isShown());
-    });
-    for (const name of ["dragleave", "drop"]) {
-      window.addEventListener(name, () => this.drop.classList.remove("is-over"));
-    }
-    window.addEventListener("drop", (event) => {
-      if (!carriesFiles(event)) return;
-      event.preventDefault();
-      if (isShown()) this.#take(event.dataTransfer);
-      else showHere(event.dataTransfer.files[0]);
-    });
-  }
-
-  #take({ files, items }) {
-    const isFolder = items[0]?.webkitGetAsEntry?.()?.isDirectory;
-    if (isFolder || !files.length) return this.#fail(isFolder ? `a folder: ${MANY}` : "no file was dropped");
-    this.ask(files[0]);
-    if (files.length > 1) this.#fail(`of ${files.length} files ${files[0].name} is asked about: ${MANY}`);
-  }
-
   async #startRecording() {
     this.#forget();
     this.record.disabled = true;
@@ -295,9 +278,4 @@ class Ask {
     this.choices.hidden = false;
     return recording;
   }
-}
-
-/** Ask about a file that was dropped on another tab. */
-function showHere(file) {
-  document.dispatchEvent(new CustomEvent("encore:show", { detail: { tab: "ask", file } }));
 }

@@ -1,6 +1,7 @@
 /** The tabs of the page; each is a module that is started when it is first shown. */
 
 import { getJson } from "./api.js";
+import { listenToDrops } from "./drops.js";
 
 const modules = {
   ask: () => import("./ask.js"),
@@ -11,7 +12,7 @@ const tabs = [...document.querySelectorAll("[role=tab]")];
 const started = {};
 const about = getJson("/about");
 
-/** Show a tab, and start its module if it is the first time. */
+/** Show a tab, and start its module if it is the first time; return what that gives. */
 async function show(name) {
   for (const tab of tabs) {
     const isShown = tab.getAttribute("aria-controls") === name;
@@ -24,8 +25,10 @@ async function show(name) {
   try {
     const tab = await started[name];
     tab?.shown?.();
+    return tab;
   } catch (error) {
     section.textContent = error.message;
+    return null;
   }
 }
 
@@ -36,10 +39,12 @@ function goTo(name) {
 }
 
 /** Go to a tab, and give it what it is to show, such as `{ track: ID }`. */
-document.addEventListener("encore:show", async (event) => {
-  await goTo(event.detail.tab);
-  (await started[event.detail.tab])?.receive?.(event.detail);
-});
+async function give(name, what) {
+  (await goTo(name))?.receive?.(what);
+}
+
+document.addEventListener("encore:show", ({ detail }) => give(detail.tab, detail));
+listenToDrops((dropped) => give("ask", { dropped }));
 
 tabs.forEach((tab, place) => {
   tab.addEventListener("click", () => goTo(tab.getAttribute("aria-controls")));
