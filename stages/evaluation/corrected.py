@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.correcting.verdict import AMBIGUOUS, BROKEN, RIGHT, WRONG, Verdict
+from stages.correcting.verdict import AMBIGUOUS, BROKEN, LABELLED, RIGHT, WRONG, Verdict
 from stages.evaluation.intervals import accuracy_interval
 
 
@@ -54,7 +54,7 @@ class Summary:
     Attributes
     ----------
     before, after : Accuracy
-        With the labels of the evaluation; with the new labels of label_wrong, and without the tracks that are
+        With the labels of the evaluation; with those of the verdicts, and without the tracks that are
         ambiguous or have broken audio.
     right, wrong : Judged
         Predictions that are the label of the evaluation, and those that are not.
@@ -88,7 +88,8 @@ def summary(verdicts: Mapping[str, Verdict], predictions: Collection[Predicted])
     tested = {track.track_id: track for track in predictions}
     given = {track_id: verdict for track_id, verdict in verdicts.items() if track_id in tested}
     kept = [track for track in predictions if _kind(given, track) not in (AMBIGUOUS, BROKEN)]
-    new = {track_id: verdict.label for track_id, verdict in given.items() if verdict.verdict == WRONG}
+    # also of label_right: it may have been said of a label that was corrected before
+    new = {track_id: verdict.label for track_id, verdict in given.items() if verdict.verdict in LABELLED}
     right, wrong = (
         _judged(given, [track for track in predictions if (track.predicted == track.label) is is_right])
         for is_right in (True, False)
@@ -101,7 +102,10 @@ def summary(verdicts: Mapping[str, Verdict], predictions: Collection[Predicted])
         right=right,
         wrong=wrong,
         n_elsewhere=len(verdicts) - len(given),
-        n_known=sum(tested[track_id].label == label for track_id, label in new.items()),
+        n_known=sum(
+            verdict.verdict == WRONG and tested[track_id].label == verdict.label
+            for track_id, verdict in given.items()
+        ),
         bias=_bias(right, wrong),
     )
 

@@ -45,6 +45,10 @@ class About(BaseModel):
     dataset: Dataset
     reviewer: str = Field(description="Whose verdicts are taken.")
     limits: Limits
+    key: str = Field(
+        description="Of what was read at the start; a page of another one is to be loaded again."
+    )
+    stale: str = Field(description="Why the server has to be started again; empty: it has not.")
 
 
 EXAMPLE = {
@@ -58,6 +62,8 @@ EXAMPLE = {
     "dataset": {"n_tracks": 150, "reason": ""},
     "reviewer": "me",
     "limits": {"bytes": 200_000_000, "seconds_of_music": 3600.0},
+    "key": "5be1c97b8e4ba9b5",
+    "stale": "",
 }
 
 
@@ -68,17 +74,19 @@ EXAMPLE = {
     openapi_extra=curl("/about"),
     responses=answer(EXAMPLE),
 )
-async def about(site: Annotated[Site, Depends(site_of)]) -> About:
+def about(site: Annotated[Site, Depends(site_of)]) -> About:
     """Say which model answers, what it has learnt from, and how much may be sent."""
     return About(
         model=Model(
             name=site.model.name,
             kind=site.about.model,
-            origin=site.model.origin,
+            origin=site.origin,
             labels=site.about.labels,
-            threshold=site.model.threshold,
+            threshold=site.threshold,
         ),
         dataset=Dataset(n_tracks=len(site.music.tracks), reason=site.music.reason),
         reviewer=site.reviewer,
         limits=Limits(bytes=uploads.MOST_BYTES, seconds_of_music=hearing.MOST_S),
+        key=site.started_with.key,
+        stale=site.stale,
     )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from stages.asking.answers import exceeds
 from stages.serving import hearing
-from stages.serving.described import AUDIO_FILE, BUSY, UNUSABLE, answer, curl
+from stages.serving.described import AUDIO_FILE, BUSY, STALE, UNUSABLE, answer, curl
 from stages.serving.over_time import OverTime
 from stages.serving.site import Site, site_of
 
@@ -57,7 +57,7 @@ EXAMPLE = {
     tags=["Ask"],
     summary="The genre of a file",
     openapi_extra={**AUDIO_FILE, **curl("/predict?name=song.mp3", "--data-binary", "@song.mp3")},
-    responses={**answer(EXAMPLE), **UNUSABLE, **BUSY},
+    responses={**answer(EXAMPLE), **UNUSABLE, **BUSY, **STALE},
 )
 async def predict(
     request: Request,
@@ -72,7 +72,7 @@ async def predict(
     The file is decoded in a process of its own, and is gone when the answer is there.
     """
     async with site.uploads.received(request) as path:
-        found = await site.ask(hearing.predict, path, site.model.folder, site.model.encoder, over_time)
+        found = await site.ask_model(hearing.predict, path, over_time)
     prediction = found["prediction"]
     ranked = sorted(prediction.probability.items(), key=lambda item: -item[1])
     (genre, probability), (second, second_probability) = ranked[:2]
@@ -83,7 +83,7 @@ async def predict(
         second=second,
         second_probability=second_probability,
         novelty=prediction.novelty,
-        is_new=exceeds(prediction.novelty, site.model.threshold),
+        is_new=exceeds(prediction.novelty, site.threshold),
         seconds=prediction.duration_s,
         probabilities=prediction.probability,
         note=prediction.note,

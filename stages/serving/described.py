@@ -84,6 +84,13 @@ BUSY: Responses = {
         Retry_After="Seconds to wait.",
     )
 }
+NOT_AS_STARTED = "Model, evaluation or list of tracks are not what the server was started with."
+STALE: Responses = {
+    409: problem(
+        NOT_AS_STARTED,
+        "data/model/model.json: not what this server was started with; end it, and start …",
+    )
+}
 UNUSABLE: Responses = {
     400: problem(
         "There is no body.",

@@ -14,7 +14,7 @@ from stages.correcting.journal import Journal
 from stages.correcting.verdict import LABELLED, WITHDRAWN, WRONG, Verdict, checked, current
 from stages.evaluation.corrected import Summary
 from stages.serving import review
-from stages.serving.described import ID, UNKNOWN, answer, curl, problem
+from stages.serving.described import ID, NOT_AS_STARTED, UNKNOWN, answer, curl, problem
 from stages.serving.music import Track, id_of
 from stages.serving.site import Site, site_of
 from stages.serving.tracks import track_of
@@ -29,6 +29,7 @@ class Said(BaseModel):
 
     verdict: Literal["label_wrong", "ambiguous", "label_right", "broken_audio", "withdrawn"]
     label: str = ""
+    was: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,10 @@ EXAMPLES = {
     responses={
         **answer(EXAMPLES["judge"]),
         **UNKNOWN,
-        409: problem("There is no verdict to be taken back.", "disco.00007: there is no verdict …"),
+        409: problem(
+            f"There is no verdict to be taken back; or the label is not `was`. {NOT_AS_STARTED}",
+            "disco.00007: there is no verdict that could be taken back",
+        ),
         415: problem("The body is no JSON.", "content-type is 'text/plain', should be application/json"),
     },
 )
@@ -184,8 +188,8 @@ async def judge(
     """Take a verdict on a track, or take the present one back.
 
     The body is JSON. `verdict` is label_wrong, with the right genre as `label` if that can be said;
-    ambiguous; label_right, so the model is wrong; broken_audio; or withdrawn. It is on the disk when the
-    answer comes.
+    ambiguous; label_right, so the model is wrong; broken_audio; or withdrawn. `was` is the label that is
+    judged, if it is to be compared. It is on the disk when the answer comes.
     """
     return await run_in_threadpool(_judge, site, track, said)
 
@@ -221,6 +225,10 @@ async def agreement(
 
 
 def _judge(site: Site, track: Track, said: Said) -> Taken:
+    site.assert_current()
+    if said.was not in (None, track.label):
+        line = f"its label is {track.label or 'none'!r} now, not {said.was!r}; load the page again"
+        raise HTTPException(409, line)
     journal = Journal.of(site.reviewer)
     rows = journal.rows()  # nothing is appended to what cannot be read back
     before = review.present(rows, site.music)

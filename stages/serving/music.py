@@ -13,10 +13,16 @@ from stages.core.workspace import root
 from stages.evaluation.predictions import TRACK_COLUMNS
 
 FILES, TRACKS, SPLIT = Path("data/raw/music"), Path("data/raw/tracks.csv"), Path("data/split/split.csv")
+PREDICTIONS, NOVELTY = "predictions.csv", "novelty.csv"  # beside metrics.json
 ID_DIGITS = 16
 NOT_EVALUATED = (
     "this model was not evaluated on the music in data/; `make repro`, or serve the model of a run"
 )
+
+
+def tables(metrics: Path) -> list[Path]:
+    """Return the tables that `Music` reads: the dataset's, and those of an evaluation."""
+    return [TRACKS, SPLIT, metrics, metrics.with_name(PREDICTIONS), metrics.with_name(NOVELTY)]
 
 
 def id_of(track_id: str) -> str:
@@ -156,7 +162,7 @@ def file_of(track: Track) -> Path:
 
 def _evaluated(metrics: Path) -> dict[str, Evaluated]:
     """Read what stands beside metrics.json, by track_id; nothing: it is not there."""
-    table, novelty = metrics.with_name("predictions.csv"), metrics.with_name("novelty.csv")
+    table, novelty = metrics.with_name(PREDICTIONS), metrics.with_name(NOVELTY)
     if not (table.is_file() and novelty.is_file()):
         return {}
     novelty_of = {row.track_id: row.novelty for row in read_plain_rows(novelty, Novelty)}

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
 from stages.serving import hearing
-from stages.serving.described import AUDIO_FILE, BUSY, ID, UNUSABLE, answer, curl, problem
+from stages.serving.described import AUDIO_FILE, BUSY, ID, STALE, UNUSABLE, answer, curl, problem
 from stages.serving.site import Site, site_of
 from stages.serving.uploads import busy
 
@@ -66,6 +66,7 @@ EXAMPLE = {
         **answer(EXAMPLE),
         **UNUSABLE,
         **BUSY,
+        **STALE,
         404: problem("The project has no music.", "There is no music: …"),
     },
 )
@@ -88,10 +89,8 @@ async def similar(
     then the answer is 503, and `error` says how far it is.
     """
     async with site.uploads.received(request) as path:
-        model, index = site.model, _index(site)
-        found, n_tracks = await site.ask(
-            hearing.most_like, path, model.folder, model.encoder, index, k, same_genre, other_artists
-        )
+        index = _index(site)
+        found, n_tracks = await site.ask_model(hearing.most_like, path, index, k, same_genre, other_artists)
     known = [
         (one, site.music.by_path[one.track.path]) for one in found if one.track.path in site.music.by_path
     ]

@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 
 from stages.asking.options import Chosen
+from stages.core.errors import some
+from stages.inference.origin import METRICS
 from stages.parallel.processes import Lost
 from stages.parallel.service import Service
 from stages.serving import hearing
 from stages.serving.library import PreparedLibrary
-from stages.serving.music import Music
+from stages.serving.music import Music, tables
 from stages.serving.playing import Decoded
+from stages.serving.started_with import StartedWith
 from stages.serving.uploads import Uploads, busy
 from stages.training.description import Description
 
@@ -36,9 +40,13 @@ class Site:
     Attributes
     ----------
     about : Description
+    threshold, origin
+        See `Chosen`; as they were at the start.
     music : Music
     uploads : Uploads
     decoded : Decoded
+    started_with : StartedWith
+        The model, its evaluation and the list of tracks.
     library : PreparedLibrary
         All music of the project, as soon as it was heard.
 
@@ -50,7 +58,10 @@ class Site:
 
     def __init__(self, model: Chosen, reviewer: str, folder: Path):
         self.model, self.reviewer = model, reviewer
+        metrics = model.metrics or model.folder.parent / "evaluation" / METRICS
+        self.started_with = StartedWith([model.folder / "model.json", *tables(metrics)])
         self.about = Description.load(model.folder)
+        self.threshold, self.origin = model.threshold, model.origin
         self.music = Music(model.metrics)
         self.uploads, self.decoded = Uploads(folder), Decoded(folder)
         self._service = Service(hearing.LOADED, TIMEOUT_S)
@@ -59,6 +70,34 @@ class Site:
         self.library.start()
         for _ in range(self._service.n_workers):
             self._service.ask(hearing.warm_up, model.folder, model.encoder)
+
+    @property
+    def stale(self) -> str:
+        """Why the server has to be started again, in a line; empty: it has not."""
+        if not (changed := self.started_with.changed()):
+            return ""
+        names = some([str(path) for path in changed])
+        return f"{names}: not what this server was started with; end it, and start `encore serve` again"
+
+    def assert_current(self) -> None:
+        """Raise `HTTPException` 409 if `stale`: no answer is of two models, no verdict on an old label."""
+        if line := self.stale:
+            raise HTTPException(409, line)
+
+    async def ask_model(self, function: Callable[..., Any], path: Path, *words: Any) -> Any:
+        """Return ``function(path, model, encoder, *words)`` of the model; see `ask`.
+
+        Raises
+        ------
+        HTTPException
+            409 if the model is not the one that the server was started with; else as `ask`.
+        EncoreError
+            If the file cannot be used.
+        """
+        await run_in_threadpool(self.assert_current)
+        found = await self.ask(function, path, self.model.folder, self.model.encoder, *words)
+        await run_in_threadpool(self.assert_current)  # a process may have read another one meanwhile
+        return found
 
     async def ask(self, function: Callable[..., Any], *words: Any) -> Any:
         """Return ``function(*words)``, as one of the processes computes it.

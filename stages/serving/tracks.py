@@ -14,7 +14,7 @@ from stages.core.errors import EncoreError
 from stages.correcting.journal import Journal
 from stages.correcting.verdict import Verdict
 from stages.serving import hearing, review
-from stages.serving.described import BUSY, ID, UNKNOWN, answer, curl
+from stages.serving.described import BUSY, ID, STALE, UNKNOWN, answer, curl
 from stages.serving.music import Track, file_of
 from stages.serving.over_time import EXAMPLE as SECONDS
 from stages.serving.over_time import OverTime
@@ -185,13 +185,13 @@ async def audio(
     summary="What the model says of a track over time",
     response_model=OverTime,
     openapi_extra=curl(f"/tracks/{ID}/over-time"),
-    responses={**answer(SECONDS), **UNKNOWN, **BUSY},
+    responses={**answer(SECONDS), **UNKNOWN, **BUSY, **STALE},
 )
 async def over_time(
     site: Annotated[Site, Depends(site_of)], track: Annotated[Track, Depends(track_of)]
 ) -> dict[str, Any]:
     """Say what the model predicts for each second of a track, and what there is to draw of it."""
-    found = await site.ask(hearing.predict, _file(track), site.model.folder, site.model.encoder, True)
+    found = await site.ask_model(hearing.predict, _file(track), True)
     if "over_time" not in found:
         raise HTTPException(422, found["over_time_problem"])
     document: dict[str, Any] = found["over_time"]

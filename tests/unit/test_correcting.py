@@ -559,6 +559,13 @@ class TestSummary:
         assert found.before.ci95 == [*accuracy_interval(correct, units)]
         assert json.loads(json.dumps(asdict(found), allow_nan=False)) == asdict(found)
 
+    def test_a_label_that_is_called_right_counts_where_the_evaluation_has_an_older_one(self):
+        """As `dataset.labels` takes it: the label was corrected, and then found right."""
+        (track,) = predictions(0, 1)
+        right = verdict("wrong0", "label_right", label=track.predicted, was=track.predicted)
+        found = summary(current([right]), [track])
+        assert (found.before.accuracy, found.after.accuracy, found.n_known) == (0, 1, 0)
+
     @pytest.mark.parametrize("said", VERDICTS)
     def test_verdicts_on_wrong_predictions_never_lower_the_accuracy(self, said):
         before = summary({}, predictions(5, 5)).before.accuracy

@@ -338,3 +338,12 @@ def test_each_reviewer_has_a_file(tracks, module_workspace):
         assert bobs.get("/verdicts").json["file"] == "data/verdicts/bob-2.csv"
     assert Path("data/verdicts/bob-2.csv").read_text().startswith(f"{HEADER}\n")
     assert not FILE.exists()
+
+
+def test_a_verdict_on_a_label_that_a_page_still_shows_is_refused(server, tracks):
+    track = tracks[0]
+    answer = judge(server, track, "label_right", was="polka")
+    line = f"its label is {track['label']!r} now, not 'polka'; load the page again"
+    assert (answer.status, answer.json) == (409, {"error": line})
+    assert not FILE.exists()
+    assert judge(server, track, "label_right", was=track["label"]).status == 200

@@ -369,6 +369,24 @@ def test_what_is_refused_is_not_shown_as_taken(visit, tracks):
 
 
 @needs_chromium
+def test_who_has_gone_on_while_a_verdict_is_saved_is_not_taken_back(page, tracks):
+    """A slow disk: the track that is heard by then stays."""
+    held: list[Route] = []
+    page.route("**/verdict", held.append)
+    page.keyboard.press("a")
+    page.keyboard.press("a")  # impatient: one verdict at a time
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(title(page)).to_have_text(tracks[2]["track_id"])
+    (route,) = held
+    route.continue_()
+    expect(said(page)).to_have_text(f"saved: {tracks[0]['track_id']} is ambiguous.")
+    expect(title(page)).to_have_text(tracks[2]["track_id"])
+    expect(page.locator(".track-row").first).to_contain_text("ambiguous")
+    assert [row["track_id"] for row in rows()] == [tracks[0]["track_id"]]
+
+
+@needs_chromium
 def test_a_second_reviewer_is_unseen_until_one_has_judged(page, tracks):
     by_another(tracks[0], "label_wrong", "polka")
     by_another(tracks[1], "ambiguous", "")

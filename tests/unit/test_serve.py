@@ -171,3 +171,50 @@ def test_every_error_is_one_line_of_json(server, method, path, status):
     answer = server.ask(method, path)
     assert answer.status == status
     assert "\n" not in answer.json["error"]
+
+
+OTHERS = {
+    "data/model/model.json": "an epoch more",
+    "data/evaluation/metrics.json": None,
+    "data/evaluation/predictions.csv": "other predictions",
+    "data/raw/tracks.csv": "other labels",
+    "data/split/split.csv": None,
+}
+
+
+@pytest.mark.parametrize(("name", "content"), OTHERS.items(), ids=str)
+def test_what_is_made_anew_is_not_mixed_with_what_it_has_read(server, music, module_workspace, name, content):
+    """As while `dvc repro` runs: outputs go, and others come."""
+    path = module_workspace / name
+    before = path.read_bytes()
+    track = server.get("/tracks?limit=1").json["tracks"][0]
+    song = (music / CLASSES[0] / "00.wav").read_bytes()
+
+    def asked_of_the_model():
+        verdict = server.ask(
+            "POST", f"{track['audio'].removesuffix('audio')}verdict", {"verdict": "ambiguous"}
+        )
+        return [
+            verdict,
+            server.ask("POST", "/predict", song),
+            server.get(track["audio"].replace("audio", "over-time")),
+        ]
+
+    about = server.get("/about").json
+    assert about["stale"] == ""
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    line = f"{name}: not what this server was started with; end it, and start `encore serve` again"
+    assert server.get("/about").json == {**about, "stale": line}
+    for answer in asked_of_the_model():
+        assert (answer.status, answer.json) == (409, {"error": line})
+    assert not (module_workspace / "data/verdicts/me.csv").exists()
+    for other in ("/tracks", "/verdicts", "/map", track["audio"]):
+        assert server.get(other).status == 200
+
+    path.unlink(missing_ok=True)
+    path.write_bytes(before)  # the same again
+    assert server.get("/about").json == about
+    assert [answer.status for answer in asked_of_the_model()] == [200] * 3
+    (module_workspace / "data/verdicts/me.csv").unlink()

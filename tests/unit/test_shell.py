@@ -147,6 +147,27 @@ def test_a_server_that_is_gone_is_said_in_words(browser, module_workspace, serve
 
 
 @needs_chromium
+def test_what_has_changed_in_the_project_is_said(visit, module_workspace):
+    """As by `dvc repro`; and as by another server, with another model."""
+    page, alert = visit.page, visit.page.locator("header [role=alert]")
+    visit.go()
+    model = module_workspace / "data/model/model.json"
+    before = model.read_bytes()
+    model.unlink()
+    page.get_by_role("tab", name="Listen").click()
+    expect(alert).to_have_text(
+        "data/model/model.json: not what this server was started with; end it, and start `encore serve` again"
+    )
+    assert visit.barriers() == []
+    model.write_bytes(before)
+    page.get_by_role("tab", name="Ask").click()
+    expect(alert).to_be_empty()
+    page.route("**/about", lambda route: route.fulfill(json={**route.fetch().json(), "key": "another"}))
+    page.get_by_role("tab", name="Map").click()
+    expect(alert).to_contain_text("load this page again")
+
+
+@needs_chromium
 def test_the_watch_sees_what_is_wrong(browser, server):
     """An inline style, a request that leaves the machine, an error: none of them goes unnoticed."""
     with visiting(browser, server.address) as visit:

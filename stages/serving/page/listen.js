@@ -219,7 +219,7 @@ class Listen {
     this.verdict.isSaving = true;
     const next = verdict === "withdrawn" ? track : this.#nextUnjudged(track);
     try {
-      const answer = await postJson(`/tracks/${track.id}/verdict`, { verdict, label });
+      const answer = await postJson(`/tracks/${track.id}/verdict`, { verdict, label, was: track.label });
       track.verdict = answer.verdict;
       this.#nSaved += 1;
       if (!this.#tracks.includes(track)) this.#tracks.push(track);
@@ -227,7 +227,8 @@ class Listen {
       this.#fail("");
       this.#showProgress(answer.summary);
       this.verdict.isSaving = false;
-      this.#choose(next.id, true);
+      if (this.#track === track) this.#choose(next.id, true);
+      else this.#stay(); // another one was opened meanwhile
       const isEnd = next === track && verdict !== "withdrawn";
       const end = isEnd ? "No other track of this list is left to judge." : "";
       const lines = [`${saved(track)}.`, end, answer.note];
@@ -237,6 +238,12 @@ class Listen {
       this.verdict.isSaving = false;
       this.verdict.fail(`${track.track_id}: not saved: ${error.message}`);
     }
+  }
+
+  /** Show what a verdict on another track has changed. */
+  #stay() {
+    this.#list();
+    this.verdict.show(this.#track, this.#last);
   }
 
   /** The first track without a verdict after this one in the list, else before it, else this one. */

@@ -2,6 +2,7 @@
 
 import { getJson } from "./api.js";
 import { listenToDrops } from "./drops.js";
+import { watched } from "./freshness.js";
 
 const modules = {
   ask: () => import("./ask.js"),
@@ -11,6 +12,7 @@ const modules = {
 const tabs = [...document.querySelectorAll("[role=tab]")];
 const started = {};
 const about = getJson("/about");
+const lookAgain = watched(document.getElementById("stale"), about);
 
 /** Show a tab, and start its module if it is the first time; return what that gives. */
 async function show(name) {
@@ -34,6 +36,7 @@ async function show(name) {
 
 /** Show a tab that is asked for; the first one is in no address: the Tab key would begin inside it. */
 function goTo(name) {
+  lookAgain();
   history.replaceState(null, "", `#${name}`);
   return show(name);
 }
