@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import EncoreError, did_you_mean, some
-from stages.core.tables import RawTrack, read_plain_rows, read_rows
+from stages.core.tables import RawTrack, read_rows
 from stages.correcting.agreement import agreement
 from stages.correcting.journal import FOLDER
 from stages.correcting.verdict import RIGHT, Verdict, current, read_verdicts
 from stages.entry import caller
 from stages.entry.command import run_parsed
 from stages.evaluation.corrected import Predicted, Summary, summary
+from stages.evaluation.predictions import read_tracks
 from stages.reports.verdicts import agreement_lines, correction_lines, summary_lines
 
 TRACKS, PREDICTIONS = Path("data/raw/tracks.csv"), Path("data/evaluation/predictions.csv")
@@ -98,7 +99,8 @@ def _compare(files: Sequence[Path], as_json: bool) -> None:
 def _summarize(files: Sequence[Path], as_json: bool, in_full: bool) -> None:
     """Print the summary of each file; `in_full`: with the tracks whose labels are corrected."""
     sha256 = {row.track_id: row.sha256 for row in read_rows(TRACKS, RawTrack)} if TRACKS.is_file() else None
-    predictions = read_plain_rows(PREDICTIONS, Predicted) if PREDICTIONS.is_file() else []
+    tested = read_tracks(PREDICTIONS) if PREDICTIONS.is_file() else []
+    predictions = [Predicted(row.track_id, row.unit, row.label, row.predicted) for row in tested]
     found = [_reviewed(file, sha256, predictions) for file in files]
     if as_json:
         print(json.dumps({"verdicts": [_document(one) for one in found]}, indent=2, ensure_ascii=False))

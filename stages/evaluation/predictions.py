@@ -87,6 +87,52 @@ def write_tracks(
         )
 
 
+@dataclass(frozen=True)
+class TrackPrediction:
+    """A row of what `write_tracks` has written.
+
+    Attributes
+    ----------
+    track_id, unit : str
+    label, predicted, baseline : str
+        The true class, and those that model and linear baseline predict.
+    probability : dict of str to float
+        By class.
+    """
+
+    track_id: str
+    unit: str
+    label: str
+    predicted: str
+    baseline: str
+    probability: Mapping[str, float]
+
+
+def read_tracks(path: Path) -> list[TrackPrediction]:
+    """Read what `write_tracks` has written, by the places of the columns: a class may be called "unit".
+
+    Raises
+    ------
+    EncoreError
+        If it is no such table.
+    """
+    n = len(TRACK_COLUMNS)
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.reader(file)
+        try:
+            labels = next(lines)[n:]
+            return [_track(line[:n], dict(zip(labels, map(float, line[n:]), strict=True))) for line in lines]
+        except (ValueError, StopIteration, csv.Error):
+            raise EncoreError(
+                f"{path}: line {lines.line_num} is damaged; delete the file, and run `dvc repro`"
+            ) from None
+
+
+def _track(values: Sequence[str], probability: Mapping[str, float]) -> TrackPrediction:
+    track_id, unit, label, predicted, baseline = values
+    return TrackPrediction(track_id, unit, label, predicted, baseline, probability)
+
+
 def write_segments(
     path: Path, segments: Mapping[str, Predictions], labels: Sequence[str], label_of: Mapping[str, str]
 ) -> None:

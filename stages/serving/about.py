@@ -29,6 +29,7 @@ class Dataset(BaseModel):
 
     n_tracks: int = Field(description="All, also those without predictions.")
     reason: str = Field(description="Why there is nothing to listen to; empty: there is.")
+    note: str = Field(description="What of the labels was other in the evaluation; empty: nothing.")
 
 
 class Limits(BaseModel):
@@ -59,7 +60,7 @@ EXAMPLE = {
         "labels": ["blues", "jazz", "reggae"],
         "threshold": 0.493864,
     },
-    "dataset": {"n_tracks": 150, "reason": ""},
+    "dataset": {"n_tracks": 150, "reason": "", "note": ""},
     "reviewer": "me",
     "limits": {"bytes": 200_000_000, "seconds_of_music": 3600.0},
     "key": "5be1c97b8e4ba9b5",
@@ -84,7 +85,7 @@ def about(site: Annotated[Site, Depends(site_of)]) -> About:
             labels=site.about.labels,
             threshold=site.threshold,
         ),
-        dataset=Dataset(n_tracks=len(site.music.tracks), reason=site.music.reason),
+        dataset=Dataset(n_tracks=len(site.music.tracks), reason=site.music.reason, note=site.music.note),
         reviewer=site.reviewer,
         limits=Limits(bytes=uploads.MOST_BYTES, seconds_of_music=hearing.MOST_S),
         key=site.started_with.key,

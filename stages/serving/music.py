@@ -1,8 +1,7 @@
 """The dataset's tracks: a list that is read once, of the only files that the server plays."""
 
-import csv
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from stages.core.errors import EncoreError
 from stages.core.tables import Assignment, Novelty, RawTrack, read_plain_rows, read_rows
 from stages.core.workspace import root
-from stages.evaluation.predictions import TRACK_COLUMNS
+from stages.evaluation.predictions import read_tracks
 
 FILES, TRACKS, SPLIT = Path("data/raw/music"), Path("data/raw/tracks.csv"), Path("data/split/split.csv")
 PREDICTIONS, NOVELTY = "predictions.csv", "novelty.csv"  # beside metrics.json
@@ -38,6 +37,8 @@ class Evaluated:
     ----------
     unit : str
         Its artist or work, where they are known, else its recording.
+    label : str
+        The class that the prediction was compared with.
     predicted, baseline : str
         The most probable class for the model, and for the linear baseline.
     probability : dict of str to float
@@ -46,6 +47,7 @@ class Evaluated:
     """
 
     unit: str
+    label: str
     predicted: str
     baseline: str
     probability: Mapping[str, float]
@@ -100,6 +102,8 @@ class Music:
         By id, in the order of track_id.
     reason : str
         Why there is nothing to be listened to; empty: there is.
+    note : str
+        What of the labels was other in the evaluation, in a sentence; empty: nothing.
 
     Raises
     ------
@@ -123,6 +127,8 @@ class Music:
             split = place.split if place else ""
             one = Track(id_of(track.track_id), track, track.label, split, found)
             self.tracks[one.id] = one
+
+        self.note = _relabelled(self.judged())
 
     @cached_property
     def by_path(self) -> Mapping[str, Track]:
@@ -160,24 +166,34 @@ def file_of(track: Track) -> Path:
     return path
 
 
+def _relabelled(tested: Sequence[Track]) -> str:
+    n = sum(track.evaluated is not None and track.evaluated.label != track.label for track in tested)
+    if not n:
+        return ""
+    tracks = "1 test track has another label" if n == 1 else f"{n} test tracks have other labels"
+    return (
+        f"{tracks} in data/raw than when this model was evaluated: the list has those of data/raw, "
+        "accuracies those of the evaluation."
+    )
+
+
 def _evaluated(metrics: Path) -> dict[str, Evaluated]:
     """Read what stands beside metrics.json, by track_id; nothing: it is not there."""
     table, novelty = metrics.with_name(PREDICTIONS), metrics.with_name(NOVELTY)
     if not (table.is_file() and novelty.is_file()):
         return {}
+    tested = read_tracks(table)
     novelty_of = {row.track_id: row.novelty for row in read_plain_rows(novelty, Novelty)}
+    if not {row.track_id for row in tested} <= novelty_of.keys():
+        raise EncoreError(f"{novelty}: has not all tracks of {table.name}; delete both, and run `dvc repro`")
     return {
-        row["track_id"]: Evaluated(
-            unit=row["unit"],
-            predicted=row["predicted"],
-            baseline=row["baseline"],
-            probability={name: float(value) for name, value in row.items() if name not in TRACK_COLUMNS},
-            novelty=novelty_of[row["track_id"]],
+        row.track_id: Evaluated(
+            unit=row.unit,
+            label=row.label,
+            predicted=row.predicted,
+            baseline=row.baseline,
+            probability=row.probability,
+            novelty=novelty_of[row.track_id],
         )
-        for row in _rows(table)
+        for row in tested
     }
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)

@@ -49,9 +49,9 @@ def left_out(rows: Iterable[Verdict], music: Music) -> int:
 def summary(verdicts: Mapping[str, Verdict], music: Music) -> Summary:
     """Return what the accuracy would be with verdicts."""
     tested = [
-        Predicted(track.raw.track_id, track.evaluated.unit, track.label, track.evaluated.predicted)
+        Predicted(track.raw.track_id, found.unit, found.label, found.predicted)
         for track in music.tracks.values()
-        if track.evaluated
+        if (found := track.evaluated)
     ]
     return summarized(verdicts, tested)
 

@@ -6,6 +6,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 
 from stages import serve
 from stages.core.errors import EncoreError
+from stages.core.tables import RawTrack, read_rows, write_rows
 from stages.correcting.journal import Journal
 from stages.correcting.verdict import HEADER, Verdict
-from stages.serving.music import id_of
+from stages.serving import review
+from stages.serving.music import TRACKS, Music, id_of
 from tests.serving import Server, make_project, serving
 from tests.synthetic import CLASSES
 
@@ -338,6 +341,28 @@ def test_each_reviewer_has_a_file(tracks, module_workspace):
         assert bobs.get("/verdicts").json["file"] == "data/verdicts/bob-2.csv"
     assert Path("data/verdicts/bob-2.csv").read_text().startswith(f"{HEADER}\n")
     assert not FILE.exists()
+
+
+def test_accuracies_are_by_the_labels_of_the_evaluation(server, tracks, tmp_path, monkeypatch):
+    """As of a run that was evaluated before a label was corrected: nothing is counted twice."""
+    track = next(track for track in tracks if track["is_wrong"])
+    before = server.get("/verdicts").json["summary"]["before"]
+    raw = [
+        replace(row, label=track["predicted"]) if row.track_id == track["track_id"] else row
+        for row in read_rows(TRACKS, RawTrack)
+    ]
+    write_rows(tmp_path / "tracks.csv", raw, RawTrack)
+    monkeypatch.setattr("stages.serving.music.TRACKS", tmp_path / "tracks.csv")
+    music = Music(Path("data/evaluation/metrics.json"))
+    assert music.tracks[track["id"]].is_wrong is False
+    assert music.note.startswith("1 test track has another label in data/raw than when")
+    by_another(track, "label_wrong", track["predicted"])
+    found = review.summary(review.present(Journal.of("anna").rows(), music), music)
+    assert asdict(found.before) == before
+    assert found.after.accuracy == pytest.approx(before["accuracy"] + 1 / len(tracks))
+    assert (found.wrong.label_wrong, found.n_known) == (1, 0)
+    monkeypatch.undo()
+    assert Music(Path("data/evaluation/metrics.json")).note == ""
 
 
 def test_a_verdict_on_a_label_that_a_page_still_shows_is_refused(server, tracks):

@@ -5,7 +5,15 @@ import csv
 import numpy as np
 import pytest
 
-from stages.evaluation.predictions import Predictions, read_segments, write_segments, write_tracks
+from stages.core.errors import EncoreError
+from stages.evaluation.predictions import (
+    Predictions,
+    TrackPrediction,
+    read_segments,
+    read_tracks,
+    write_segments,
+    write_tracks,
+)
 from tests.synthetic import line_of
 from tests.unit.test_metrics import random_predictions
 
@@ -79,3 +87,20 @@ class TestSegments:
         line = line_of(lambda: read_segments(path, ["jazz", "pop"]))
         assert str(path) in line
         assert "pop" in line
+
+
+def test_tracks_are_read_as_they_were_written(tmp_path):
+    """Also where classes are called as the columns before them are."""
+    labels = ["label", "unit", "jazz"]
+    probability = np.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]])
+    tracks = Predictions.of_classifier(np.array(["a", "b"]), np.array([1, 2]), probability)
+    path = tmp_path / "predictions.csv"
+    write_tracks(path, tracks, tracks, {"a": "A", "b": "B"}, labels)
+    assert read_tracks(path) == [
+        TrackPrediction("a", "A", "unit", "label", "label", {"label": 0.5, "unit": 0.25, "jazz": 0.25}),
+        TrackPrediction("b", "B", "jazz", "jazz", "jazz", {"label": 0.125, "unit": 0.125, "jazz": 0.75}),
+    ]
+    for damaged in ("", path.read_text() + "c,C\n", path.read_text().replace("0.75", "x")):
+        path.write_text(damaged)
+        with pytest.raises(EncoreError, match=r"predictions.csv: line \d is damaged; delete the file"):
+            read_tracks(path)

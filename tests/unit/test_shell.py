@@ -160,6 +160,9 @@ def test_what_has_changed_in_the_project_is_said(visit, module_workspace):
     )
     assert visit.barriers() == []
     model.write_bytes(before)
+    expect(page.locator("#listen .listening")).to_contain_text("No picture: data/model/model.json: not what")
+    assert all("409" in line for line in visit.errors)
+    visit.errors.clear()
     page.get_by_role("tab", name="Ask").click()
     expect(alert).to_be_empty()
     page.route("**/about", lambda route: route.fulfill(json={**route.fetch().json(), "key": "another"}))

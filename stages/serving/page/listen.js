@@ -301,7 +301,9 @@ class Listen {
     this.progress = element("p", { class: "progress" });
     this.count = element("p", { class: "muted count", role: "status" });
     const title = element("h2", {}, "Test tracks");
-    this.left = element("div", { class: "card left" }, title, this.progress, filters, this.count, rows);
+    const note = element("p", { class: "muted" }, this.#about.dataset.note);
+    note.hidden = !note.textContent;
+    this.left = element("div", { class: "card left" }, title, note, this.progress, filters, this.count, rows);
     this.filter = new TrackFilter(filters, () => {
       this.list.toStart();
       this.#list();
