@@ -18,6 +18,7 @@ LABELLED = (WRONG, RIGHT)  # the verdicts after which a track has a label
 LONGEST_LABEL = 80  # characters
 NOT_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")  # control characters, line ends, and what UTF-8 cannot hold
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|\+00:00)")
+OF_GIT = re.compile(rb"^(<{7} |={7}\r?$|>{7} )", re.MULTILINE)  # where it could not merge
 REVIEWER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
@@ -133,6 +134,11 @@ def read_verdicts(path: Path, parameter: str = "verdicts") -> list[Verdict]:
         whole, _ = without_torn_end(path.read_bytes(), path.stem)
         if not whole.strip():
             return []
+        if mark := OF_GIT.search(whole):
+            line = whole.count(b"\n", 0, mark.start()) + 1
+            raise ValueError(
+                f", line {line}: git has merged it in part; keep the rows of both, without its marks"
+            )
         if has_own_header(whole):
             rows = _own_rows(whole.decode("utf-8-sig"))
         else:

@@ -1,6 +1,7 @@
 """Music for a browser: the file itself where every browser can play it, else a WAV of it."""
 
 import asyncio
+import io
 from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -72,8 +73,12 @@ def write_wav(path: Path, to: Path, sample_rate_hz: int, rendering: RenderParams
     ------
     EncoreError
         If it cannot be decoded.
+    OSError
+        If it cannot be written.
     """
     _, sink = listen(path, "it", Waveform(), sample_rate_hz, rendering)
     assert isinstance(sink, Waveform)
     samples = at_full_scale(sink.joined())
-    soundfile.write(to, np.clip(samples, -1, 1), sample_rate_hz, subtype="PCM_16", format="WAV")
+    content = io.BytesIO()  # of a full disk libsndfile says nothing that can be told to people
+    soundfile.write(content, np.clip(samples, -1, 1), sample_rate_hz, subtype="PCM_16", format="WAV")
+    to.write_bytes(content.getbuffer())

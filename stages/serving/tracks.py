@@ -14,7 +14,7 @@ from stages.core.errors import EncoreError
 from stages.correcting.journal import Journal
 from stages.correcting.verdict import Verdict
 from stages.serving import hearing, review
-from stages.serving.described import BUSY, ID, STALE, UNKNOWN, answer, curl
+from stages.serving.described import BUSY, ID, STALE, UNKNOWN, answer, curl, problem
 from stages.serving.music import Track, file_of
 from stages.serving.over_time import EXAMPLE as SECONDS
 from stages.serving.over_time import OverTime
@@ -36,6 +36,7 @@ AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"content": {"audio/*": {}}, "description": "The whole."},
     206: {"content": {"audio/*": {}}, "description": "The range that was asked for."},
     416: {"description": "There is no such range; Content-Range has the size."},
+    507: problem("The disk is full.", "the WAV cannot be kept: No space left on device"),
 }
 
 
@@ -175,7 +176,10 @@ async def audio(
         async def make(to: Path) -> None:
             await site.ask(write_wav, path, to, about.input.sample_rate_hz, about.rendering)
 
-        return Played(await site.decoded.wav(track.id, make), media_type="audio/wav")
+        try:
+            path, kind = await site.decoded.wav(track.id, make), "audio/wav"
+        except OSError as error:
+            raise HTTPException(507, f"the WAV cannot be kept: {error.strerror or error}") from None
     return Played(path, media_type=kind)
 
 

@@ -256,6 +256,13 @@ class TestEditedFiles:
             ("b.wav", "label_wrong", "Jazz"),
         ]
 
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    @pytest.mark.parametrize("mark", ["<<<<<<< HEAD", "=======", ">>>>>>> anna"])
+    def test_what_git_could_not_merge_is_named(self, journal, mark, end):
+        first, *others = filled(journal).decode().splitlines()
+        journal.path.write_text(end.join([first, others[0], mark, *others[1:], ""]), newline="")
+        assert f"{journal.path}, line 3: git has merged it in part; keep the rows" in refusal(journal.rows)
+
     def test_a_note_at_the_end_is_not_cut_off(self, journal):
         before = filled(journal) + b"ask bob about these"
         journal.path.write_bytes(before)
@@ -286,13 +293,13 @@ class TestEditedFiles:
 
     def test_a_file_that_an_editor_has_replaced_is_appended_to(self, journal):
         before = filled(journal)
-        with journal._opened(create=False):
-            other = journal.path.with_name("other")
-            other.write_bytes(before)
-            with ThreadPoolExecutor(1) as pool:
+        other = journal.path.with_name("other")
+        other.write_bytes(before)
+        with ThreadPoolExecutor(1) as pool:
+            with journal._opened(create=False):  # until another file is in its place
                 waiting = pool.submit(journal.append, verdict("next"))
                 other.replace(journal.path)
-        assert waiting.result() == ""
+            assert waiting.result() == ""
         assert [row.track_id for row in journal.rows()][-1] == "next"
         assert len(journal.rows()) == 4
 

@@ -345,22 +345,22 @@ def test_each_reviewer_has_a_file(tracks, module_workspace):
 
 def test_accuracies_are_by_the_labels_of_the_evaluation(server, tracks, tmp_path, monkeypatch):
     """As of a run that was evaluated before a label was corrected: nothing is counted twice."""
-    track = next(track for track in tracks if track["is_wrong"])
+    track, label = tracks[0], other_class(tracks[0])
     before = server.get("/verdicts").json["summary"]["before"]
     raw = [
-        replace(row, label=track["predicted"]) if row.track_id == track["track_id"] else row
+        replace(row, label=label) if row.track_id == track["track_id"] else row
         for row in read_rows(TRACKS, RawTrack)
     ]
     write_rows(tmp_path / "tracks.csv", raw, RawTrack)
     monkeypatch.setattr("stages.serving.music.TRACKS", tmp_path / "tracks.csv")
     music = Music(Path("data/evaluation/metrics.json"))
-    assert music.tracks[track["id"]].is_wrong is False
+    assert (track["is_wrong"], music.tracks[track["id"]].is_wrong) == (False, True)
     assert music.note.startswith("1 test track has another label in data/raw than when")
-    by_another(track, "label_wrong", track["predicted"])
+    by_another(track, "label_wrong", label)
     found = review.summary(review.present(Journal.of("anna").rows(), music), music)
     assert asdict(found.before) == before
-    assert found.after.accuracy == pytest.approx(before["accuracy"] + 1 / len(tracks))
-    assert (found.wrong.label_wrong, found.n_known) == (1, 0)
+    assert found.after.accuracy == pytest.approx(before["accuracy"] - 1 / len(tracks))
+    assert (found.right.label_wrong, found.n_known) == (1, 0)
     monkeypatch.undo()
     assert Music(Path("data/evaluation/metrics.json")).note == ""
 

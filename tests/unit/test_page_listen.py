@@ -372,7 +372,7 @@ def test_what_is_refused_is_not_shown_as_taken(visit, tracks):
 def test_who_has_gone_on_while_a_verdict_is_saved_is_not_taken_back(page, tracks):
     """A slow disk: the track that is heard by then stays."""
     held: list[Route] = []
-    page.route("**/verdict", held.append)
+    page.route("**/verdict", lambda route: held.append(route))
     page.keyboard.press("a")
     page.keyboard.press("a")  # impatient: one verdict at a time
     page.keyboard.press("j")

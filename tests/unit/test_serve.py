@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -150,6 +151,13 @@ def test_what_a_browser_cannot_play_is_made_into_a_wav(music, module_workspace):
     try:
         with serving(module_workspace) as other:
             (track,) = other.get(f"/tracks?text={CLASSES[0]}/00.wav").json["tracks"]
+            below = psutil.Process(other.process.pid).children(recursive=True)
+            for process in below:
+                process.rlimit(psutil.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+            full = other.get(track["audio"])
+            assert (full.status, full.json) == (507, {"error": "the WAV cannot be kept: File too large"})
+            for process in below:
+                process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             played = other.get(track["audio"], range="bytes=0-")
             assert (played.status, played.headers["content-type"]) == (206, "audio/wav")
             heard, heard_hz = soundfile.read(io.BytesIO(played.body))

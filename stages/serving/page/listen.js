@@ -217,6 +217,7 @@ class Listen {
 
   async #judge(track, verdict, label) {
     this.verdict.isSaving = true;
+    const shown = this.#track;
     const next = verdict === "withdrawn" ? track : this.#nextUnjudged(track);
     try {
       const answer = await postJson(`/tracks/${track.id}/verdict`, { verdict, label, was: track.label });
@@ -227,7 +228,7 @@ class Listen {
       this.#fail("");
       this.#showProgress(answer.summary);
       this.verdict.isSaving = false;
-      if (this.#track === track) this.#choose(next.id, true);
+      if (this.#track === shown) this.#choose(next.id, true);
       else this.#stay(); // another one was opened meanwhile
       const isEnd = next === track && verdict !== "withdrawn";
       const end = isEnd ? "No other track of this list is left to judge." : "";
