@@ -58,6 +58,7 @@ readme: environment ## run every command of the READMEs as printed; an hour
 pictures: environment ## make the READMEs' pictures anew, of this project's outputs and runs of three models
 	@python -m tests.campaigns.pictures .
 	@python -m tests.campaigns.screenshots .
+	@python -m tests.campaigns.page_pictures .
 
 .PHONY: bench
 bench: environment ## time the pipeline's parts against the obvious way (ONLY=extraction: one part)
@@ -91,6 +92,10 @@ changes: environment ## what changes against BASE=main, as Markdown for a review
 .PHONY: ui
 ui: environment ## MLflow's page of the runs, in the browser if there is a display
 	@python -m stages.ui
+
+.PHONY: serve
+serve: environment ## a page to ask the model, to hear what it gets wrong, and to correct labels
+	@python -m stages.serve
 
 .PHONY: params
 params: environment ## write params.yaml anew from conf/

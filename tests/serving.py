@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,17 @@ from stages import baseline, decode, evaluate, extract, fetch, segment, split, t
 from tests.synthetic import REPO, write_music, write_params
 
 
-def make_project(folder: Path, per_class: int = 6) -> Path:
-    """Make a model of a little music in the current folder; return the music's. A segment lasts a second."""
+def make_project(folder: Path, per_class: int = 6, swapped: Sequence[tuple[str, str]] = ()) -> Path:
+    """Make a model of a little music in the current folder; return the music's. A segment lasts a second.
+
+    Files that are `swapped`, such as blues/02.wav and rock/11.wav, have each other's music: wrong labels.
+    """
     music = write_music(folder / "music", per_class)
+    for one, other in swapped:
+        first, second = music / one, music / other
+        content = first.read_bytes()
+        first.write_bytes(second.read_bytes())
+        second.write_bytes(content)
     write_params("dataset=folder", f"dataset.path={music}", "model=bare/mlp", "train.epochs=2")
     for stage in (fetch, decode, segment, split, extract, baseline, train, evaluate):
         stage.main()

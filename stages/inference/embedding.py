@@ -187,9 +187,9 @@ def embed_all(
     """
     Inputs(method.input, Path(method.encoder) if method.encoder else None)  # its errors are of no file
     code = cache.code_key("stages.inference.embedding", PACKAGES)
-    embed = functools.partial(_embed_cached, method=method, code=code)
+    compute = functools.partial(_embed_cached, method=method, code=code)
     with cache.bounded(cache_gb) as written:
-        answers = isolated_map(embed, files, len(files), doing, patience_s(path for path, _ in files))
+        answers = isolated_map(compute, files, len(files), doing, patience_s(path for path, _ in files))
         for (_, name), answer in zip(files, answers, strict=True):
             if isinstance(answer, Lost):
                 yield f"{name} {answer.reason}"
@@ -213,7 +213,7 @@ def _embed_cached(file: tuple[Path, str], method: Method, code: str) -> Embedded
         arrays, about = found
         return Embedded(vector=arrays["vector"], fingerprint=arrays["fingerprint"], **about)
     try:
-        embedded = _embed(path, name, method)
+        embedded = embed(path, name, method)
     except EncoreError as error:
         return str(error)
     arrays = {"vector": embedded.vector, "fingerprint": embedded.fingerprint}
@@ -221,7 +221,25 @@ def _embed_cached(file: tuple[Path, str], method: Method, code: str) -> Embedded
     return embedded
 
 
-def _embed(path: Path, name: str, method: Method) -> Embedded:
+def embed(path: Path, name: str, method: Method, max_duration_s: float = float("inf")) -> Embedded:
+    """Compute what is known of a file, in this process; nothing of it is kept.
+
+    Parameters
+    ----------
+    path : Path
+        Music in any format that the decode stage reads.
+    name : str
+        What errors call it.
+    method : Method
+    max_duration_s : float
+        See `stages.inference.listening.listen`.
+
+    Raises
+    ------
+    EncoreError
+        If the file is shorter than one segment, or for a reason that `listen` names; or if the model or a
+        feature cannot be used.
+    """
     about = method.input
     inputs = Inputs(about, Path(method.encoder) if method.encoder else None)
 
@@ -234,7 +252,8 @@ def _embed(path: Path, name: str, method: Method) -> Embedded:
 
     segments = Segments(about.segment_length, about.segment_length, sums)
     most = round(PRINTED_S * about.sample_rate_hz)
-    info, sinks = listen(path, name, Several(segments, _Print(most)), about.sample_rate_hz, method.rendering)
+    both = Several(segments, _Print(most))
+    info, sinks = listen(path, name, both, about.sample_rate_hz, method.rendering, max_duration_s)
     assert isinstance(sinks, Several)
     segments, prints = sinks.sinks  # type: ignore[assignment]
     assert isinstance(prints, _Print)

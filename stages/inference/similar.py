@@ -12,6 +12,10 @@ from stages.inference.embedding import Embedded
 from stages.inference.track_index import Index, Track
 
 
+class UnknownError(EncoreError):
+    """The genre or the artist of a file is asked for, and not known."""
+
+
 @dataclass(frozen=True)
 class Similar:
     """A track that is like the files.
@@ -53,8 +57,10 @@ def similar(
 
     Raises
     ------
-    EncoreError
+    UnknownError
         If genre or artist are asked for and not known.
+    EncoreError
+        If the index is damaged.
     """
     vectors = np.stack([heard.vector for heard in files.values()])
     mean = index.scale.unit(vectors).astype(np.float64).mean(axis=0)
@@ -97,7 +103,7 @@ def _genre(index: Index, path: Path, heard: Embedded) -> str:
     known = [track.label for track in _itself(index, path, heard) if track.label]
     genre = known[0] if known else heard.genre
     if not genre:
-        raise EncoreError(
+        raise UnknownError(
             f"the genre of {path} is not known: the index has no such file, and a feature predicts none; "
             "make the index with a model, or leave out --same-genre"
         )
@@ -110,7 +116,7 @@ def _artists(index: Index, files: Mapping[Path, Embedded]) -> list[str]:
         for path, heard in files.items()
     }
     if unknown := [str(path) for path, found in artists.items() if not found]:
-        raise EncoreError(
+        raise UnknownError(
             f"the artist of {some(unknown)} is not known: the index has no such file, or no artist of it; "
             "leave out --other-artists, or make an index with --artists PATTERN"
         )

@@ -4,19 +4,18 @@ import logging
 import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from stages.core.errors import EncoreError
-from stages.serving import ask, hearing, judge, music_map, tracks, uploads
+from stages.serving import about, api_page, ask, judge, music_map, similar_tracks, tracks, uploads
+from stages.serving.described import complete, described
 from stages.serving.guard import Guard
-from stages.serving.site import Site, site_of
+from stages.serving.site import Site
 
 PAGE = Path(__file__).with_name("page")
-TITLE, VERSION = "Encore", "1"
 
 
 def build(site: Site, port: int) -> Guard:
@@ -28,24 +27,21 @@ def build(site: Site, port: int) -> Guard:
     port : int
         Where it will be reached.
     """
-    app = FastAPI(
-        title=TITLE,
-        version=VERSION,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        description=ask.__doc__ or "",
-    )
+    app = described(port)
     app.state.site = site
-    for routes in (ask, tracks, judge, music_map):
+    for routes in (ask, similar_tracks, tracks, judge, music_map, about):
         app.include_router(routes.router)
-    _add_pages(app)
     _add_errors(app)
+    origin = f"http://127.0.0.1:{port}"
+    complete(
+        app, origin, next((track.id for track in site.music.judged()), next(iter(site.music.tracks), ""))
+    )
+    _add_pages(app, api_page.page(app, origin))
     largest: Mapping[str, int] = {"/predict": uploads.MOST_BYTES, "/similar": uploads.MOST_BYTES}
     return Guard(app, port, largest)
 
 
-def _add_pages(app: FastAPI) -> None:
+def _add_pages(app: FastAPI, of_api: str) -> None:
     files = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}
 
     def file(name: str) -> Response:
@@ -60,27 +56,11 @@ def _add_pages(app: FastAPI) -> None:
 
     @app.get("/api", include_in_schema=False)
     async def api() -> Response:
-        return file("api.html")
+        return Response(of_api, media_type="text/html")
 
     @app.get("/page/{name}", include_in_schema=False)
     async def page(name: str) -> Response:
         return file(name)
-
-    @app.get("/about")
-    async def about(site: Annotated[Site, Depends(site_of)]) -> dict[str, Any]:
-        """Say which model answers, what it has learnt from, and how much may be sent."""
-        return {
-            "model": {
-                "name": site.model.name,
-                "kind": site.about.model,
-                "origin": site.model.origin,
-                "labels": site.about.labels,
-                "threshold": site.model.threshold,
-            },
-            "dataset": {"n_tracks": len(site.music.tracks), "reason": site.music.reason},
-            "reviewer": site.reviewer,
-            "limits": {"bytes": uploads.MOST_BYTES, "seconds_of_music": hearing.MOST_S},
-        }
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -90,7 +70,11 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(404)  # the router's own, which is no HTTPException of FastAPI's
     @app.exception_handler(405)
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
+    async def refused(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404 and "text/html" in request.headers.get(
+            "accept", ""
+        ):  # a person's browser
+            return Response((PAGE / "missing.html").read_bytes(), 404, error.headers, "text/html")
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(EncoreError)

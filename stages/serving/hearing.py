@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,17 @@ from stages.core.errors import EncoreError
 from stages.inference.loaded import loaded
 
 if TYPE_CHECKING:
+    from stages.inference.embedding import Method
     from stages.inference.prediction import OverTime, Predictor
+    from stages.inference.similar import Similar
 
-LOADED = (__name__, "stages.inference.prediction", "stages.training.trained")  # before a first question
+# before a first question
+LOADED = (
+    __name__,
+    "stages.inference.prediction",
+    "stages.inference.similar",
+    "stages.training.trained",
+)
 MOST_S = 3600.0  # of music in a file
 MEL_DB = 80.0  # below the loudest, which are drawn
 
@@ -62,6 +71,52 @@ def predict(path: Path, model: Path, encoder: Path | None, over_time: bool) -> d
     return {"prediction": prediction, "over_time": document(by_second, labels)}
 
 
+def most_like(
+    path: Path,
+    model: Path,
+    encoder: Path | None,
+    index: Path,
+    k: int,
+    same_genre: bool,
+    other_artists: bool,
+) -> "tuple[list[Similar], int]":
+    """Find the tracks of an index that are most like a file; nothing of the file is kept.
+
+    Parameters
+    ----------
+    path, model, encoder
+        As in `predict`.
+    index : Path
+        See `stages.inference.track_index.Index`; by the last layer of this model.
+    k, same_genre, other_artists
+        See `stages.inference.similar.similar`.
+
+    Returns
+    -------
+    list of Similar
+    int
+        How many tracks the index has.
+
+    Raises
+    ------
+    EncoreError
+        If the file or the index cannot be used, as a predicate; or its artist is not known.
+    """
+    from stages.inference.embedding import embed
+    from stages.inference.similar import UnknownError, similar
+    from stages.inference.track_index import Index
+
+    heard = embed(path, "it", _method(model, encoder), MOST_S)
+    with closing(Index(index)) as opened:
+        try:
+            return similar(opened, {path: heard}, k, same_genre, other_artists), opened.n_tracks
+        except UnknownError:  # a model always has a genre
+            raise EncoreError(
+                "its artist is not known: it is no track of the dataset, or the dataset says none; leave out "
+                "other_artists"
+            ) from None
+
+
 def warm_up(model: Path, encoder: Path | None) -> None:
     """Load a model, which takes a second, before it is asked."""
     _predictor(model, encoder)
@@ -94,6 +149,13 @@ def document(found: "OverTime", labels: Sequence[str]) -> dict[str, Any]:
 def _rounded(values: NDArray[Any], digits: int) -> list[Any]:
     rounded: list[Any] = np.round(values.astype(np.float64), digits).tolist()
     return rounded
+
+
+@cache
+def _method(model: Path, encoder: Path | None) -> "Method":
+    from stages.inference.embedding import Method
+
+    return Method.of_model(model, encoder)
 
 
 @cache

@@ -14,6 +14,7 @@ from stages.correcting.journal import Journal
 from stages.correcting.verdict import LABELLED, WITHDRAWN, WRONG, Verdict, checked, current
 from stages.evaluation.corrected import Summary
 from stages.serving import review
+from stages.serving.described import ID, UNKNOWN, answer, curl, problem
 from stages.serving.music import Track, id_of
 from stages.serving.site import Site, site_of
 from stages.serving.tracks import track_of
@@ -107,21 +108,110 @@ async def only_json(request: Request) -> None:
         raise HTTPException(415, f"content-type is {kind or 'missing'!r}, should be application/json")
 
 
-@router.post("/tracks/{id}/verdict", dependencies=[Depends(only_json)])
+NONE = {"label_wrong": 0, "ambiguous": 0, "label_right": 0, "broken_audio": 0}
+SUMMARY = {
+    "before": {"n": 30, "accuracy": 0.733333, "ci95": [0.472799, 0.893986]},
+    "after": {"n": 29, "accuracy": 0.758621, "ci95": [0.497166, 0.908437]},
+    "right": {"n": 22, **NONE, "not_judged": 22},
+    "wrong": {"n": 8, **NONE, "ambiguous": 1, "not_judged": 7},
+    "n_elsewhere": 0,
+    "n_known": 0,
+    "bias": "1 of 8 wrong predictions were judged, but 0 of 22 right ones: …",
+}
+EXAMPLES = {
+    "judge": {
+        "verdict": {"verdict": "ambiguous", "label": "", "time": "2026-11-29T06:24:31Z"},
+        "summary": SUMMARY,
+        "note": "",
+    },
+    "verdicts": {
+        "reviewer": "me",
+        "reviewers": ["anna", "me"],
+        "file": "data/verdicts/me.csv",
+        "n_rows": 1,
+        "n_other_music": 0,
+        "summary": SUMMARY,
+    },
+    "agreement": {
+        "reviewer": "me",
+        "other": "anna",
+        "agreement": {
+            "n": 4,
+            "n_other_music": 0,
+            "observed": 0.75,
+            "kappa": 0.5,
+            "kappa_ci95": [-0.234987, 1.0],
+            "verdicts": ["label_wrong", "ambiguous", "label_right", "broken_audio"],
+            "table": [[2, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]],
+            "n_both_wrong": 2,
+            "n_same_label": 2,
+            "differences": [
+                {
+                    "track_id": "disco.00007",
+                    "path": "disco/disco.00007.wav",
+                    "first": "label_wrong",
+                    "first_label": "pop",
+                    "second": "ambiguous",
+                    "second_label": "",
+                }
+            ],
+        },
+        "ids": {"disco.00007": ID},
+    },
+}
+
+
+@router.post(
+    "/tracks/{id}/verdict",
+    tags=["Verdicts"],
+    summary="Judge a track",
+    dependencies=[Depends(only_json)],
+    openapi_extra=curl(
+        f"/tracks/{ID}/verdict",
+        "--header 'content-type: application/json'",
+        """--data '{"verdict": "ambiguous"}'""",
+    ),
+    responses={
+        **answer(EXAMPLES["judge"]),
+        **UNKNOWN,
+        409: problem("There is no verdict to be taken back.", "disco.00007: there is no verdict …"),
+        415: problem("The body is no JSON.", "content-type is 'text/plain', should be application/json"),
+    },
+)
 async def judge(
     site: Annotated[Site, Depends(site_of)], track: Annotated[Track, Depends(track_of)], said: Said
 ) -> Taken:
-    """Take a verdict on a track, or take the present one back."""
+    """Take a verdict on a track, or take the present one back.
+
+    The body is JSON. `verdict` is label_wrong, with the right genre as `label` if that can be said;
+    ambiguous; label_right, so the model is wrong; broken_audio; or withdrawn. It is on the disk when the
+    answer comes.
+    """
     return await run_in_threadpool(_judge, site, track, said)
 
 
-@router.get("/verdicts")
+@router.get(
+    "/verdicts",
+    tags=["Verdicts"],
+    summary="What verdicts change",
+    openapi_extra=curl("/verdicts"),
+    responses=answer(EXAMPLES["verdicts"]),
+)
 async def verdicts(site: Annotated[Site, Depends(site_of)]) -> Verdicts:
     """Say what the accuracy would be with the verdicts of this server's reviewer."""
     return await run_in_threadpool(_verdicts, site)
 
 
-@router.get("/verdicts/agreement")
+@router.get(
+    "/verdicts/agreement",
+    tags=["Verdicts"],
+    summary="How far two reviewers agree",
+    openapi_extra=curl("/verdicts/agreement?with=anna"),
+    responses={
+        **answer(EXAMPLES["agreement"]),
+        404: problem("There is no such reviewer.", "with: no other reviewer of that name has a journal; …"),
+    },
+)
 async def agreement(
     site: Annotated[Site, Depends(site_of)],
     other: Annotated[str, Query(alias="with", description="A reviewer; GET /verdicts names all.")],

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Literal
 
 from stages.asking.collection import TRACKS
@@ -49,8 +49,9 @@ class PreparedLibrary:
     """
 
     def __init__(self, model: Path, encoder: Path | None):
-        self._words = [str(model.absolute()), *([str(encoder.absolute())] if encoder else [])]
+        self._words = [str(path.absolute()) for path in (model, encoder) if path]
         self._library: Library | None = None
+        self._lock = Lock()
         self._process: subprocess.Popen[str] | None = None
         self._status = Status("running", HEARING)
         try:
@@ -69,7 +70,7 @@ class PreparedLibrary:
             return
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stages.serving.preparing", *self._words],
+                [sys.executable, "-m", "stages.serving.preparing", self._library.folder.name, *self._words],
                 stdin=subprocess.PIPE,  # closed with this process, however that ends
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -98,8 +99,12 @@ class PreparedLibrary:
 
     @property
     def status(self) -> Status:
-        """Whether it can be used now."""
-        return self._status
+        """Whether it can be used now; if somebody has deleted the work cache, it is made again."""
+        with self._lock:
+            if self._library and self._status.state == "ready" and not self._library.is_made:
+                self._status = Status("running", HEARING)
+                self.start()
+            return self._status
 
     @property
     def library(self) -> Library:
@@ -110,8 +115,9 @@ class PreparedLibrary:
         EncoreError
             If it cannot be used: the line of `status`.
         """
-        if self._library is None or self._status.state != "ready":
-            raise EncoreError(self._status.line)
+        status = self.status
+        if self._library is None or status.state != "ready":
+            raise EncoreError(status.line)
         return self._library
 
     def _follow(self, process: "subprocess.Popen[str]") -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from stages.core.errors import some
 from stages.inference.library import Library, Point
+from stages.serving.described import ID, answer, curl
 from stages.serving.library import Status
 from stages.serving.music import Music, id_of
 from stages.serving.site import Site, site_of
@@ -39,7 +40,31 @@ class MusicMap(BaseModel):
     points: Points
 
 
-@router.get("/map", responses={200: {"model": MusicMap}})
+EXAMPLE = {
+    "state": "ready",
+    "line": "",
+    "n_tracks": 1,
+    "n_shown": 1,
+    "points": {
+        "id": [ID],
+        "name": ["disco/disco.00007.wav"],
+        "x": [0.271],
+        "y": [-0.843],
+        "label": ["disco"],
+        "predicted": ["pop"],
+        "split": ["test"],
+        "is_wrong": [True],
+    },
+}
+
+
+@router.get(
+    "/map",
+    tags=["Tracks"],
+    summary="All music as points",
+    openapi_extra=curl("/map"),
+    responses={200: {"model": MusicMap, **answer(EXAMPLE)[200]}},
+)
 def music_map(site: Annotated[Site, Depends(site_of)]) -> Response:
     """Return where each track lies on the map.
 

@@ -25,12 +25,12 @@ ANOTHER = "by another server"
 
 
 def main() -> None:
-    """Make the library for the folder of a model and, if one is given, the file of its encoder."""
-    model, *encoder = sys.argv[1:]
+    """Make the library of a name, for the folder of a model and, if one is given, the file of its encoder."""
+    name, model, *encoder = sys.argv[1:]
     os.nice(NICENESS)
     Thread(target=_end_with_the_server, daemon=True).start()
     try:
-        _make(Path(model), Path(encoder[0]) if encoder else None)
+        _make(name, Path(model), Path(encoder[0]) if encoder else None)
     except EncoreError as error:
         _tell(failed=str(error))
     except OSError as error:
@@ -42,7 +42,7 @@ def main() -> None:
         _tell(done=True)
 
 
-def _make(model: Path, encoder: Path | None) -> None:
+def _make(name: str, model: Path, encoder: Path | None) -> None:
     from filelock import FileLock, Timeout
 
     from stages.inference.embedding import Method
@@ -50,7 +50,11 @@ def _make(model: Path, encoder: Path | None) -> None:
 
     method = Method.of_model(model, encoder)
     library = Library.of(method, TRACKS)
-    lock = FileLock(work_cache("locks") / f"library-{library.folder.name}.lock")
+    if library.folder.name != name:
+        raise EncoreError(
+            "model, list of tracks or code are others than at the server's start; start it again"
+        )
+    lock = FileLock(work_cache("locks") / f"library-{name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import Path as InAddress
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from stages.core.errors import EncoreError
 from stages.correcting.journal import Journal
 from stages.correcting.verdict import Verdict
 from stages.serving import hearing, review
+from stages.serving.described import BUSY, ID, UNKNOWN, answer, curl
 from stages.serving.music import Track, file_of
+from stages.serving.over_time import EXAMPLE as SECONDS
+from stages.serving.over_time import OverTime
 from stages.serving.playing import media_type, write_wav
 from stages.serving.site import Site, site_of
 
@@ -30,40 +34,58 @@ Order = Literal["confidently_wrong", "novelty", "track_id"]
 Kind = Literal["", "judged", "unjudged", "label_wrong", "ambiguous", "label_right", "broken_audio"]
 AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"content": {"audio/*": {}}, "description": "The whole."},
-    206: {"description": "A range."},
+    206: {"content": {"audio/*": {}}, "description": "The range that was asked for."},
+    416: {"description": "There is no such range; Content-Range has the size."},
 }
 
 
 class Listed(BaseModel):
     """A track. What the evaluation says is null for what is no test track; `verdict` is the reviewer's."""
 
-    id: str
-    track_id: str
-    name: str
-    split: str
-    label: str
-    predicted: str | None
-    probability: float | None
-    baseline: str | None
-    is_wrong: bool | None
-    novelty: float | None
-    probabilities: dict[str, float] | None
-    verdict: review.Given | None
-    audio: str
+    id: str = Field(description="What addresses call it.")
+    track_id: str = Field(description="What the dataset's tables call it.")
+    name: str = Field(description="Its path in the dataset.")
+    split: str = Field(description="train, valid or test; empty: it was dropped.")
+    label: str = Field(description="Its genre as the dataset says; empty: unlabelled.")
+    predicted: str | None = Field(description="The model's most probable genre.")
+    probability: float | None = Field(description="Of the predicted genre.")
+    baseline: str | None = Field(description="What the linear baseline predicts.")
+    is_wrong: bool | None = Field(description="Whether the prediction differs from the label.")
+    novelty: float | None = Field(description="How unlike what the model has learnt from.")
+    probabilities: dict[str, float] | None = Field(description="Of all genres.")
+    verdict: review.Given | None = Field(description="The reviewer's; null: there is none.")
+    audio: str = Field(description="Where to hear it.")
 
 
 class Tracks(BaseModel):
-    """Tracks that were asked for, and how many there are without `limit` and `offset`.
+    """Tracks that were asked for."""
 
-    `problem` says why no verdict can be shown; it is empty where nothing is wrong with the journal.
-    """
-
-    total: int
+    total: int = Field(description="How many there are, without limit and offset.")
     tracks: list[Listed]
-    problem: str
+    problem: str = Field(description="Why no verdicts are shown; empty: they are.")
 
 
-def track_of(id: str, site: Annotated[Site, Depends(site_of)]) -> Track:  # noqa: A002  # as the address has it
+EXAMPLE = {
+    "id": ID,
+    "track_id": "disco.00007",
+    "name": "disco/disco.00007.wav",
+    "split": "test",
+    "label": "disco",
+    "predicted": "pop",
+    "probability": 0.704589,
+    "baseline": "pop",
+    "is_wrong": True,
+    "novelty": 0.255146,
+    "probabilities": {"blues": 0.062169, "disco": 0.233242, "pop": 0.704589},
+    "verdict": {"verdict": "label_wrong", "label": "pop", "time": "2026-11-29T06:24:31Z"},
+    "audio": f"/tracks/{ID}/audio",
+}
+
+
+def track_of(
+    id: Annotated[str, InAddress(description="The id of a track, as /tracks lists it.")],  # noqa: A002  # as in the address
+    site: Annotated[Site, Depends(site_of)],
+) -> Track:
     """Return the track that an address names.
 
     Raises
@@ -76,7 +98,13 @@ def track_of(id: str, site: Annotated[Site, Depends(site_of)]) -> Track:  # noqa
     return site.music.tracks[id]
 
 
-@router.get("/tracks")
+@router.get(
+    "/tracks",
+    tags=["Tracks"],
+    summary="The tracks of the dataset",
+    openapi_extra=curl("/tracks?split=test&limit=1"),
+    responses=answer({"total": 17, "tracks": [EXAMPLE], "problem": ""}),
+)
 async def tracks(
     site: Annotated[Site, Depends(site_of)],
     split: Annotated[str, Query(description="Only of this split; test has predictions.")] = "",
@@ -85,8 +113,8 @@ async def tracks(
     text: Annotated[str, Query(description="Only with this in name, label or prediction.")] = "",
     verdict: Annotated[Kind, Query(description="Only with such a verdict of this server's reviewer.")] = "",
     order: Annotated[Order, Query(description="Test tracks come first.")] = "confidently_wrong",
-    limit: Annotated[int, Query(ge=1)] = 1_000_000,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, description="The most tracks to list.")] = 1_000_000,
+    offset: Annotated[int, Query(ge=0, description="How many tracks to leave out before them.")] = 0,
 ) -> Tracks:
     """List the dataset's tracks, by default the most confidently wrong ones of test first."""
     tested = site.music.judged()
@@ -111,18 +139,34 @@ async def tracks(
     return Tracks(total=len(chosen), tracks=chosen[offset : offset + limit], problem=problem)
 
 
-@router.get("/tracks/{id}")
+@router.get(
+    "/tracks/{id}",
+    tags=["Tracks"],
+    summary="A track",
+    openapi_extra=curl(f"/tracks/{ID}"),
+    responses={**answer(EXAMPLE), **UNKNOWN},
+)
 async def one(site: Annotated[Site, Depends(site_of)], track: Annotated[Track, Depends(track_of)]) -> Listed:
-    """Say what is known of a track."""
+    """Say what is known of a track, as the list does."""
     given = await run_in_threadpool(_verdicts, site)
     return listed(track, given.get(track.raw.track_id))
 
 
-@router.get("/tracks/{id}/audio", response_class=Response, responses=AUDIO)
+@router.get(
+    "/tracks/{id}/audio",
+    tags=["Tracks"],
+    summary="How a track sounds",
+    response_class=Response,
+    openapi_extra=curl(f"/tracks/{ID}/audio", "--output", "track.wav"),
+    responses={**AUDIO, **UNKNOWN, **BUSY},
+)
 async def audio(
     site: Annotated[Site, Depends(site_of)], track: Annotated[Track, Depends(track_of)]
 ) -> Response:
-    """Return a track, or a range of it: the file itself, or a WAV where some browsers cannot play that."""
+    """Return a track, or a range of it: the file itself, or a WAV where some browsers cannot play that.
+
+    A header such as `Range: bytes=0-65535` asks for a part, as players do.
+    """
     path = _file(track)
     kind = media_type(path)
     if kind is None:
@@ -135,7 +179,14 @@ async def audio(
     return Played(path, media_type=kind)
 
 
-@router.get("/tracks/{id}/over-time")
+@router.get(
+    "/tracks/{id}/over-time",
+    tags=["Tracks"],
+    summary="What the model says of a track over time",
+    response_model=OverTime,
+    openapi_extra=curl(f"/tracks/{ID}/over-time"),
+    responses={**answer(SECONDS), **UNKNOWN, **BUSY},
+)
 async def over_time(
     site: Annotated[Site, Depends(site_of)], track: Annotated[Track, Depends(track_of)]
 ) -> dict[str, Any]:

@@ -17,9 +17,9 @@ AT_ONCE = 16
 BUSY_S = 2  # when to try again
 
 
-def busy(line: str) -> HTTPException:
-    """Return the answer for what cannot be done at the moment."""
-    return HTTPException(503, line, {"retry-after": str(BUSY_S)})
+def busy(line: str, wait_s: int = BUSY_S) -> HTTPException:
+    """Return the answer for what cannot be done at the moment; `wait_s`: when to try again."""
+    return HTTPException(503, line, {"retry-after": str(wait_s)})
 
 
 class Uploads:

@@ -34,7 +34,7 @@ READMES = [
     *(f"{folder}/README.md" for folder in ("conf", "data", "models", "stages", "tests")),
 ]
 COMMAND = re.compile(
-    r"(encore|dvc|make|python|dask|printf|BENCH_AUDIO=\S+ make|MLFLOW_TRACKING_URI=\S+ mlflow|-S) "
+    r"(encore|dvc|make|python|dask|printf|curl|BENCH_AUDIO=\S+ make|MLFLOW_TRACKING_URI=\S+ mlflow|-S) "
 )
 TO_FILL_IN = re.compile(r"\b(NAME|FILE|FOLDER|REPOSITORY)\b(?!=)|\bKEY=|…")
 LEFT_OUT = {
@@ -43,6 +43,7 @@ LEFT_OUT = {
     "make readme": "it is what runs",
     "make pictures": "it needs runs of three models, and Chromium",
     "make bench": "it takes an hour",
+    "make serve": "encore serve does the same",
     "make ui": "it serves until it is stopped; tests/pipeline/test_experiments.py looks at its pages",
     "encore ui": "the same",
     "encore verify": "make verify does the same",
@@ -66,6 +67,7 @@ GRID = "encore grid"
 TRAINS = ("dvc exp run ", "encore run ")
 BACKGROUND = (  # they serve the commands that follow
     "dask scheduler",
+    "encore serve",
     "python -m stages.worker",
     "MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow models serve",
 )

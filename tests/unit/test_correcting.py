@@ -5,6 +5,7 @@ import errno
 import itertools
 import json
 import multiprocessing
+import os
 import random
 import resource
 import signal
@@ -305,22 +306,21 @@ class TestEditedFiles:
 
 
 PROGRAM = """
-import sys
-from dataclasses import replace
+import json, sys
 from pathlib import Path
 from stages.correcting.journal import Journal
-from tests.unit.test_correcting import verdict
+from stages.correcting.verdict import Verdict
 
-name, path, n = sys.argv[1:]
+name, path, n, values = sys.argv[1:]
 journal = Journal(Path(path), "anna")
 for number in range(int(n)):
-    journal.append(verdict(f"{name}.{number}"))
+    journal.append(Verdict(**(json.loads(values) | {"track_id": f"{name}.{number}"})))
     print(number, flush=True)
 """
 
 
 def start(journal: Journal, name: str, n: int) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", PROGRAM, name, str(journal.path), str(n)]
+    words = [sys.executable, "-c", PROGRAM, name, str(journal.path), str(n), json.dumps(asdict(verdict()))]
     return subprocess.Popen(words, cwd=REPO, stdout=subprocess.PIPE, text=True)
 
 
@@ -341,6 +341,18 @@ class TestProcesses:
         assert len(set(there)) == len(there)
         assert [track_id for track_id in there if track_id in set(said)] == said
         assert len(there) <= len(said) + 4, "a row that was written and not yet said, for each process"
+
+    def test_a_writer_waits_until_another_one_has_ended(self, journal):
+        before, line = filled(journal), line_of(verdict("slow"))
+        with ThreadPoolExecutor(1) as pool:
+            with journal._opened(create=False) as file:
+                os.write(file, line[:50])
+                waiting = pool.submit(journal.append, verdict("next"))
+                with pytest.raises(TimeoutError):
+                    waiting.result(timeout=0.3)  # it would take the first half for torn, and cut it off
+                os.write(file, line[50:])
+            assert waiting.result() == ""
+        assert journal.path.read_bytes() == before + line + line_of(verdict("next"))
 
     def test_many_writers_tear_and_lose_no_line(self, journal):
         names, n = ("a", "b", "c"), 60

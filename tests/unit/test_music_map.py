@@ -124,6 +124,35 @@ def test_the_same_model_has_the_same_bytes_and_is_heard_once(unheard):
     assert library.status == Status("ready")  # at once, without a process
 
 
+def test_it_is_made_again_if_the_work_cache_is_deleted(unheard):
+    library = PreparedLibrary(MODEL, None)
+    library.start()
+    until(lambda: library.status, lambda status: status.state != "running")
+    made = library.library.folder
+    shutil.rmtree(LIBRARIES)
+    assert library.status.state == "running"
+    until(lambda: library.status, lambda status: status.state != "running")
+    library.stop()
+    assert library.library.folder == made
+    assert made.is_dir()
+
+
+def test_other_music_than_at_the_start_needs_another_server(unheard):
+    library = PreparedLibrary(MODEL, None)
+    content = TRACKS.read_bytes()
+    TRACKS.chmod(0o644)
+    try:
+        write_rows(TRACKS, read_rows(TRACKS, RawTrack)[1:], RawTrack)
+        library.start()
+        until(lambda: library.status, lambda status: status.state != "running")
+    finally:
+        TRACKS.write_bytes(content)
+    library.stop()
+    assert library.status.state == "failed"
+    assert library.status.line.endswith("start it again")
+    assert not LIBRARIES.exists() or not list(LIBRARIES.iterdir())
+
+
 def test_another_label_moves_no_point(unheard):
     prepared()
     rows = read_rows(TRACKS, RawTrack)

@@ -53,7 +53,7 @@ def opened(browser: Browser, server: Server, *look: Any) -> Iterator[Visit]:
     with visiting(browser, server.address, *look) as visit:
         visit.go("/#ask")
         yield visit
-        pardon(visit, "/similar?k=5", "status of 404")
+        pardon(visit, "/similar?k=5", "status of 503")  # while the music is heard for the first time
 
 
 def pardon(visit: Visit, *parts: str) -> None:
@@ -159,6 +159,15 @@ class TestAnswer:
         choose(page, path)
         expect(page.locator(".note")).to_contain_text("should last 5.00 s, but 4.00 s can be read")
 
+    def test_an_answer_without_a_picture_says_why(self, page, server, song):
+        answer = server.ask("POST", "/predict?name=song.mid", song.read_bytes()).json
+        why = "it is played in 3 windows, as for the training: they have no common time"
+        page.route("**/predict*", lambda route: route.fulfill(json=answer | {"over_time_problem": why}))
+        choose(page, song)
+        expect(page.locator(".heard")).to_contain_text(f"No picture: {why}.")
+        expect(page.locator(".player-stack")).to_be_hidden()
+        expect(page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
+
     def test_a_format_that_the_browser_cannot_play_is_answered(self, page, song, tmp_path):
         path = tmp_path / "song.aiff"
         soundfile.write(path, *soundfile.read(song))
@@ -167,6 +176,75 @@ class TestAnswer:
             "This browser cannot play this format; the answer is not affected."
         )
         expect(page.get_by_role("button", name="Play", exact=True)).to_be_disabled()
+
+
+@needs_chromium
+class TestSimilar:
+    def test_a_track_of_the_dataset_finds_itself_and_is_played(self, page, music):
+        choose(page, music / CLASSES[0] / "00.wav")
+        rows = page.locator(".similar li")
+        expect(rows).to_have_count(5, timeout=60_000)  # all music is heard first
+        first = rows.first
+        expect(first.locator(".name")).to_have_text(f"{CLASSES[0]}/00.wav")
+        expect(first.locator(".muted")).to_have_text(f"{CLASSES[0]}, very similar, 1.00 same recording")
+        first.get_by_role("button").click()
+        page.get_by_role("button", name=f"Pause {CLASSES[0]}/00.wav").wait_for()
+
+    @pytest.fixture
+    def listed(self, visit, server, song):
+        """Real tracks, which are found at the second try; the answer waits for them."""
+        tracks = server.get("/tracks?split=test").json["tracks"][:3]
+        found = [
+            {
+                "id": track["id"],
+                "name": track["name"],
+                "genre": track["label"],
+                "is_predicted": number == 2,
+                "artist": "Nobody" if number == 1 else "",
+                "similarity": 0.98 - 0.2 * number,
+                "same_recording": number == 0,
+                "audio": track["audio"],
+            }
+            for number, track in enumerate(tracks)
+        ]
+        tries = []
+
+        def answer(route):
+            tries.append(route.request.url)
+            if len(tries) > 1:
+                route.fulfill(json={"tracks": found})
+            else:
+                error = {"error": "The music is being heard for the first time: 3 of 18 tracks"}
+                route.fulfill(status=503, headers={"retry-after": "2"}, json=error)
+
+        visit.page.route("**/similar*", answer)
+        choose(visit.page, song)
+        yield found
+        pardon(visit, "/similar", "status of 503")
+
+    def test_they_appear_when_the_index_is_ready(self, page, listed):
+        expect(page.locator(".beside")).to_contain_text(
+            "The music is being heard for the first time: 3 of 18 tracks. The list appears here by itself."
+        )
+        rows = page.locator(".similar li")
+        expect(rows).to_have_count(3)
+        words = ("very similar, 0.98 same recording", "similar, 0.78", "somewhat similar, 0.58")
+        for row, track, how in zip(rows.all(), listed, words, strict=True):
+            genre = f"{track['genre']} (predicted)" if track["is_predicted"] else track["genre"]
+            expect(row.locator(".name")).to_have_text(track["name"])
+            artist = f"{track['artist']}, " if track["artist"] else ""
+            expect(row.locator(".muted")).to_have_text(f"{artist}{genre}, {how}")
+
+    def test_one_sound_is_heard_at_a_time(self, page, listed):
+        names = [f"Play {track['name']}" for track in listed]
+        page.get_by_role("button", name=names[0], exact=True).click()
+        page.get_by_role("button", name=f"Pause {listed[0]['name']}", exact=True).wait_for()
+        page.get_by_role("button", name=names[1], exact=True).click()
+        page.get_by_role("button", name=f"Pause {listed[1]['name']}", exact=True).wait_for()
+        page.get_by_role("button", name=names[0], exact=True).wait_for()
+        page.get_by_role("button", name="Play", exact=True).click()
+        page.get_by_role("button", name=names[1], exact=True).wait_for()
+        page.get_by_role("button", name="Pause", exact=True).wait_for()
 
 
 @needs_chromium
@@ -183,7 +261,7 @@ class TestProblems:
         expect(visit.page.get_by_role("alert")).to_contain_text(line)
         expect(visit.page.locator(".answer")).to_be_hidden()
         expect(visit.page.locator(".waiting")).to_be_hidden()
-        pardon(visit, "/predict", "status of 422")
+        pardon(visit, "status of 422")
 
     def test_a_file_that_is_too_large_is_not_sent(self, page):
         page.locator(".drop").evaluate(
@@ -201,6 +279,14 @@ class TestProblems:
         transfer.evaluate("it => it.items.add(new File(['x'], 'b.wav'))")
         page.dispatch_event(".drop", "drop", {"dataTransfer": transfer})
         expect(page.get_by_role("alert")).to_contain_text("of 2 files a.wav is asked about")
+        expect(page.locator(".said h2")).to_have_text("a.wav")
+
+    def test_a_file_that_is_dropped_on_another_tab_is_asked_about(self, page, song):
+        page.get_by_role("tab", name="Map").click()
+        content = base64.b64encode(song.read_bytes()).decode()
+        transfer = page.evaluate_handle(DROP, ["a.wav", content])
+        page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+        expect(page.get_by_role("tab", name="Ask")).to_have_attribute("aria-selected", "true")
         expect(page.locator(".said h2")).to_have_text("a.wav")
 
     def test_a_busy_server_is_asked_again(self, visit, song):
@@ -239,7 +325,9 @@ class TestProblems:
 
 @needs_chromium
 class TestPlayer:
-    def test_the_playhead_moves_while_it_plays(self, page, song):
+    @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+    def test_the_playhead_moves_while_it_plays(self, page, song, motion):
+        page.emulate_media(reduced_motion=motion)
         choose(page, song)
         page.get_by_role("button", name="Play", exact=True).click()
         before = page.evaluate(HEAD)
@@ -453,6 +541,7 @@ def test_nothing_bars_people_from_it(browser, server, song, look):
     with opened(browser, server, *look) as visit:
         assert visit.barriers() == []
         choose(visit.page, song)
+        expect(visit.page.locator(".similar li")).to_have_count(5, timeout=60_000)
         visit.page.locator(".player-table summary").click()
         assert visit.barriers() == []
         assert visit.overflow() == 0

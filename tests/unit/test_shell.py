@@ -93,9 +93,73 @@ def test_the_address_names_the_tab(visit):
 
 @needs_chromium
 @pytest.mark.parametrize("look", LOOKS, ids=str)
-@pytest.mark.parametrize("path", ["/", "/api"])
+@pytest.mark.parametrize("path", ["/", "/#listen", "/#map", "/api"])
 def test_everybody_can_use_it(browser, server, look, path):
-    with visiting(browser, server.address, *look) as visit:
+    with visiting(browser, server.address, *look, reduced_motion="reduce") as visit:
         visit.go(path)
         assert visit.barriers() == []
         assert visit.overflow() == 0
+
+
+@needs_chromium
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_a_person_who_is_lost(browser, server, look):
+    with visiting(browser, server.address, *look) as visit:
+        visit.go("/nothing")
+        assert visit.errors.pop().startswith(
+            "Failed to load resource: the server responded with a status of 404"
+        )
+        assert visit.barriers() == []
+        visit.page.get_by_role("link", name="the API").click()
+        expect(visit.page.get_by_role("heading", level=1)).to_have_text("Encore: the API")
+
+
+@needs_chromium
+def test_without_javascript_it_says_what_there_is_in_its_place(browser, server):
+    with visiting(browser, server.address, java_script_enabled=False) as visit:
+        visit.go()
+        expect(visit.page.get_by_text("This page needs JavaScript")).to_be_visible()
+        visit.page.get_by_role("link", name="API", exact=True).click()
+        expect(visit.page.get_by_text(f"'{server.address}/about'")).to_be_visible()
+
+
+@needs_chromium
+def test_a_line_of_the_api_is_copied(browser, server):
+    with visiting(browser, server.address, permissions=["clipboard-read", "clipboard-write"]) as visit:
+        visit.go("/api")
+        button = visit.page.locator("#about").get_by_role("button")
+        button.focus()
+        visit.page.keyboard.press("Enter")
+        expect(button).to_have_text("Copied")
+        copied = visit.page.evaluate("navigator.clipboard.readText()")
+        assert copied == f"curl '{server.address}/about'"
+
+
+@needs_chromium
+def test_a_server_that_is_gone_is_said_in_words(browser, module_workspace, server):
+    with serving(module_workspace) as other, visiting(browser, other.address) as visit:
+        visit.go()
+        other.kill()
+        visit.page.get_by_role("tab", name="Map").click()
+        expect(visit.page.get_by_role("tabpanel")).to_contain_text("still running")
+        assert visit.errors
+        visit.errors.clear()
+
+
+@needs_chromium
+def test_the_watch_sees_what_is_wrong(browser, server):
+    """An inline style, a request that leaves the machine, an error: none of them goes unnoticed."""
+    with visiting(browser, server.address) as visit:
+        visit.go()
+        visit.page.evaluate("""() => {
+          document.body.insertAdjacentHTML("beforeend", "<p style='color: red'>red</p>");
+          document.body.insertAdjacentHTML("beforeend", "<img src='http://127.0.0.2:9/x.png'>");
+          setTimeout(() => { throw new Error("thrown"); });
+          return new Promise((resolve) => setTimeout(resolve, 500));
+        }""")
+        found = "\n".join(visit.errors)
+        for part in ("style-src", "img-src", "thrown"):
+            assert part in found
+        assert [line.split(":")[0] for line in visit.barriers()] == ["image-alt", "region"]
+        visit.errors.clear()
+        visit.foreign.clear()

@@ -9,6 +9,7 @@ import { SimilarTracks } from "./similar.js";
 import { send } from "./upload.js";
 
 const K = 5; // similar tracks
+const MOST_GENRES = 16; // in view at once
 const MB = 1e6;
 const [UNHEARD, UNHEARD_S] = [0.001, 2]; // below this level for so long, the microphone may be muted
 const MANY = "one file at a time; `encore predict FOLDER` answers about many";
@@ -99,12 +100,16 @@ class Ask {
     const words = inWords(answer);
     this.#say("");
     this.live.textContent = words.map((one) => one.textContent).join(" ");
-    const note = answer.note ? [element("p", { class: "note" }, `Read only in part: it ${answer.note}.`)] : [];
+    const inPart = `Read only in part: it ${answer.note}.`;
+    const note = answer.note ? [element("p", { class: "note" }, inPart)] : [];
     const heard = `${clock(answer.seconds)} of music, answered in ${seconds.toFixed(1)} s`;
     const about = element("p", { class: "muted" }, heard);
     const said = element("div", {}, element("h2", {}, file.name), ...words, ...note, about);
     this.said.replaceChildren(said, worth(this.#about.model));
-    this.genres.replaceChildren(allGenres(answer, this.#about.model.labels));
+    const { labels } = this.#about.model;
+    const scrolled = { class: "scroll", tabindex: 0, role: "region", "aria-label": "All genres" };
+    const genres = element("div", labels.length > MOST_GENRES ? scrolled : {}, allGenres(answer, labels));
+    this.genres.replaceChildren(genres);
     const { threshold } = this.#about.model;
     this.player.load({ name: file.name, audioUrl: this.#url, overTime: answer.over_time, threshold });
     this.noPicture.textContent = answer.over_time_problem ? `No picture: ${answer.over_time_problem}.` : "";
@@ -231,6 +236,7 @@ class Ask {
       if (!carriesFiles(event)) return;
       event.preventDefault();
       if (isShown()) this.#take(event.dataTransfer);
+      else showHere(event.dataTransfer.files[0]);
     });
   }
 
@@ -289,4 +295,9 @@ class Ask {
     this.choices.hidden = false;
     return recording;
   }
+}
+
+/** Ask about a file that was dropped on another tab. */
+function showHere(file) {
+  document.dispatchEvent(new CustomEvent("encore:show", { detail: { tab: "ask", file } }));
 }

@@ -13,6 +13,7 @@ import { TrackList } from "./track_list.js";
 const AGAIN_MS = 1000; // while the music is heard
 const NEAR = 14; // pixels from the pointer to a point
 const NEIGHBOURS = 20; // that are listed
+const BY_ITSELF = "The map appears here by itself; the other tabs work meanwhile.";
 const UNLABELLED = "unlabelled";
 const HELP = [
   ["The map", "tracks that the model hears alike lie together; how far groups are apart says little"],
@@ -67,9 +68,11 @@ class MusicMap {
       this.#loadLater();
       return;
     }
-    this.#say(map.line, map.state !== "running");
+    const isRunning = map.state === "running";
+    this.#say(isRunning ? `${map.line}. ${BY_ITSELF}` : map.line, !isRunning);
     this.note.classList.toggle("problem", map.state === "failed");
-    if (map.state === "running") this.#loadLater();
+    this.note.classList.toggle("card", map.state !== "ready");
+    if (isRunning) this.#loadLater();
     if (map.state === "ready") this.#fill(map);
   }
 

@@ -177,6 +177,7 @@ export class Player {
       this.seek(timeOf(event));
     });
     this.stack.addEventListener("pointermove", (event) => {
+      if (!this.#drawn) return; // another piece was loaded while the pointer was held
       const time = timeOf(event);
       if (this.#seeking) this.seek(time);
       this.pointer.hidden = false;

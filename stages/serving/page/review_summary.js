@@ -36,7 +36,7 @@ export class ReviewSummary {
    */
   constructor(container, onTrack) {
     this.onTrack = onTrack;
-    this.numbers = element("div");
+    this.numbers = element("div", { class: "changes" });
     this.command = element("code");
     this.copy = element("button", { type: "button" }, "Copy");
     const line = element("div", { class: "command" }, this.command, this.copy);
@@ -104,8 +104,9 @@ export class ReviewSummary {
 
   async #compare() {
     const asked = (this.#shown += 1);
+    if (!this.other.value) return this.agreement.replaceChildren();
+    if (!this.agreement.children.length) this.agreement.append(element("p", { class: "muted" }, "Comparing …"));
     let content = [];
-    if (!this.other.value) return this.agreement.replaceChildren(...content);
     try {
       const path = `/verdicts/agreement?with=${encodeURIComponent(this.other.value)}`;
       content = this.#beside(await getJson(path));

@@ -57,9 +57,8 @@ export class SimilarTracks {
     // a path breaks behind its folders
     const parts = name.split(/(?<=\/)/).flatMap((part) => [part, element("wbr")]);
     const title = element("span", { class: "name" }, ...parts);
-    if (artist) title.append(element("span", { class: "muted" }, ` by ${artist}`));
     const genreText = isPredicted ? `${genre} (predicted)` : genre;
-    const how = `${genreText ? `${genreText}, ` : ""}${inWords(similarity)}, ${similarity.toFixed(2)}`;
+    const how = [artist, genreText, inWords(similarity), similarity.toFixed(2)].filter(Boolean).join(", ");
     const about = element("span", { class: "muted number" }, how);
     if (isSame) about.append(" ", element("span", { class: "badge" }, "same recording"));
     return element("li", {}, button, element("div", {}, title, about));

@@ -124,5 +124,6 @@ function select(choices) {
 }
 
 function field(name, control) {
-  return element("label", { class: "field" }, element("span", {}, name), control);
+  control.id = `filter-${name.toLowerCase().replace(" ", "-")}`;
+  return element("div", { class: "field" }, element("label", { for: control.id }, name), control);
 }

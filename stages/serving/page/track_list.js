@@ -20,7 +20,7 @@ export class TrackList {
   constructor(container, tracks) {
     [this.container, this.tracks] = [container, tracks];
     this.title = element("h2", { tabindex: -1 });
-    this.rows = element("ol", { class: "tracks" });
+    this.rows = element("ol", { class: "map-tracks" });
     this.more = element("button", { type: "button" });
     container.append(this.title, this.rows, this.more);
     this.more.addEventListener("click", () => {
@@ -67,9 +67,9 @@ export class TrackList {
 
   #row(point) {
     const { play, point: show, nameOf, about } = this.tracks;
-    const name = element("span", { class: "track-name" }, nameOf(point));
+    const name = element("span", { class: "map-track-name" }, nameOf(point));
     const words = element("span", { class: "muted" }, about(point));
-    const text = element("span", { class: "track-text" }, name, words);
+    const text = element("span", { class: "map-track-text" }, name, words);
     const button = element("button", { type: "button", class: "plain" }, icon("play"), text);
     const row = element("li", {}, button);
     button.addEventListener("click", () => play(point));
