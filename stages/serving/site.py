@@ -1,6 +1,7 @@
 """What the routes of the server share: the model that is asked, and the processes that ask it."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ class Site:
     Attributes
     ----------
     about : Description
+    version : str
+        The model's class and the start of the SHA-256 of its model.json, which names that of the weights.
     music : Music
     uploads : Uploads
     decoded : Decoded
@@ -51,6 +54,8 @@ class Site:
     def __init__(self, model: Chosen, reviewer: str, folder: Path):
         self.model, self.reviewer = model, reviewer
         self.about = Description.load(model.folder)
+        sha256 = hashlib.sha256((model.folder / "model.json").read_bytes()).hexdigest()
+        self.version = f"{self.about.model} {sha256[:8]}"
         self.music = Music(model.metrics)
         self.uploads, self.decoded = Uploads(folder), Decoded(folder)
         self._service = Service(hearing.LOADED, TIMEOUT_S)
