@@ -66,6 +66,7 @@ def _add_pages(app: FastAPI, of_api: str) -> None:
 def _add_errors(app: FastAPI) -> None:
     """Have all errors answered in one line of JSON."""
 
+    @app.exception_handler(400)  # JSON that cannot be parsed
     @app.exception_handler(404)  # the router's own, which is no HTTPException of FastAPI's
     @app.exception_handler(405)
     @app.exception_handler(HTTPException)
