@@ -159,17 +159,20 @@ def _evaluated(metrics: Path) -> dict[str, Evaluated]:
     table, novelty = metrics.with_name("predictions.csv"), metrics.with_name("novelty.csv")
     if not (table.is_file() and novelty.is_file()):
         return {}
-    novelty_of = {row.track_id: row.novelty for row in read_plain_rows(novelty, Novelty)}
-    return {
-        row["track_id"]: Evaluated(
-            unit=row["unit"],
-            predicted=row["predicted"],
-            baseline=row["baseline"],
-            probability={name: float(value) for name, value in row.items() if name not in TRACK_COLUMNS},
-            novelty=novelty_of[row["track_id"]],
-        )
-        for row in _rows(table)
-    }
+    try:
+        novelty_of = {row.track_id: row.novelty for row in read_plain_rows(novelty, Novelty)}
+        return {
+            row["track_id"]: Evaluated(
+                unit=row["unit"],
+                predicted=row["predicted"],
+                baseline=row["baseline"],
+                probability={name: float(value) for name, value in row.items() if name not in TRACK_COLUMNS},
+                novelty=novelty_of[row["track_id"]],
+            )
+            for row in _rows(table)
+        }
+    except (KeyError, TypeError, ValueError, csv.Error):
+        raise EncoreError(f"{table} or {novelty.name}: is damaged; `dvc repro` makes it anew") from None
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
