@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+from asyncio import to_thread
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from fastapi import HTTPException, Request
@@ -62,8 +64,8 @@ class Site:
         self._n = 0
         self.library = PreparedLibrary(model.folder, model.encoder)
         self.library.start()
-        for _ in range(self._service.n_workers):
-            self._service.ask(hearing.warm_up, model.folder, model.encoder)
+        # the first process is there when torch is loaded; the page need not wait for it
+        Thread(target=self._warm_up, daemon=True).start()
 
     async def ask(self, function: Callable[..., Any], *words: Any) -> Any:
         """Return ``function(*words)``, as one of the processes computes it.
@@ -81,7 +83,7 @@ class Site:
         self._n += 1
         try:
             async with asyncio.timeout(FORGOTTEN_S):
-                answer = await asyncio.wrap_future(self._service.ask(function, *words))
+                answer = await asyncio.wrap_future(await to_thread(self._service.ask, function, *words))
         except TimeoutError:  # a process may die in the middle of a word to this one, which nothing notices
             self._service.renew()
             raise busy("the answer has been lost; try again") from None
@@ -92,6 +94,10 @@ class Site:
         if isinstance(answer, Lost):
             raise HTTPException(422, f"it {answer.reason}")
         return answer
+
+    def _warm_up(self) -> None:
+        for _ in range(self._service.n_workers):
+            self._service.ask(hearing.warm_up, self.model.folder, self.model.encoder)
 
     def close(self) -> None:
         """End the processes."""
