@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,15 @@ if TYPE_CHECKING:
     from pebble import ProcessPool
 
 MEMORY_BYTES = 4 << 30  # of a process's data: a file that makes a decoder ask for more ends it alone
+KILLS = "kills the process that reads it"
 TRIES = 3  # of a question whose processes something outside kills
 
 
-@dataclass(eq=False)
+@dataclass
 class _Question:
     """Something to compute, and where it is being computed."""
 
     words: tuple[Any, ...]
-    answer: "Future[Any]" = field(default_factory=Future)
     task: "Future[Any] | None" = None
     n_tries: int = TRIES
 
@@ -51,7 +52,8 @@ class Service:
         self.n_workers = workers()
         self._timeout_s = timeout_s
         self._lock = RLock()  # a task's callback may run in the thread that schedules it
-        self._open: set[_Question] = set()
+        # by its answer, which knows nothing of it: a circle would keep large answers for long
+        self._open: dict[Future[Any], _Question] = {}
         self._is_stopped = False
         prepare([__name__, *modules])
         self._pool = pool_of(self.n_workers, _answer)
@@ -65,12 +67,12 @@ class Service:
             Of the result, or of `Lost` if the process died or took too long; `result` raises what the
             function raised. If it is cancelled, so is the computation, whose process is ended.
         """
-        question = _Question((function, *words))
-        question.answer.add_done_callback(lambda _: self._forget(question))
+        answer: Future[Any] = Future()
+        answer.add_done_callback(self._forget)
         with self._lock:
-            self._open.add(question)
-            self._schedule(question)
-        return question.answer
+            self._open[answer] = _Question((function, *words))
+            self._schedule(answer)
+        return answer
 
     def renew(self) -> None:
         """Replace all processes, and ask them what has no answer yet."""
@@ -81,14 +83,17 @@ class Service:
         """End all processes, whatever they do, and cancel what has no answer."""
         with self._lock:
             self._is_stopped = True
-            for question in [*self._open]:
-                question.answer.cancel()
+            for answer in [*self._open]:
+                answer.cancel()
         _stop(self._pool)
 
-    def _schedule(self, question: _Question) -> None:
-        """Give a question to the pool; to be called with the lock."""
+    def _schedule(self, answer: "Future[Any]") -> None:
+        """Give an open question to the pool; to be called with the lock."""
+        question = self._open.get(answer)
+        if question is None:  # it is over
+            return
         if self._is_stopped:
-            question.answer.cancel()
+            answer.cancel()
             return
         pool = self._pool
         try:
@@ -96,60 +101,64 @@ class Service:
         except RuntimeError:  # broken, perhaps by a process that died while it was idle
             self._replace(pool)
         else:
-            task.add_done_callback(lambda done: self._pass_on(question, done, pool))
+            task.add_done_callback(partial(self._pass_on, answer, pool))
 
     def _replace(self, broken: "ProcessPool") -> None:
         """Take a new pool in the place of one that is broken; to be called with the lock."""
         if self._pool is not broken or self._is_stopped:
             return
         self._pool = pool_of(self.n_workers, _answer)
-        for question in [*self._open]:
-            if question not in self._open:
-                continue
-            if question.n_tries:
-                question.n_tries -= 1
-                self._schedule(question)
-            else:
-                _give(question, Lost("is not computed: something keeps killing the processes of the server"))
+        for answer in [*self._open]:
+            self._try_again(answer, "is not computed: something keeps killing the processes of the server")
         # this may be one of the pool's own threads, which are waited for
         Thread(target=_stop, args=[broken], daemon=True).start()
 
-    def _pass_on(self, question: _Question, task: "Future[Any]", pool: "ProcessPool") -> None:
-        """Give the result of a task as the answer of its question, or ask again."""
+    def _try_again(self, answer: "Future[Any]", reason: str) -> None:
+        """Ask an open question again, or give it up for a reason; to be called with the lock."""
+        question = self._open.get(answer)
+        if question and question.n_tries:
+            question.n_tries -= 1
+            self._schedule(answer)
+        else:
+            _give(answer, Lost(reason))
+
+    def _pass_on(self, answer: "Future[Any]", pool: "ProcessPool", task: "Future[Any]") -> None:
+        """Give the result of a task as an answer, or ask again."""
         from pebble import ProcessExpired
 
-        if task is not question.task:  # has been asked again meanwhile
-            return
+        with self._lock:
+            question = self._open.get(answer)
+            if question is None or question.task is not task:  # it is over, or has been asked again
+                return
         try:
-            _give(question, task.result())
+            _give(answer, task.result())
         except CancelledError:  # with its answer, or with the pool
             return
         except TimeoutError:
-            _give(question, Lost(f"keeps the process that reads it busy for over {self._timeout_s:g} s"))
+            _give(answer, Lost(f"keeps the process that reads it busy for over {self._timeout_s:g} s"))
         except BrokenProcessPool:
             with self._lock:
                 self._replace(pool)
         except ProcessExpired as death:
-            if death.exitcode in FROM_OUTSIDE and question.n_tries:
-                question.n_tries -= 1
+            if death.exitcode in FROM_OUTSIDE:
                 with self._lock:
-                    self._schedule(question)
+                    self._try_again(answer, KILLS)
             else:
-                _give(question, Lost("kills the process that reads it"))
+                _give(answer, Lost(KILLS))
         except BaseException as error:
             with suppress(InvalidStateError):
-                question.answer.set_exception(error)
+                answer.set_exception(error)
 
-    def _forget(self, question: _Question) -> None:
+    def _forget(self, answer: "Future[Any]") -> None:
         with self._lock:
-            self._open.discard(question)
-        if question.answer.cancelled() and question.task:
+            question = self._open.pop(answer, None)
+        if answer.cancelled() and question and question.task:
             question.task.cancel()
 
 
-def _give(question: _Question, answer: Any) -> None:
+def _give(answer: "Future[Any]", result: Any) -> None:
     with suppress(InvalidStateError):  # it has been cancelled meanwhile
-        question.answer.set_result(answer)
+        answer.set_result(result)
 
 
 def _stop(pool: "ProcessPool") -> None:

@@ -66,13 +66,13 @@ def _add_pages(app: FastAPI, of_api: str) -> None:
 def _add_errors(app: FastAPI) -> None:
     """Have all errors answered in one line of JSON."""
 
+    @app.exception_handler(400)  # JSON that cannot be parsed
     @app.exception_handler(404)  # the router's own, which is no HTTPException of FastAPI's
     @app.exception_handler(405)
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 404 and "text/html" in request.headers.get(
-            "accept", ""
-        ):  # a person's browser
+        is_person = "text/html" in request.headers.get("accept", "")
+        if error.status_code == 404 and is_person:
             return Response((PAGE / "missing.html").read_bytes(), 404, error.headers, "text/html")
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
@@ -83,6 +83,8 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def wrong(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return JSONResponse({"error": f"the body is not JSON: {first['ctx']['error']}"}, 422)
         place = ".".join(map(str, first["loc"][1:]))
         return JSONResponse({"error": f"{place}: {first['msg']}"}, 422)
 

@@ -246,7 +246,7 @@ def _judge(site: Site, track: Track, said: Said) -> Taken:
             label=said.label if said.verdict == WRONG else _label_of(track, said),
             was=track.label,
             predicted=track.evaluated.predicted if track.evaluated else "",
-            model=site.model.name,
+            model=site.version,
             reviewer=site.reviewer,
         )
     )

@@ -1,5 +1,6 @@
 """The dataset's tracks: a list that is read once, of the only files that the server plays."""
 
+import csv
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -183,9 +184,11 @@ def _evaluated(metrics: Path) -> dict[str, Evaluated]:
     if not (table.is_file() and novelty.is_file()):
         return {}
     tested = read_tracks(table)
-    novelty_of = {row.track_id: row.novelty for row in read_plain_rows(novelty, Novelty)}
-    if not {row.track_id for row in tested} <= novelty_of.keys():
-        raise EncoreError(f"{novelty}: has not all tracks of {table.name}; delete both, and run `dvc repro`")
+    try:
+        novelty_of = {row.track_id: row.novelty for row in read_plain_rows(novelty, Novelty)}
+        novelties = [novelty_of[row.track_id] for row in tested]
+    except (KeyError, TypeError, ValueError, csv.Error):
+        raise EncoreError(f"{novelty}: is damaged; delete the file, and run `dvc repro`") from None
     return {
         row.track_id: Evaluated(
             unit=row.unit,
@@ -193,7 +196,7 @@ def _evaluated(metrics: Path) -> dict[str, Evaluated]:
             predicted=row.predicted,
             baseline=row.baseline,
             probability=row.probability,
-            novelty=novelty_of[row.track_id],
+            novelty=value,
         )
-        for row in tested
+        for row, value in zip(tested, novelties, strict=True)
     }

@@ -1,8 +1,11 @@
 """What the routes of the server share: the model that is asked, and the processes that ask it."""
 
 import asyncio
+import hashlib
+from asyncio import to_thread
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from fastapi import HTTPException, Request
@@ -42,6 +45,8 @@ class Site:
     about : Description
     threshold, origin
         See `Chosen`; as they were at the start.
+    version : str
+        The model's class and the start of the SHA-256 of its model.json, which names that of the weights.
     music : Music
     uploads : Uploads
     decoded : Decoded
@@ -62,14 +67,16 @@ class Site:
         self.started_with = StartedWith([model.folder / "model.json", *tables(metrics)])
         self.about = Description.load(model.folder)
         self.threshold, self.origin = model.threshold, model.origin
+        sha256 = hashlib.sha256((model.folder / "model.json").read_bytes()).hexdigest()
+        self.version = f"{self.about.model} {sha256[:8]}"
         self.music = Music(model.metrics)
         self.uploads, self.decoded = Uploads(folder), Decoded(folder)
         self._service = Service(hearing.LOADED, TIMEOUT_S)
         self._n = 0
         self.library = PreparedLibrary(model.folder, model.encoder)
         self.library.start()
-        for _ in range(self._service.n_workers):
-            self._service.ask(hearing.warm_up, model.folder, model.encoder)
+        # the first process is there when torch is loaded; the page need not wait for it
+        Thread(target=self._warm_up, daemon=True).start()
 
     @property
     def stale(self) -> str:
@@ -115,7 +122,7 @@ class Site:
         self._n += 1
         try:
             async with asyncio.timeout(FORGOTTEN_S):
-                answer = await asyncio.wrap_future(self._service.ask(function, *words))
+                answer = await asyncio.wrap_future(await to_thread(self._service.ask, function, *words))
         except TimeoutError:  # a process may die in the middle of a word to this one, which nothing notices
             self._service.renew()
             raise busy("the answer has been lost; try again") from None
@@ -126,6 +133,10 @@ class Site:
         if isinstance(answer, Lost):
             raise HTTPException(422, f"it {answer.reason}")
         return answer
+
+    def _warm_up(self) -> None:
+        for _ in range(self._service.n_workers):
+            self._service.ask(hearing.warm_up, self.model.folder, self.model.encoder)
 
     def close(self) -> None:
         """End the processes."""

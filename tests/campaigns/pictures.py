@@ -135,7 +135,10 @@ def over_time(data: Path) -> bytes:
 def save(content: bytes, name: str) -> None:
     """Write a picture in so few colours that it is small."""
     with Image.open(io.BytesIO(content)) as picture:
-        few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        # one step of k-means: the palette has the colour of the background itself, and none beside it
+        few = picture.convert("RGB").quantize(
+            256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
+        )
         few.save(PICTURES / name, optimize=True)
     print(f"{PICTURES / name}: {(PICTURES / name).stat().st_size / 1000:.0f} kB")
 

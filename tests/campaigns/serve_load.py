@@ -24,7 +24,7 @@ from tests.serving import Answer, Server, serving
 
 N_TRACKS = 4
 N_ALONE = 5  # for the time of an answer that has the machine for itself
-GROWTH_MB = 60.0  # of a process, from the end of the first third on: freed memory is kept for the next file
+GROWTH_MB = 15.0  # of a process, from the end of the first third on: freed memory is kept for the next file
 FILES = 8  # open files more than at the start, at most
 MAP_S = 300.0
 

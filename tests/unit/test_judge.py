@@ -1,6 +1,7 @@
 """Verdicts by the API of a real server: what is answered is on the disk, and what is refused is not."""
 
 import csv
+import hashlib
 import re
 import resource
 import sys
@@ -98,6 +99,8 @@ def test_a_verdict_is_a_row_of_the_journal(server, tracks):
     }
     assert {name: row[name] for name in wanted} == wanted
     assert row["sha256"] == digest(track["track_id"])
+    model = hashlib.sha256(Path("data/model/model.json").read_bytes()).hexdigest()
+    assert row["model"] == f"MLP {model[:8]}"
     assert server.get(f"/tracks/{track['id']}").json == {**track, "verdict": given}
 
 

@@ -100,6 +100,22 @@ def test_a_port_in_use_is_named(server, module_workspace):
     )
 
 
+@pytest.mark.parametrize(("table", "line"), [("predictions.csv", "a"), ("novelty.csv", "track_id,b\nc,d")])
+def test_a_damaged_evaluation_is_named(music, module_workspace, table, line):
+    path = module_workspace / "data/evaluation" / table
+    content = path.read_bytes()
+    path.unlink()
+    path.write_text(f"{line}\n{line}\n")
+    try:
+        done = start(module_workspace, "--port", "0")
+    finally:
+        path.write_bytes(content)
+    assert done.returncode == 1
+    assert f"data/evaluation/{table}: " in done.stderr
+    assert "is damaged; delete the file, and run `dvc repro`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_no_model(tmp_path):
     done = start(tmp_path, "--port", "0")
     assert done.returncode == 1

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 PATIENCE_S = 30.0  # less than a question may take
 SECRET = b"secret of another folder"
 FIRST = f"{CLASSES[0]}/00.wav"
-ERRORS = (400, 404, 405, 422)
+ERRORS = (400, 404, 405, 415, 422)
 
 
 @pytest.fixture(scope="module")
@@ -499,6 +499,41 @@ def test_forms_of_other_pages_reach_no_route_that_changes_something(server):
             assert answer.status in (415, 422), (path, kind)
             answer = server.ask("POST", path, sent, content_type=kind, origin="http://example.com")
             assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 60_000,
+        b'{"a":' * 10_000,
+        b"{",
+        b"",
+        b"\xff\xfe{}",
+        b"null",
+        b'{"verdict": 1}',
+        b'{"verdict": "ambiguous", "label": NaN}',
+        b'{"verdict": "ambiguous", "path": "/etc/passwd"}',
+        b'{"verdict": "label_wrong", "label": "a\\nb"}',
+        b'{"verdict": "label_wrong", "label": "%s"}' % (b"a" * 60_000),
+        b'{"verdict": "label_wrong", "label": "\\ud800"}',
+        b'{"verdict": "../../x"}',
+    ],
+)
+def test_what_is_no_verdict_leaves_nothing(server, module_workspace, body):
+    address = f"{first_track(server)}/verdict"
+    answer = server.ask("POST", address, body, content_type="application/json")
+    assert answer.status in (400, 422)
+    assert "\n" not in answer.json["error"]
+    assert len(answer.body) < 1000
+    assert not (module_workspace / "data/verdicts/me.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["../me", "..", "/etc/passwd", "me.csv", "\0", "%2e%2e", "a" * 1000, ""])
+def test_a_reviewer_is_no_path(server, music, module_workspace, name):
+    assert server.get(f"/verdicts/agreement?with={quote(name, safe='%')}").status == 404
+    done = run_stage("serve", module_workspace, "--port", "0", "--reviewer", name.replace("\0", "a/b"))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
 
 
 # What is answered

@@ -138,7 +138,7 @@ def test_questions_that_a_pool_forgets_are_asked_again_by_another(asked):
 def test_a_question_that_nobody_waits_for_ends(asked):
     asked.ask(pid_after, 0.0).result(PATIENCE_S)
     running, waiting = [asked.ask(pid_after, 2.5) for _ in range(2)], asked.ask(pid_after, 0.0)
-    wait_until(lambda: all(one.task and one.task.running() for one in asked._open if one.answer in running))
+    wait_until(lambda: all(asked._open[one].task.running() for one in running))
     assert waiting.cancel()
     assert all(one.cancel() for one in running)
     assert asked.ask(pid_after, 0.0).result(2.0)

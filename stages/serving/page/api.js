@@ -1,5 +1,7 @@
 /** How the page asks the server. */
 
+export const GONE = "the server does not answer; is `encore serve` still running?";
+
 /** An answer that is no success; `status` is that of HTTP, `message` the server's one line. */
 export class Refusal extends Error {
   constructor(status, message, retryAfterS) {
@@ -16,7 +18,7 @@ export async function getJson(path, options = {}) {
     response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("the server does not answer; is `encore serve` still running?");
+    throw new Error(GONE);
   }
   const document = await response.json().catch(() => ({}));
   if (response.ok) return document;

@@ -1,6 +1,6 @@
 /** The tabs of the page; each is a module that is started when it is first shown. */
 
-import { getJson } from "./api.js";
+import { GONE, getJson } from "./api.js";
 import { listenToDrops } from "./drops.js";
 import { watched } from "./freshness.js";
 
@@ -23,7 +23,7 @@ async function show(name) {
     document.getElementById(tab.getAttribute("aria-controls")).hidden = !isShown;
   }
   const section = document.getElementById(name);
-  started[name] ??= modules[name]().then(async (module) => module.start(section, await about));
+  started[name] ??= begin(name, section);
   try {
     const tab = await started[name];
     tab?.shown?.();
@@ -32,6 +32,16 @@ async function show(name) {
     section.textContent = error.message;
     return null;
   }
+}
+
+/** Load the module of a tab, and start it. */
+async function begin(name, section) {
+  const module = await modules[name]().catch(() => {
+    delete started[name]; // it is tried again when the tab is shown again
+    throw new Error(GONE);
+  });
+  section.replaceChildren();
+  return module.start(section, await about);
 }
 
 /** Show a tab that is asked for; the first one is in no address: the Tab key would begin inside it. */

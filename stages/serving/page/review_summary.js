@@ -187,8 +187,12 @@ function table(caption, heads, rows) {
 
 function kappaInWords({ kappa, kappa_ci95: interval }) {
   if (kappa === null) return "Cohen's kappa is not defined: both always gave one and the same verdict.";
-  const limits = interval ? ` (95 % interval ${interval.map((one) => one.toFixed(2)).join(" to ")})` : "";
-  return `Cohen's kappa, which takes away what chance would bring, is ${kappa.toFixed(2)}${limits}.`;
+  const limits = interval ? ` (95 % interval ${interval.map(signed).join(" to ")})` : "";
+  return `Cohen's kappa, which takes away what chance would bring, is ${signed(kappa)}${limits}.`;
+}
+
+function signed(value) {
+  return value.toFixed(2).replace("-", "−");
 }
 
 function newLabels({ n_both_wrong: n, n_same_label: nSame }) {
