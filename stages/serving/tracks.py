@@ -130,14 +130,15 @@ async def tracks(
         given, problem = {}, str(error)
     chosen = [
         track
-        for track in (listed(track, given.get(track.raw.track_id)) for track in found)
+        for track in found
         if (not split or track.split == split)
         and (not label or track.label == label)
-        and (not predicted or track.predicted == predicted)
-        and text.casefold() in f"{track.name}\n{track.label}\n{track.predicted}".casefold()
-        and _has(track.verdict, verdict)
+        and (not predicted or _predicted(track) == predicted)
+        and text.casefold() in f"{track.raw.path}\n{track.label}\n{_predicted(track)}".casefold()
+        and _has(given.get(track.raw.track_id), verdict)
     ]
-    return Tracks(total=len(chosen), tracks=chosen[offset : offset + limit], problem=problem)
+    shown = [listed(track, given.get(track.raw.track_id)) for track in chosen[offset : offset + limit]]
+    return Tracks(total=len(chosen), tracks=shown, problem=problem)
 
 
 @router.get(
@@ -226,7 +227,11 @@ def _verdicts(site: Site) -> Mapping[str, Verdict]:
     return review.present(Journal.of(site.reviewer).rows(), site.music)
 
 
-def _has(given: review.Given | None, wanted: Kind) -> bool:
+def _predicted(track: Track) -> str:
+    return track.evaluated.predicted if track.evaluated else ""
+
+
+def _has(given: Verdict | None, wanted: Kind) -> bool:
     if wanted in ("judged", "unjudged"):
         return (given is not None) == (wanted == "judged")
     return not wanted or (given is not None and given.verdict == wanted)

@@ -387,6 +387,40 @@ def test_who_has_gone_on_while_a_verdict_is_saved_is_not_taken_back(page, tracks
 
 
 @needs_chromium
+def test_a_verdict_that_comes_before_the_summary_is_shown_as_saved(browser, server, tracks):
+    held: list[Route] = []
+    with visiting(browser, server.address) as visit:
+        page = visit.page
+        page.route("**/verdicts", lambda route: held.append(route))
+        page.goto(f"{server.address}/#listen")
+        expect(title(page)).to_have_text(tracks[0]["track_id"])
+        page.keyboard.press("a")
+        expect(said(page)).to_have_text(f"saved: {tracks[0]['track_id']} is ambiguous.")
+        expect(page.locator(".judging .problem")).to_be_empty()
+        page.unroute("**/verdicts")
+        for route in held:
+            route.continue_()
+        expect(page.locator(".summary")).to_contain_text("1 of 3 wrong predictions were judged")
+
+
+@needs_chromium
+def test_a_table_that_a_person_has_made_is_shown_and_left_as_it_is(browser, server, tracks):
+    FILE.parent.mkdir(exist_ok=True)
+    content = f"track_id,verdict,label\n{tracks[0]['track_id']},ambiguous,\n"
+    FILE.write_text(content)
+    with visiting(browser, server.address) as visit:
+        opened(visit)
+        expect(visit.page.locator(".present")).to_have_text("Your verdict: ambiguous")
+        visit.page.keyboard.press("b")
+        expect(visit.page.locator(".judging .problem")).to_contain_text(
+            "not saved: data/verdicts/me.csv: its"
+        )
+        assert FILE.read_text() == content
+        assert len(visit.errors) == 1
+        visit.errors.clear()
+
+
+@needs_chromium
 def test_a_second_reviewer_is_unseen_until_one_has_judged(page, tracks):
     by_another(tracks[0], "label_wrong", "polka")
     by_another(tracks[1], "ambiguous", "")

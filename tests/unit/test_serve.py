@@ -136,6 +136,7 @@ def test_tracks_are_those_of_the_evaluation_the_most_confidently_wrong_first(ser
     assert keys == sorted(keys)
     everything = server.get("/tracks").json
     assert everything["total"] == 6 * len(CLASSES)
+    assert server.get("/tracks?text=None").json["total"] == 0  # what has no prediction is not called so
     some = server.get(f"/tracks?label={CLASSES[0]}&text=00.WAV&limit=5").json
     assert [track["name"] for track in some["tracks"]] == [f"{CLASSES[0]}/00.wav"]
 

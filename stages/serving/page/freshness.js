@@ -11,12 +11,14 @@ const OTHER = "The server was started again, with another model or other tracks:
  * @returns {function(): Promise<void>} Looks again; where the server is gone, what is asked says so.
  */
 export function watched(line, about) {
-  const look = async () => {
-    const [first, now] = await Promise.all([about, getJson("/about")]).catch(() => []);
+  const compare = async (asked) => {
+    const [first, now] = await Promise.all([about, asked]).catch(() => []);
     if (!now) return;
     const text = now.key === first.key ? now.stale : OTHER;
     if (line.textContent !== text) line.textContent = text;
   };
+  const look = () => compare(getJson("/about"));
+  compare(about);
   document.addEventListener("visibilitychange", () => document.hidden || look());
   return look;
 }

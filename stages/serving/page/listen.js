@@ -219,26 +219,29 @@ class Listen {
     this.verdict.isSaving = true;
     const shown = this.#track;
     const next = verdict === "withdrawn" ? track : this.#nextUnjudged(track);
+    let answer;
     try {
-      const answer = await postJson(`/tracks/${track.id}/verdict`, { verdict, label, was: track.label });
-      track.verdict = answer.verdict;
-      this.#nSaved += 1;
-      if (!this.#tracks.includes(track)) this.#tracks.push(track);
-      this.#last = verdict === "withdrawn" ? null : track;
-      this.#fail("");
-      this.#showProgress(answer.summary);
-      this.verdict.isSaving = false;
-      if (this.#track === shown) this.#choose(next.id, true);
-      else this.#stay(); // another one was opened meanwhile
-      const isEnd = next === track && verdict !== "withdrawn";
-      const end = isEnd ? "No other track of this list is left to judge." : "";
-      const lines = [`${saved(track)}.`, end, answer.note];
-      this.verdict.say(lines.filter(Boolean).join(" "));
-      this.summary.showSummary(answer.summary);
+      answer = await postJson(`/tracks/${track.id}/verdict`, { verdict, label, was: track.label });
     } catch (error) {
       this.verdict.isSaving = false;
       this.verdict.fail(`${track.track_id}: not saved: ${error.message}`);
+      return;
     }
+    track.verdict = answer.verdict;
+    this.#nSaved += 1;
+    if (!this.#tracks.includes(track)) this.#tracks.push(track);
+    this.#last = verdict === "withdrawn" ? null : track;
+    this.#fail("");
+    this.#showProgress(answer.summary);
+    this.verdict.isSaving = false;
+    if (this.#track === shown) this.#choose(next.id, true);
+    else this.#stay(); // another one was opened meanwhile
+    const isEnd = next === track && verdict !== "withdrawn";
+    const end = isEnd ? "No other track of this list is left to judge." : "";
+    const lines = [`${saved(track)}.`, end, answer.note];
+    this.verdict.say(lines.filter(Boolean).join(" "));
+    if (this.below.hidden) this.refresh();
+    else this.summary.showSummary(answer.summary);
   }
 
   /** Show what a verdict on another track has changed. */

@@ -58,7 +58,8 @@ export class VerdictPanel {
       if (verdict !== "label_wrong") button.removeAttribute("aria-expanded");
     }
     const time = track.verdict?.time.replace("T", " ").replace(/(:\d\d)?Z$/, " UTC");
-    const given = `Your verdict: ${badge(track)}, ${time}`;
+    const words = [badge(track), time].filter(Boolean); // a person's table may have no time
+    const given = `Your verdict: ${words.join(", ")}`;
     this.present.textContent = track.verdict ? given : "Is the label right?";
     this.undoName.textContent = track.verdict || !last ? "Take back" : `Take back ${last.track_id}`;
     this.#canUndo = Boolean(track.verdict || last);
