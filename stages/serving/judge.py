@@ -183,9 +183,9 @@ async def judge(
 ) -> Taken:
     """Take a verdict on a track, or take the present one back.
 
-    The body is JSON. `verdict` is label_wrong, with the right genre as `label` if that can be said;
-    ambiguous; label_right, so the model is wrong; broken_audio; or withdrawn. It is on the disk when the
-    answer comes.
+    The body is JSON. `verdict` is label_wrong, with the right genre as `label`; ambiguous; label_right, so
+    the model is wrong; broken_audio; or withdrawn. It is on the disk when the answer comes.
+    The line for curl gives a real verdict, too: withdrawn takes it back.
     """
     return await run_in_threadpool(_judge, site, track, said)
 
