@@ -11,7 +11,7 @@ from stages.core.tables import RawTrack, write_rows
 from stages.core.workspace import outputs
 from stages.entry.command import run
 from stages.sources.choices import build
-from stages.sources.corrected import changed_since
+from stages.sources.corrected import caveat_of, changed_since
 from stages.sources.source import Source
 from stages.sources.watched import assert_readable
 
@@ -46,7 +46,8 @@ def fetch(source: Source, folder: Path) -> list[RawTrack]:
         n = f"{len(others)} verdict{'s are' if others[1:] else ' is'}"
         print(f"  warning: {n} of files that have changed since: {some(others)}")
     write_rows(folder / "tracks.csv", tracks, RawTrack)
-    about = {key: getattr(source, key) for key in ("name", "licence", "citation", "caveat")}
+    about = {key: getattr(source, key) for key in ("name", "licence", "citation")}
+    about["caveat"] = " ".join(filter(None, [source.caveat, caveat_of(source.params)]))
     write_document(folder / "source.json", about)
     return tracks
 

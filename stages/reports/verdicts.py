@@ -42,11 +42,10 @@ def correction_lines(verdicts: Iterable[Verdict]) -> list[str]:
 
 def agreement_lines(agreement: Agreement, first: str, second: str) -> list[str]:
     """Return how far two reviewers agree, the table of their verdicts, and the tracks where they differ."""
-    lines = [f"{first} and {second} have judged {agreement.n} tracks in common"]
+    lines = [f"{first} and {second} have judged {_some(agreement.n, 'track')} in common"]
     if agreement.n_other_music:
-        lines.append(
-            f"left out: {agreement.n_other_music} tracks whose music has changed between their verdicts"
-        )
+        left = _some(agreement.n_other_music, "track")
+        lines.append(f"left out: {left}, the music of which has changed between their verdicts")
     if agreement.observed is None:
         return lines
     lines.append(f"the same verdict: {agreement.observed:.3f}; Cohen's kappa: {_kappa(agreement)}")
@@ -63,7 +62,7 @@ def agreement_lines(agreement: Agreement, first: str, second: str) -> list[str]:
     ]
     if agreement.n_both_wrong:
         lines.append(
-            f"of {agreement.n_both_wrong} labels that both call wrong, they replace "
+            f"of {_some(agreement.n_both_wrong, 'label')} that both call wrong, they replace "
             f"{agreement.n_same_label} by the same one"
         )
     if agreement.differences:
@@ -93,6 +92,10 @@ def _kappa(agreement: Agreement) -> str:
 
 def _said(verdict: str, label: str) -> str:
     return verdict.replace("_", " ") + (f" ({label})" if verdict == WRONG else "")
+
+
+def _some(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _of(n: int) -> str:

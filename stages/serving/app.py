@@ -3,6 +3,7 @@
 import logging
 import mimetypes
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
@@ -74,7 +75,7 @@ def _add_errors(app: FastAPI) -> None:
         is_person = "text/html" in request.headers.get("accept", "")
         if error.status_code == 404 and is_person:
             return Response((PAGE / "missing.html").read_bytes(), 404, error.headers, "text/html")
-        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+        return JSONResponse({"error": _said(error)}, error.status_code, error.headers)
 
     @app.exception_handler(EncoreError)
     async def unusable(_: Request, error: EncoreError) -> Response:
@@ -92,3 +93,12 @@ def _add_errors(app: FastAPI) -> None:
     async def failed(_: Request, error: Exception) -> Response:
         logging.getLogger("uvicorn.error").error("%s", error)
         return JSONResponse({"error": "the server has failed; its terminal says why"}, 500)
+
+
+def _said(error: HTTPException) -> str:
+    """Return what is wrong; of the router's own errors the detail is only the name of the status."""
+    if error.detail == HTTPStatus.NOT_FOUND.phrase:
+        return "there is no such address; /api and /openapi.json list all"
+    if error.detail == HTTPStatus.METHOD_NOT_ALLOWED.phrase:
+        return f"another method is needed here: {(error.headers or {}).get('Allow', 'see /api')}"
+    return error.detail

@@ -98,6 +98,7 @@ UNUSABLE: Responses = {
     ),
     408: problem("The body comes too slowly.", "the body comes too slowly: 10 s without a byte, or …"),
     413: problem("The file is too large.", "over 200 MB, which is the most that is taken"),
+    415: problem("The body is a form.", "the body is a form; send the content of a file, …"),
     422: problem("The file cannot be used, or a value is not allowed.", "it is in no format that is known"),
     507: problem("The disk is full.", "the server cannot keep it while it is heard: No space left on device"),
 }

@@ -190,6 +190,7 @@ async def judge(
     The body is JSON. `verdict` is label_wrong, with the right genre as `label` if that can be said;
     ambiguous; label_right, so the model is wrong; broken_audio; or withdrawn. `was` is the label that is
     judged, if it is to be compared. It is on the disk when the answer comes.
+    The line for curl gives a real verdict, too: withdrawn takes it back.
     """
     return await run_in_threadpool(_judge, site, track, said)
 

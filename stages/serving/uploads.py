@@ -15,6 +15,7 @@ from stages.core.workspace import work_cache
 MOST_BYTES = 200_000_000
 AT_ONCE = 16
 BUSY_S = 2  # when to try again
+IS_FORM = "the body is a form; send the content of a file, as `curl --data-binary @song.mp3`, without -F"
 
 
 def busy(line: str, wait_s: int = BUSY_S) -> HTTPException:
@@ -41,9 +42,11 @@ class Uploads:
         Raises
         ------
         HTTPException
-            503 if too many are sent at once; 400 if there is no body; 507 if the disk is full; as `Guard`
-            says if the body is too large or too slow.
+            415 if the body is a form; 503 if too many are sent at once; 400 if there is no body; 507 if the
+            disk is full; as `Guard` says if the body is too large or too slow.
         """
+        if request.headers.get("content-type", "").lower().startswith("multipart/"):
+            raise HTTPException(415, IS_FORM)
         if self._n >= AT_ONCE:
             raise busy(f"{AT_ONCE} files are being sent; try again in {BUSY_S} s")
         self._n += 1

@@ -88,6 +88,17 @@ def corrections_in_words(
     return lines
 
 
+def caveat_of(params: SourceParams) -> str:
+    """Return what reports must say beside a number from corrected labels; empty: there are no verdicts."""
+    if not _verdicts(params):
+        return ""
+    return (
+        f"Labels are corrected by people's verdicts ({Path(str(params.labels)).name}): accuracies are not "
+        "comparable with those on the original labels, and flattered where mostly wrong predictions were "
+        "judged."
+    )
+
+
 def changed_since(tracks: Iterable[RawTrack], params: SourceParams) -> list[str]:
     """Return the track_ids of fetched tracks whose music is not what the verdict about them was given on."""
     verdicts = _verdicts(params)

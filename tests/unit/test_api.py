@@ -258,4 +258,19 @@ def test_a_person_who_is_lost_gets_a_page(server):
     answer = server.get("/nothing", accept="text/html,*/*;q=0.8")
     assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert b"There is no such page" in answer.body
-    assert server.get("/nothing").json == {"error": "Not Found"}
+    line = "there is no such address; /api and /openapi.json list all"
+    assert server.get("/nothing").json == {"error": line}
+
+
+def test_another_method_is_refused_with_those_that_are_taken(server):
+    answer = server.ask("PUT", "/tracks")
+    assert (answer.status, answer.json) == (405, {"error": "another method is needed here: GET"})
+
+
+def test_a_form_is_refused_with_the_way_to_send_a_file(server, folder):
+    body = b"--x\r\ncontent-disposition: form-data; name=file\r\n\r\n" + (folder / "song.mp3").read_bytes()
+    answer = server.ask(
+        "POST", "/predict", body + b"\r\n--x--", content_type="multipart/form-data; boundary=x"
+    )
+    line = "the body is a form; send the content of a file, as `curl --data-binary @song.mp3`, without -F"
+    assert (answer.status, answer.json) == (415, {"error": line})

@@ -1,5 +1,6 @@
 """`dataset.labels` of every source: verdicts correct labels, and nothing else changes."""
 
+import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -93,6 +94,17 @@ class TestSources:
             f"warning: 1 verdict is of files that have changed since: {one.track_id}\n"
             in capsys.readouterr().out
         )
+
+    def test_reports_say_it_beside_the_numbers(self, given):
+        track, *_ = fetched(given)
+        source = Path("data/raw/source.json")
+        before = json.loads(source.read_text())["caveat"]
+        fetched(given, labels=str(REPO / "data/facts/no_verdicts.csv"))
+        assert json.loads(source.read_text())["caveat"] == before
+        fetched(given, labels=write_verdicts(about(track, "ambiguous")))
+        said = json.loads(source.read_text())["caveat"]
+        assert said.startswith(f"{before} Labels are corrected by people's verdicts (anna.csv): ".lstrip())
+        assert "not comparable with those on the original labels" in said
 
     def test_classes_are_those_after_the_corrections(self, given):
         one, other, *_ = fetched(given)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mido
 import numpy as np
 import pytest
 import soundfile
@@ -115,6 +116,19 @@ def words_of(answer: dict) -> str:
     return (
         f"{answer['genre']}, with a probability of {answer['probability']:.2f}; "
         f"then {answer['second']}, {answer['second_probability']:.2f}."
+    )
+
+
+@needs_chromium
+def test_of_long_midi_it_says_how_much_was_heard(page, tmp_path):
+    notes = [mido.Message("note_on", note=60), mido.Message("note_off", note=60, time=480)]  # half a second
+    file = mido.MidiFile(type=0, ticks_per_beat=480)
+    file.tracks.append(mido.MidiTrack(notes * 80))
+    file.save(tmp_path / "long.mid")
+    choose(page, tmp_path / "long.mid")
+    expect(page.locator(".what")).to_have_text("long.mid, 1 kB")
+    expect(page.locator(".said .muted")).to_contain_text(
+        "0:40 of music, of which 0:30 was heard, answered in"
     )
 
 

@@ -203,6 +203,32 @@ def test_keys_play_seek_and_step(page, tracks):
 
 
 @needs_chromium
+def test_keys_work_after_a_click_on_the_tab(page, tracks):
+    page.get_by_role("tab", name="Ask").click()
+    tab = page.get_by_role("tab", name="Listen")
+    tab.click()
+    expect(tab).to_be_focused()
+    page.keyboard.press("j")
+    expect(title(page)).to_have_text(tracks[1]["track_id"])
+    tab.focus()
+    page.keyboard.press("ArrowRight")  # still goes to the next tab
+    expect(page.get_by_role("tab", name="Map")).to_be_focused()
+
+
+@needs_chromium
+def test_large_text_leaves_room_for_the_list(visit, tracks):
+    """The browser's setting for the size of text, which most people who need it use."""
+    large = "() => { document.documentElement.style.fontSize = '200%'; }"
+    visit.page.add_init_script(f"document.addEventListener('readystatechange', {large});")
+    visit.page.reload(wait_until="networkidle")
+    row = visit.page.locator(".track-row").first
+    expect(row.locator(".track-name")).to_have_css("font-size", "32px")
+    assert row.bounding_box()["height"] == 108
+    assert visit.page.locator(".track-list").bounding_box()["height"] > 108
+    assert visit.overflow() == 0
+
+
+@needs_chromium
 def test_a_field_that_is_typed_into_has_its_keys(page, tracks):
     page.get_by_label("Search").focus()
     page.keyboard.type("jamblu ?")

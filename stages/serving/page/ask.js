@@ -48,7 +48,7 @@ class Ask {
   async ask(file) {
     this.#forget();
     const { bytes } = this.#about.limits;
-    const size = `${(file.size / MB).toFixed(file.size < MB ? 2 : 1)} MB`;
+    const size = sizeInWords(file.size);
     if (!file.size) return this.#fail(`${file.name}: is an empty file`);
     if (file.size > bytes) return this.#fail(`${file.name}: has ${size}; at most ${bytes / MB} MB are taken`);
     this.#question = new AbortController();
@@ -111,7 +111,7 @@ class Ask {
     this.live.textContent = words.map((one) => one.textContent).join(" ");
     const inPart = `Read only in part: it ${answer.note}.`;
     const note = answer.note ? [element("p", { class: "note" }, inPart)] : [];
-    const heard = `${clock(answer.seconds)} of music, answered in ${seconds.toFixed(1)} s`;
+    const heard = `${lengthInWords(answer)}, answered in ${seconds.toFixed(1)} s`;
     const about = element("p", { class: "muted" }, heard);
     const said = element("div", {}, element("h2", {}, file.name), ...words, ...note, about);
     this.said.replaceChildren(said, worth(this.#about.model));
@@ -278,4 +278,16 @@ class Ask {
     this.choices.hidden = false;
     return recording;
   }
+}
+
+function sizeInWords(bytes) {
+  if (bytes < MB / 10) return `${Math.ceil(bytes / 1000)} kB`;
+  return `${(bytes / MB).toFixed(bytes < MB ? 2 : 1)} MB`;
+}
+
+/** Say how long the music is; of long MIDI only a part is played to the model, as in training. */
+function lengthInWords({ seconds, over_time: overTime }) {
+  const all = `${clock(seconds)} of music`;
+  const heard = overTime ? overTime.probability.length : seconds;
+  return seconds - heard < 1 ? all : `${all}, of which ${clock(heard)} was heard`;
 }

@@ -43,10 +43,11 @@ export function keyFor(event, section) {
   const { target, key } = event;
   if (event.defaultPrevented || event.isComposing) return null;
   if (event.ctrlKey || event.altKey || event.metaKey) return null;
-  if (section.hidden || !(target === document.body || section.contains(target))) return null;
+  const onTab = target.getAttribute("aria-controls") === section.id; // where a click that opens the tab leaves one
+  if (section.hidden || !(target === document.body || onTab || section.contains(target))) return null;
   if (target.closest("select, textarea, dialog, [contenteditable]")) return null;
   if (target.matches("input") && TYPED.includes(target.type)) return null;
   if (key === " " && target.closest("button, input, summary, a")) return null; // it presses that
-  if (key.startsWith("Arrow") && target.closest(".scroll, input")) return null;
+  if (key.startsWith("Arrow") && target.closest(".scroll, input, [role=tab]")) return null;
   return key.length === 1 ? key.toLowerCase() : key;
 }

@@ -3,7 +3,8 @@
 import { element } from "./elements.js";
 import { badge } from "./verdict.js";
 
-const [ROW, BEYOND, PAGE] = [54, 6, 8]; // pixels; rows made above and below; rows of PageDown
+const REM = parseFloat(getComputedStyle(document.documentElement).fontSize); // as large as the reader wants it
+const [ROW, BEYOND, PAGE] = [3.375 * REM, 6, 8]; // pixels; rows made above and below; rows of PageDown
 
 /** A list box with one chosen track. */
 export class ReviewList {

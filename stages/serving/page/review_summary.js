@@ -41,7 +41,8 @@ export class ReviewSummary {
     this.copy = element("button", { type: "button" }, "Copy");
     const line = element("div", { class: "command" }, this.command, this.copy);
     const why = element("p", {}, "To train and test with these corrections:");
-    this.training = element("div", { class: "training" }, why, line);
+    const then = "Then start `encore serve` again. The split is drawn anew: the accuracy is of other test tracks.";
+    this.training = element("div", { class: "training" }, why, line, element("p", { class: "muted" }, then));
     this.copy.addEventListener("click", () => this.#copy());
     this.other = element("select", { id: "other-reviewer" });
     this.other.addEventListener("change", () => this.#compare());
