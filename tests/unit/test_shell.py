@@ -166,8 +166,8 @@ def test_what_has_changed_in_the_project_is_said(visit, module_workspace):
         "data/model/model.json: not what this server was started with; end it, and start `encore serve` again"
     )
     assert visit.barriers() == []
-    model.write_bytes(before)
     expect(page.locator("#listen .listening")).to_contain_text("No picture: data/model/model.json: not what")
+    model.write_bytes(before)
     assert all("409" in line for line in visit.errors)
     visit.errors.clear()
     page.get_by_role("tab", name="Ask").click()
