@@ -8,7 +8,15 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 CHROMIUM = shutil.which("chromium")
 QUIET = [
@@ -24,6 +32,7 @@ QUIET = [
 
 WIDE, NARROW = 1400, 390
 HEIGHT = 900
+PATIENCE_MS, DEFAULT_MS = 60_000, 5_000
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (WIDE, NARROW)]
 # Chromium itself writes to the console of some of them only.
 REPORT_VIOLATIONS = """
@@ -68,12 +77,17 @@ class Visit:
 
 @contextmanager
 def launched(*words: str) -> Iterator[Browser]:
-    """Run a browser; once for a test file, since it takes a second."""
+    """Run a browser; once for a test file, since it takes a second.
+
+    What is expected of its pages may take long where many tests run at once.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *words])
+        expect.set_options(timeout=PATIENCE_MS)
         try:
             yield browser
         finally:
+            expect.set_options(timeout=DEFAULT_MS)
             browser.close()
 
 

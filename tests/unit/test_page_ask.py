@@ -272,7 +272,7 @@ class TestProblems:
     )
     def test_a_file_that_cannot_be_used_is_named_with_the_reason(self, visit, content, line):
         drop(visit.page, "odd <b>name</b>.mp3", content)
-        expect(visit.page.get_by_role("alert")).to_contain_text(line)
+        expect(visit.page.locator("#ask [role=alert]")).to_contain_text(line)
         expect(visit.page.locator(".answer")).to_be_hidden()
         expect(visit.page.locator(".waiting")).to_be_hidden()
         pardon(visit, "status of 422")
@@ -285,14 +285,16 @@ class TestProblems:
               place.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
             }"""
         )
-        expect(page.get_by_role("alert")).to_have_text("long.wav: has 200.0 MB; at most 200 MB are taken")
+        expect(page.locator("#ask [role=alert]")).to_have_text(
+            "long.wav: has 200.0 MB; at most 200 MB are taken"
+        )
 
     def test_several_files_are_one_question(self, page, song):
         content = base64.b64encode(song.read_bytes()).decode()
         transfer = page.evaluate_handle(DROP, ["a.wav", content])
         transfer.evaluate("it => it.items.add(new File(['x'], 'b.wav'))")
         page.dispatch_event(".drop", "drop", {"dataTransfer": transfer})
-        expect(page.get_by_role("alert")).to_contain_text("of 2 files a.wav is asked about")
+        expect(page.locator("#ask [role=alert]")).to_contain_text("of 2 files a.wav is asked about")
         expect(page.locator(".said h2")).to_have_text("a.wav")
 
     def test_a_file_that_is_dropped_on_another_tab_is_asked_about(self, browser, server, song):
@@ -336,7 +338,7 @@ class TestProblems:
     def test_a_server_that_is_gone_is_said_to_be(self, visit, song):
         visit.page.route("**/predict*", lambda route: route.abort("connectionrefused"))
         visit.page.locator("input[type=file]").set_input_files(song)
-        expect(visit.page.get_by_role("alert")).to_contain_text("is `encore serve` still running?")
+        expect(visit.page.locator("#ask [role=alert]")).to_contain_text("is `encore serve` still running?")
         pardon(visit, "/predict", "net::ERR_CONNECTION_REFUSED")
 
 
@@ -548,7 +550,7 @@ class TestMicrophone:
     def test_no_microphone_is_said_in_words(self, browser, server, words, line):
         with another(browser, *words) as deaf, opened(deaf, server) as visit:
             visit.page.get_by_role("button", name="Record").click()
-            expect(visit.page.get_by_role("alert")).to_have_text(line)
+            expect(visit.page.locator("#ask [role=alert]")).to_have_text(line)
             expect(visit.page.get_by_role("button", name="Record")).to_be_enabled()
 
 

@@ -30,14 +30,6 @@ def server(module_workspace: Path) -> Iterator[Server]:
         yield started
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _patient() -> Iterator[None]:
-    """What is expected may take long where many tests run at once."""
-    expect.set_options(timeout=60_000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with launched() as started:

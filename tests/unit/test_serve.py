@@ -158,6 +158,12 @@ def test_a_track_over_time_is_that_of_its_file(server, music):
     assert server.get(f"/tracks/{track['id']}/over-time").json == sent["over_time"]
 
 
+def limit_files(server, size):
+    """Have the server's processes write no larger files, as on a full disk."""
+    for process in psutil.Process(server.process.pid).children(recursive=True):
+        process.rlimit(psutil.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
 def test_what_a_browser_cannot_play_is_made_into_a_wav(music, module_workspace):
     """An AIFF in the place of a WAV: its type is found from its content."""
     path = Path("data/raw/music") / CLASSES[0] / "00.wav"
@@ -168,13 +174,10 @@ def test_what_a_browser_cannot_play_is_made_into_a_wav(music, module_workspace):
     try:
         with serving(module_workspace) as other:
             (track,) = other.get(f"/tracks?text={CLASSES[0]}/00.wav").json["tracks"]
-            below = psutil.Process(other.process.pid).children(recursive=True)
-            for process in below:
-                process.rlimit(psutil.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+            limit_files(other, 1000)
             full = other.get(track["audio"])
             assert (full.status, full.json) == (507, {"error": "the WAV cannot be kept: File too large"})
-            for process in below:
-                process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            limit_files(other, resource.RLIM_INFINITY)
             played = other.get(track["audio"], range="bytes=0-")
             assert (played.status, played.headers["content-type"]) == (206, "audio/wav")
             heard, heard_hz = soundfile.read(io.BytesIO(played.body))
