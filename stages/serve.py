@@ -47,7 +47,7 @@ def main() -> None:
         port = listener.getsockname()[1]
         with place() as uploads, closing(Site(model, options.reviewer, uploads)) as site:
             address = f"http://127.0.0.1:{port}/"
-            shared.say(options, f"model: {model.name}", *model.origin)
+            shared.say(options, f"model: {model.name}", *model.origin, "Ctrl-C ends the server")
             print(address, flush=True)
             open_in_browser(address)
             serve(build(site, port), listener)

@@ -33,10 +33,11 @@ class Dataset(BaseModel):
 
 
 class Limits(BaseModel):
-    """The most that may be sent."""
+    """How much may be sent."""
 
     bytes: int = Field(description="Of a file.")
     seconds_of_music: float = Field(description="Of the music in a file.")
+    least_seconds_of_music: float = Field(description="The least: the model hears segments of this length.")
 
 
 class About(BaseModel):
@@ -62,7 +63,7 @@ EXAMPLE = {
     },
     "dataset": {"n_tracks": 150, "reason": "", "note": ""},
     "reviewer": "me",
-    "limits": {"bytes": 200_000_000, "seconds_of_music": 3600.0},
+    "limits": {"bytes": 200_000_000, "seconds_of_music": 3600.0, "least_seconds_of_music": 3.0},
     "key": "5be1c97b8e4ba9b5",
     "stale": "",
 }
@@ -87,7 +88,11 @@ def about(site: Annotated[Site, Depends(site_of)]) -> About:
         ),
         dataset=Dataset(n_tracks=len(site.music.tracks), reason=site.music.reason, note=site.music.note),
         reviewer=site.reviewer,
-        limits=Limits(bytes=uploads.MOST_BYTES, seconds_of_music=hearing.MOST_S),
+        limits=Limits(
+            bytes=uploads.MOST_BYTES,
+            seconds_of_music=hearing.MOST_S,
+            least_seconds_of_music=site.about.input.segment_length / site.about.input.sample_rate_hz,
+        ),
         key=site.started_with.key,
         stale=site.stale,
     )

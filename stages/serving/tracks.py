@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi import Path as InAddress
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from stages.core.errors import EncoreError
 from stages.correcting.journal import Journal
@@ -31,6 +31,7 @@ class Played(FileResponse):
 
 
 Order = Literal["confidently_wrong", "novelty", "track_id"]
+Split = Literal["", "train", "valid", "test", "unknown", "unlabelled", "excluded"]
 Kind = Literal["", "judged", "unjudged", "label_wrong", "ambiguous", "label_right", "broken_audio"]
 AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"content": {"audio/*": {}}, "description": "The whole."},
@@ -56,6 +57,21 @@ class Listed(BaseModel):
     probabilities: dict[str, float] | None = Field(description="Of all genres.")
     verdict: review.Given | None = Field(description="The reviewer's; null: there is none.")
     audio: str = Field(description="Where to hear it.")
+
+
+class Wanted(BaseModel):
+    """Which tracks, and in which order; a misspelt parameter is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    split: Split = Field("", description="Only of this split; test has predictions.")
+    label: str = Field("", description="Only with this label.")
+    predicted: str = Field("", description="Only with this prediction.")
+    text: str = Field("", description="Only with this in name, label or prediction.")
+    verdict: Kind = Field("", description="Only with such a verdict of this server's reviewer.")
+    order: Order = Field("confidently_wrong", description="Test tracks come first.")
+    limit: int = Field(1_000_000, ge=1, description="The most tracks to list.")
+    offset: int = Field(0, ge=0, description="How many tracks to leave out before them.")
 
 
 class Tracks(BaseModel):
@@ -106,23 +122,13 @@ def track_of(
     openapi_extra=curl("/tracks?split=test&limit=1"),
     responses=answer({"total": 17, "tracks": [EXAMPLE], "problem": ""}),
 )
-async def tracks(
-    site: Annotated[Site, Depends(site_of)],
-    split: Annotated[str, Query(description="Only of this split; test has predictions.")] = "",
-    label: Annotated[str, Query(description="Only with this label.")] = "",
-    predicted: Annotated[str, Query(description="Only with this prediction.")] = "",
-    text: Annotated[str, Query(description="Only with this in name, label or prediction.")] = "",
-    verdict: Annotated[Kind, Query(description="Only with such a verdict of this server's reviewer.")] = "",
-    order: Annotated[Order, Query(description="Test tracks come first.")] = "confidently_wrong",
-    limit: Annotated[int, Query(ge=1, description="The most tracks to list.")] = 1_000_000,
-    offset: Annotated[int, Query(ge=0, description="How many tracks to leave out before them.")] = 0,
-) -> Tracks:
+async def tracks(site: Annotated[Site, Depends(site_of)], wanted: Annotated[Wanted, Query()]) -> Tracks:
     """List the dataset's tracks, by default the most confidently wrong ones of test first."""
     tested = site.music.judged()
-    if order == "novelty":
+    if wanted.order == "novelty":
         tested = sorted(tested, key=lambda track: -(track.evaluated.novelty if track.evaluated else 0))
     found = [*tested, *(track for track in site.music.tracks.values() if not track.evaluated)]
-    if order == "track_id":
+    if wanted.order == "track_id":
         found = [*site.music.tracks.values()]
     try:
         given, problem = await run_in_threadpool(_verdicts, site), ""
@@ -131,13 +137,14 @@ async def tracks(
     chosen = [
         track
         for track in found
-        if (not split or track.split == split)
-        and (not label or track.label == label)
-        and (not predicted or _predicted(track) == predicted)
-        and text.casefold() in f"{track.raw.path}\n{track.label}\n{_predicted(track)}".casefold()
-        and _has(given.get(track.raw.track_id), verdict)
+        if (not wanted.split or track.split == wanted.split)
+        and (not wanted.label or track.label == wanted.label)
+        and (not wanted.predicted or _predicted(track) == wanted.predicted)
+        and wanted.text.casefold() in f"{track.raw.path}\n{track.label}\n{_predicted(track)}".casefold()
+        and _has(given.get(track.raw.track_id), wanted.verdict)
     ]
-    shown = [listed(track, given.get(track.raw.track_id)) for track in chosen[offset : offset + limit]]
+    page = chosen[wanted.offset : wanted.offset + wanted.limit]
+    shown = [listed(track, given.get(track.raw.track_id)) for track in page]
     return Tracks(total=len(chosen), tracks=shown, problem=problem)
 
 

@@ -187,7 +187,7 @@ class TestAnswer:
         soundfile.write(path, *soundfile.read(song))
         choose(page, path)
         expect(page.locator(".player-problem")).to_have_text(
-            "This browser cannot play this format; the answer is not affected."
+            "This browser cannot play this format, though the model can hear it."
         )
         expect(page.get_by_role("button", name="Play", exact=True)).to_be_disabled()
 

@@ -345,6 +345,17 @@ def test_classes_can_be_left_out_by_keyboard(page, ready):
 
 
 @needs_chromium
+def test_one_split_can_be_shown(page, ready):
+    page.get_by_label("Tracks of").select_option("test")
+    of_test = [place for place, split in enumerate(ready["split"]) if split == "test"]
+    expect(page.locator(".map-legend")).to_contain_text(f"{len(of_test)} tracks shown")
+    n_wrong = sum(ready["is_wrong"][place] for place in of_test)
+    expect(page.locator(".map-wrong .number")).to_have_text(str(n_wrong))
+    page.get_by_role("button", name="List them").click()
+    assert sorted(listed(page)) == sorted(ready["name"][place] for place in of_test)
+
+
+@needs_chromium
 def test_ten_thousand_tracks_are_listed_some_at_a_time(browser, server, ready):
     rng = np.random.default_rng(0)
     n = 10_000

@@ -66,6 +66,7 @@ def test_what_it_is(server):
     assert about["model"]["labels"] == [*CLASSES]
     assert about["model"]["threshold"] > 0
     assert about["reviewer"] == "me"
+    assert about["limits"]["least_seconds_of_music"] == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -139,6 +140,13 @@ def test_tracks_are_those_of_the_evaluation_the_most_confidently_wrong_first(ser
     assert server.get("/tracks?text=None").json["total"] == 0  # what has no prediction is not called so
     some = server.get(f"/tracks?label={CLASSES[0]}&text=00.WAV&limit=5").json
     assert [track["name"] for track in some["tracks"]] == [f"{CLASSES[0]}/00.wav"]
+
+
+@pytest.mark.parametrize("slip", ["split=tset", "lable=jazz", "order=name", "limit=0", "verdict=wrong"])
+def test_a_slip_in_a_question_for_tracks_is_refused(server, slip):
+    answer = server.get(f"/tracks?{slip}")
+    assert answer.status == 422
+    assert answer.json["error"].startswith(slip.partition("=")[0])
 
 
 def test_a_track_is_played_whole_or_in_part(server, music):

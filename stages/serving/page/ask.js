@@ -261,7 +261,9 @@ class Ask {
     this.level.style.transform = `scaleX(${share})`;
     this.meter.setAttribute("aria-valuenow", Math.round(100 * share));
     const isSilent = seconds > UNHEARD_S && this.loudest < UNHEARD;
-    this.hint.textContent = isSilent ? "Nothing is heard; is the microphone muted?" : "Recording.";
+    const least = this.#about.limits.least_seconds_of_music;
+    const recording = seconds < least ? `Recording; ${least} s are the least.` : "Recording.";
+    this.hint.textContent = isSilent ? "Nothing is heard; is the microphone muted?" : recording;
     if (isFull) this.#askRecorded();
   }
 

@@ -15,6 +15,12 @@ const NEAR = 14; // pixels from the pointer to a point
 const NEIGHBOURS = 20; // that are listed
 const BY_ITSELF = "The map appears here by itself; the other tabs work meanwhile.";
 const UNLABELLED = "unlabelled";
+const SPLITS = [
+  ["", "every split"],
+  ["test", "test"],
+  ["valid", "validation"],
+  ["train", "training"],
+];
 const HELP = [
   ["The map", "tracks that the model hears alike lie together; how far groups are apart says little"],
   ["Pointer", "hover names a track, a click plays it; drag round some to list them"],
@@ -89,19 +95,22 @@ class MusicMap {
     this.#count();
   }
 
-  /** Count the classes, by label or by prediction, and show all of them. */
+  /** Count the classes of the chosen split, by label or by prediction, and show all of them. */
   #count() {
-    const names = this.colourBy.value === "label" ? this.#points.label : this.#points.predicted;
+    const { label, predicted, split, is_wrong: isWrong } = this.#points;
+    const names = this.colourBy.value === "label" ? label : predicted;
     this.classOf = names.map((name) => name || UNLABELLED);
+    this.inSplit = split.map((name) => !this.split.value || name === this.split.value);
     const counts = new Map();
-    for (const name of this.classOf) counts.set(name, (counts.get(name) ?? 0) + 1);
+    this.classOf.forEach((name, point) => this.inSplit[point] && counts.set(name, (counts.get(name) ?? 0) + 1));
     const others = [...counts.keys()].filter((name) => name !== UNLABELLED && !this.#labels.includes(name));
     const labels = [...this.#labels, ...others.sort()];
     this.colours = classColours(labels);
     const seen = [...labels, UNLABELLED].filter((name) => counts.has(name));
     this.legend.fill(seen.map((name) => ({ name, n: counts.get(name), colour: this.colours[name] ?? null })));
-    this.wrong.disabled = !this.#points.is_wrong.includes(true);
-    this.nWrong.textContent = this.#points.is_wrong.filter(Boolean).length.toLocaleString("en");
+    const nWrong = isWrong.filter((one, point) => one && this.inSplit[point]).length;
+    this.wrong.disabled = !isWrong.includes(true);
+    this.nWrong.textContent = nWrong.toLocaleString("en");
     this.#show();
   }
 
@@ -115,8 +124,8 @@ class MusicMap {
       return kinds.get(key);
     });
     const points = this.classOf.flatMap((name, point) => {
-      const isShown = this.legend.shows(name) && (!this.wrong.checked || this.#points.is_wrong[point]);
-      return isShown ? [point] : [];
+      const isWanted = this.inSplit[point] && (!this.wrong.checked || this.#points.is_wrong[point]);
+      return isWanted && this.legend.shows(name) ? [point] : [];
     });
     // wrong ones above the others, and what has no label below them
     const depth = (point) => (looks[point].isWrong ? 2 : looks[point].colour ? 1 : 0);
@@ -217,7 +226,7 @@ class MusicMap {
     this.whole.addEventListener("click", () => view.reset());
     this.all.addEventListener("click", () => this.#listShown());
     this.wrong.addEventListener("change", () => this.#show());
-    this.colourBy.addEventListener("change", () => this.#count());
+    for (const choice of [this.colourBy, this.split]) choice.addEventListener("change", () => this.#count());
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", () => this.#points && this.#show());
   }
@@ -316,6 +325,8 @@ class MusicMap {
     const option = (value, text) => element("option", { value }, text);
     this.colourBy = element("select", {}, option("label", "label"), option("predicted", "prediction"));
     const by = element("label", { class: "map-row" }, "Coloured by", this.colourBy);
+    this.split = element("select", {}, ...SPLITS.map(([value, text]) => option(value, text)));
+    const of = element("label", { class: "map-row" }, "Tracks of", this.split);
     this.classes = element("div");
     this.wrong = element("input", { type: "checkbox" });
     this.nWrong = element("span", { class: "number muted" });
@@ -324,7 +335,7 @@ class MusicMap {
     this.shown = element("span", { class: "muted" });
     this.all = element("button", { type: "button" }, "List them");
     const shown = element("div", { class: "map-row" }, this.shown, this.all);
-    const legend = element("div", { class: "card map-legend" }, by, this.classes, wrong, shown);
+    const legend = element("div", { class: "card map-legend" }, by, of, this.classes, wrong, shown);
     this.listed = element("div", { class: "card map-list", hidden: true });
     return element("div", { class: "map-aside" }, legend, this.listed);
   }

@@ -10,7 +10,7 @@ import { HEIGHT, Scale, draw, spectrogram } from "./timeline.js";
 const [MOST_AREAS, SEEN] = [8, 0.05]; // classes with an area of their own; what each has to reach for it
 const MOST_ROWS = 600; // of the table
 const [STEP_S, LEAP_S] = [1, 10]; // of the arrow keys; with Shift, and of PageUp and PageDown
-const CANNOT_PLAY = "This browser cannot play this format; the answer is not affected.";
+const CANNOT_PLAY = "This browser cannot play this format, though the model can hear it.";
 
 /**
  * Plays one piece after the other, with or without a picture of it.
