@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,17 +11,37 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from stages import baseline, decode, evaluate, extract, fetch, segment, split, train
 from tests.synthetic import REPO, write_music, write_params
+
+HERE = "/WHERE/IT/IS"  # in place of the folder, in what is copied
+_MADE: dict[tuple[Any, ...], "TemporaryDirectory[str]"] = {}  # by what was asked for
 
 
 def make_project(folder: Path, per_class: int = 6, swapped: Sequence[tuple[str, str]] = ()) -> Path:
     """Make a model of a little music in the current folder; return the music's. A segment lasts a second.
 
     Files that are `swapped`, such as blues/02.wav and rock/11.wav, have each other's music: wrong labels.
+    What was made once is copied, for every other test file.
     """
+    key = (per_class, *swapped)
+    if key not in _MADE:
+        _make(folder, per_class, swapped)
+        _MADE[key] = TemporaryDirectory(prefix="encore-project-")
+        shutil.copytree(folder, _MADE[key].name, dirs_exist_ok=True)
+        params = Path(_MADE[key].name, "params.yaml")
+        params.write_text(params.read_text("utf-8").replace(str(folder), HERE), "utf-8")
+    else:
+        shutil.copytree(_MADE[key].name, folder, dirs_exist_ok=True)
+        params = folder / "params.yaml"
+        params.write_text(params.read_text("utf-8").replace(HERE, str(folder)), "utf-8")
+    return folder / "music"
+
+
+def _make(folder: Path, per_class: int, swapped: Sequence[tuple[str, str]]) -> None:
     music = write_music(folder / "music", per_class)
     for one, other in swapped:
         first, second = music / one, music / other
@@ -30,7 +51,6 @@ def make_project(folder: Path, per_class: int = 6, swapped: Sequence[tuple[str, 
     write_params("dataset=folder", f"dataset.path={music}", "model=bare/mlp", "train.epochs=2")
     for stage in (fetch, decode, segment, split, extract, baseline, train, evaluate):
         stage.main()
-    return music
 
 
 @dataclass

@@ -114,10 +114,13 @@ class Listen {
   /** `problem`: why the verdicts cannot be read. */
   async #showSummary(problem) {
     this.#fail(problem);
-    this.below.hidden = Boolean(problem);
-    if (problem) return;
+    if (problem) {
+      this.below.hidden = true;
+      return;
+    }
     const verdicts = await getJson("/verdicts");
     this.summary.show(verdicts);
+    this.below.hidden = false;
     this.#showProgress(verdicts.summary);
   }
 
