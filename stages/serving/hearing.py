@@ -2,12 +2,14 @@
 
 import base64
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from stages.audio.formats import is_midi
@@ -118,8 +120,13 @@ def most_like(
 
 
 def warm_up(model: Path, encoder: Path | None) -> None:
-    """Load a model, which takes a second, before it is asked."""
-    _predictor(model, encoder)
+    """Load a model and have it hear a tone: a first question takes two seconds more than all others."""
+    predictor, about = _predictor(model, encoder), loaded(model).description.input
+    tone = 0.1 * np.sin(np.arange(2 * about.segment_length))
+    with NamedTemporaryFile() as file, suppress(EncoreError):
+        soundfile.write(file, tone, about.sample_rate_hz, format="WAV")
+        file.flush()
+        predictor.predict_over_time(Path(file.name), "it")
 
 
 def document(found: "OverTime", labels: Sequence[str]) -> dict[str, Any]:
