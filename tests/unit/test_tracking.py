@@ -651,7 +651,7 @@ class TestMoved:
         monkeypatch.setattr(ui, "_assert_free", lambda: None)
         monkeypatch.setattr(ui, "_wait", lambda _: None)
         monkeypatch.setattr(ui.signal, "signal", lambda *_: None)
-        monkeypatch.setattr(ui.webbrowser, "open", opened.append)
+        monkeypatch.setattr("webbrowser.open", opened.append)
         monkeypatch.setenv("DISPLAY", ":0")
         return servers, opened
 

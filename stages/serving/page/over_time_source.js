@@ -1,6 +1,7 @@
 /** Asks what the model says of each second of a track, as long as the server is busy. */
 
 import { getJson } from "./api.js";
+import { pause } from "./pause.js";
 
 const [FIRST_S, MOST_S, KEPT] = [2, 15, 30]; // to wait; at most; answers that stay
 
@@ -29,21 +30,4 @@ export async function overTime(id, signal, onBusy) {
   answers.set(id, answer);
   if (answers.size > KEPT) answers.delete(answers.keys().next().value);
   return answer;
-}
-
-/**
- * Wait.
- * @param {number} ms
- * @param {AbortSignal} signal - Ends it, with an "AbortError".
- */
-export function pause(ms, signal) {
-  return new Promise((resolve, reject) => {
-    const end = () => reject(signal.reason);
-    if (signal.aborted) return end();
-    signal.addEventListener("abort", end, { once: true });
-    setTimeout(() => {
-      signal.removeEventListener("abort", end);
-      resolve();
-    }, ms);
-  });
 }

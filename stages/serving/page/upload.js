@@ -1,6 +1,7 @@
 /** Sends a file to the server, with its progress, again and again while the server is busy. */
 
 import { Refusal } from "./api.js";
+import { pause } from "./pause.js";
 
 const GONE = "the server does not answer, or has ended the connection; is `encore serve` still running?";
 const [FIRST_S, MOST_S] = [2, 15]; // to wait, where the server does not say it; at most
@@ -27,7 +28,7 @@ export async function send(path, file, { signal, onSent = () => {}, onBusy = () 
       // an index may take minutes: ask less and less often
       const waitS = Math.min(MOST_S, Math.max(error.retryAfterS || FIRST_S, FIRST_S * 1.5 ** tries));
       onBusy(waitS, error.message);
-      await pause(waitS, signal);
+      await pause(1000 * waitS, signal);
     }
   }
 }
@@ -54,20 +55,5 @@ function sendOnce(path, file, signal, onSent) {
     request.addEventListener("loadend", () => signal.removeEventListener("abort", abort));
     request.setRequestHeader("content-type", "application/octet-stream");
     request.send(file);
-  });
-}
-
-function pause(seconds, signal) {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const end = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", end);
-      resolve();
-    }, 1000 * seconds);
-    signal.addEventListener("abort", end, { once: true });
   });
 }
