@@ -255,7 +255,8 @@ def test_what_is_half_made_is_removed(unheard):
     library.start()
     until(lambda: library.status.line, lambda line: " of " in line)
     library.stop()
-    assert list(LIBRARIES.iterdir()) == []
+    # on a fast machine it may have been whole already
+    assert all((folder / "map.csv").is_file() for folder in LIBRARIES.iterdir())
     assert preparing(psutil.Process()) == []
 
 
