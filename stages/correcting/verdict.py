@@ -157,12 +157,13 @@ def current(rows: Iterable[Verdict], sha256: Mapping[str, str] | None = None) ->
         Of the music of each track as it is now; verdicts about other music, or about tracks that are not
         there, do not count. None: all count. A verdict without sha256 is about whatever the track is.
     """
-    last = {
-        row.track_id: row
-        for row in rows
-        if sha256 is None or (row.track_id in sha256 and row.sha256 in ("", sha256[row.track_id]))
-    }
+    last = {row.track_id: row for row in rows if sha256 is None or is_about(row, sha256)}
     return {track_id: row for track_id, row in last.items() if row.verdict != WITHDRAWN}
+
+
+def is_about(row: Verdict, sha256: Mapping[str, str]) -> bool:
+    """Return whether a verdict is about music that is there: `sha256` has that of each track's file."""
+    return row.track_id in sha256 and row.sha256 in ("", sha256[row.track_id])
 
 
 def without_torn_end(content: bytes, reviewer: str) -> tuple[bytes, bytes]:

@@ -69,7 +69,7 @@ async def predict(
 ) -> Answer:
     """Predict the genre of a file of music, which is the body of the request.
 
-    The file is decoded in a process of its own, and is gone when the answer is there.
+    The file is decoded in a separate process, and is deleted before the answer is sent.
     """
     async with site.uploads.received(request) as path:
         found = await site.ask_model(hearing.predict, path, over_time)

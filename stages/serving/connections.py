@@ -77,7 +77,7 @@ class Connection(H11Protocol):
 
 
 def serve(app: Any, listener: socket.socket) -> None:
-    """Answer until the process is told to end."""
+    """Answer requests until a signal ends the process."""
     config = Config(
         app,
         http=Connection,

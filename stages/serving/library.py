@@ -1,4 +1,4 @@
-"""The library of the project's music while it is made in a process of its own: how far it is, and where."""
+"""The library of the project's music, made in a separate process: its progress, and its folder."""
 
 import json
 import os

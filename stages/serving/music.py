@@ -136,6 +136,11 @@ class Music:
         """The tracks by their path below data/raw/music."""
         return {track.raw.path: track for track in self.tracks.values()}
 
+    @cached_property
+    def sha256(self) -> Mapping[str, str]:
+        """The SHA-256 of each track's file, by track_id."""
+        return {track.raw.track_id: track.raw.sha256 for track in self.tracks.values()}
+
     def judged(self) -> Sequence[Track]:
         """Return the test tracks, the most confidently wrong first, and the most confidently right last."""
         tested = [track for track in self.tracks.values() if track.evaluated]
@@ -179,7 +184,7 @@ def _relabelled(tested: Sequence[Track]) -> str:
 
 
 def _evaluated(metrics: Path) -> dict[str, Evaluated]:
-    """Read what stands beside metrics.json, by track_id; nothing: it is not there."""
+    """Read the tables beside metrics.json, by track_id; empty if they are missing."""
     table, novelty = metrics.with_name(PREDICTIONS), metrics.with_name(NOVELTY)
     if not (table.is_file() and novelty.is_file()):
         return {}

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from stages.correcting.journal import FOLDER
-from stages.correcting.verdict import REVIEWER, Verdict, current
+from stages.correcting.verdict import REVIEWER, Verdict, current, is_about
 from stages.evaluation.corrected import Predicted, Summary
 from stages.evaluation.corrected import summary as summarized
-from stages.serving.music import Music, id_of
+from stages.serving.music import Music
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ def present(rows: Iterable[Verdict], music: Music) -> dict[str, Verdict]:
 
     A table that a person has made may lack the music's SHA-256: its verdicts count.
     """
-    return current(row for row in rows if _is_about(row, music))
+    return current(rows, music.sha256)
 
 
 def left_out(rows: Iterable[Verdict], music: Music) -> int:
     """Count the tracks whose verdicts are about music that is not here."""
-    return len(current(row for row in rows if not _is_about(row, music)))
+    return len(current(row for row in rows if not is_about(row, music.sha256)))
 
 
 def summary(verdicts: Mapping[str, Verdict], music: Music) -> Summary:
@@ -60,8 +60,3 @@ def reviewers() -> list[str]:
     """Return the names of those who have a journal, by name."""
     names = (path.stem for path in FOLDER.glob("*.csv") if path.is_file())
     return sorted(name for name in names if REVIEWER.fullmatch(name))
-
-
-def _is_about(row: Verdict, music: Music) -> bool:
-    track = music.tracks.get(id_of(row.track_id))
-    return track is not None and row.sha256 in ("", track.raw.sha256)

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from asyncio import to_thread
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
@@ -122,7 +121,9 @@ class Site:
         self._n += 1
         try:
             async with asyncio.timeout(FORGOTTEN_S):
-                answer = await asyncio.wrap_future(await to_thread(self._service.ask, function, *words))
+                answer = await asyncio.wrap_future(
+                    await run_in_threadpool(self._service.ask, function, *words)
+                )
         except TimeoutError:  # a process may die in the middle of a word to this one, which nothing notices
             self._service.renew()
             raise busy("the answer has been lost; try again") from None

@@ -4,7 +4,8 @@ import { classColours } from "./colours.js";
 import { element } from "./elements.js";
 import { best } from "./over_time.js";
 
-const NEW = "unlike anything the model learnt from"; // as `encore predict` says it
+/** What a novelty over the threshold means. */
+export const NEW = "unlike anything the model learnt from"; // as `encore predict` says it
 
 /**
  * Say what the model says of a file, in one sentence.

@@ -1,6 +1,6 @@
 /** The tab Listen: test tracks, what the model says of them, and verdicts on their labels. */
 
-import { allGenres } from "./answer.js";
+import { NEW, allGenres } from "./answer.js";
 import { getJson, postJson } from "./api.js";
 import { element } from "./elements.js";
 import { helpDialog, keyFor } from "./listen_keys.js";
@@ -16,7 +16,6 @@ import { VerdictPanel } from "./verdict_panel.js";
 const SEEK_S = 5;
 const SETTLE_MS = 150; // a track that is passed sooner is not asked about
 const WIDE = "(min-width: 901px)"; // as in listen.css
-const NEW = "unlike anything the model learnt from";
 
 /**
  * Start the tab.
